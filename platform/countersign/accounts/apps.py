@@ -1,0 +1,9 @@
+"""People, workspaces, service accounts and their tokens."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "countersign.accounts"
+    label = "accounts"
+    default_auto_field = "django.db.models.BigAutoField"
