@@ -9,13 +9,13 @@ class AccountsError(Exception):
     """Base of this room."""
 
 
-class InvalidRoleError(AccountsError):
+class InvalidRole(AccountsError):
     """The text names no role."""
 
 
-class InvalidPersonError(AccountsError):
+class InvalidPerson(AccountsError):
     """The description of a person, workspace or account cannot be used; the message says why."""
 
 
-class UnknownAccountError(AccountsError):
+class UnknownAccount(AccountsError):
     """The person, membership, service account or token does not exist in this workspace."""

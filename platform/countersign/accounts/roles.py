@@ -9,7 +9,7 @@ import re
 from enum import StrEnum
 from uuid import UUID
 
-from countersign.accounts.errors import InvalidRoleError
+from countersign.accounts.errors import InvalidRole
 
 REVIEWER_PREFIX = "reviewer:"
 # A label in URLs, group names (150 characters with the workspace's id) and policy text.
@@ -45,12 +45,12 @@ def parse_role(text: str) -> str:
     """The role in its one spelling.
 
     Raises:
-        InvalidRoleError: the caller's text names no role; the message lists what exists.
+        InvalidRole: the caller's text names no role; the message lists what exists.
     """
     if text in _GRANTS or _REVIEWER.fullmatch(text):
         return str(text)
     known = ", ".join([*_GRANTS, "reviewer:<group>"])
-    raise InvalidRoleError(f"There is no role {text!r}. Roles are: {known}.")
+    raise InvalidRole(f"There is no role {text!r}. Roles are: {known}.")
 
 
 def permission_of(role: str) -> Permission:

@@ -1,0 +1,41 @@
+"""Who people are and which roles they hold, as this room needs to know it.
+
+The room does not import the Django project; settings name the implementation.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+@dataclass(frozen=True)
+class Person:
+    """An active person. ``id`` is the text of the user's UUID."""
+
+    id: str
+    name: str
+    email: str
+
+
+class Directory(Protocol):
+    """Answers from the state that the current transaction sees; never from a cache."""
+
+    def roles(self, user_id: str, workspace_id: UUID) -> frozenset[str]:
+        """The roles an active person holds now; empty for anyone and anything else."""
+
+    def person(self, user_id: str) -> Person | None:
+        """The active person with this id; None for service accounts and unknown ids."""
+
+    def members_with_role(self, workspace_id: UUID, role: str) -> list[Person]:
+        """Active people who hold ``role`` now, by name."""
+
+
+@cache
+def directory() -> Directory:
+    """The directory that ``settings.COUNTERSIGN_DIRECTORY`` names."""
+    implementation = import_string(settings.COUNTERSIGN_DIRECTORY)
+    return cast("Directory", implementation())

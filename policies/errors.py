@@ -1,0 +1,73 @@
+"""Refusals and errors of the policies room.
+
+A refusal is a value: the caller shows its sentence and the transaction that holds its log
+entry commits. An exception would roll that entry back. The errors below are faults.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something was refused; stable words for the API and for tests."""
+
+    # accounts
+    NOT_A_PERSON = "not_a_person"
+    INACTIVE = "inactive"
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of a refusal
+    LOCKED = "locked"
+    RATE_LIMITED = "rate_limited"
+    WEAK_PASSWORD = "weak_password"  # noqa: S105 - the name of a refusal
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - the name of a refusal
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a refusal
+    REVOKED_TOKEN = "revoked_token"  # noqa: S105 - the name of a refusal
+    SCOPE = "scope"
+    OWN_ROLES = "own_roles"
+    LAST_ADMIN = "last_admin"
+    # approvals
+    NOT_FOUND = "not_found"
+    ROLE = "role"
+    REQUESTER = "requester"
+    BARRED = "barred"
+    ALREADY_VOTED = "already_voted"
+    STATE = "state"
+    SIGN_BY = "sign_by"
+    EXECUTE_BY = "execute_by"
+    DISPLAYED = "displayed"
+    REAUTHENTICATE = "reauthenticate"
+    INCOMPLETE = "incomplete"
+    CONSUMED = "consumed"
+    BINDING = "binding"
+    POLICY_CHANGED = "policy_changed"
+    VOTER_INELIGIBLE = "voter_ineligible"
+    POLICY = "policy"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why something may not happen.
+
+    Attributes:
+        sentence: what a person is shown; says what to do where something can be done.
+        retry_after_s: whole seconds after which trying again makes sense; 0 where it never does.
+    """
+
+    reason: Reason
+    sentence: str
+    retry_after_s: int = 0
+
+
+class PoliciesError(Exception):
+    """Base of this room."""
+
+
+class PolicyError(PoliciesError):
+    """The policy text cannot be used; the message names the line and what to change."""
+
+
+class InvalidRequest(PoliciesError):
+    """The caller asked for an approval that cannot mean anything, such as one by nobody."""
+
+
+class NotFound(PoliciesError):
+    """This workspace has no such row; a door answers 404."""
