@@ -1,0 +1,124 @@
+"""Canonical bytes: the only thing that is ever hashed.
+
+Two encodings live here. `encode` is a restricted RFC 8785 profile for leaves: ASCII
+keys, no floats, integers within ±(2**53-1), no null, no U+0000, no lone surrogate.
+Inside it, plain sorted JSON equals RFC 8785 byte for byte, so that a verifier needs the
+standard library only and two encoders cannot disagree about number formats or about the
+order of non-BMP keys. `digest` is full RFC 8785 over any JSON value, for code that binds
+things outside the log (manifests, arguments, facts).
+
+Pure: no Django, no clock, no I/O.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import rfc8785
+
+from audit.errors import CanonicalError
+
+JSON: TypeAlias = Any
+"""A JSON value: None, bool, int, float, str, list or dict with string keys."""
+
+MAX_INTEGER = 2**53 - 1
+MAX_DEPTH = 32
+
+# U+0000 cannot be held by PostgreSQL's json, a lone surrogate by UTF-8.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def encode(value: JSON) -> bytes:
+    """Return the canonical bytes of `value` in the leaf profile.
+
+    Raises:
+        CanonicalError: The value lies outside the profile (the caller's fault).
+    """
+    _check(value, "$", 0)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def decode(data: bytes) -> JSON:
+    """Parse canonical bytes strictly; the inverse of `encode`.
+
+    Raises:
+        CanonicalError: Not JSON, a duplicate key, or not the canonical form.
+    """
+    try:
+        value = json.loads(data, object_pairs_hook=_unique, parse_float=_no_float)
+    except CanonicalError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise CanonicalError(f"not JSON: {error}") from error
+    if encode(value) != data:
+        raise CanonicalError("the bytes are not the canonical form of their value")
+    return value
+
+
+def clean(value: JSON) -> JSON:
+    """Return `value` with characters no leaf can hold replaced by U+FFFD.
+
+    Hostile text (a NUL in a tool name that a model made up) must be recorded, not stop
+    its recording.
+    """
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {key: clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean(item) for item in value]
+    return value
+
+
+def sha256_hex(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest(value: JSON) -> str:
+    """Return the SHA-256 (hex) over RFC 8785 of any JSON value.
+
+    Raises:
+        CanonicalError: NaN, an integer beyond ±(2**53-1), or not a JSON value.
+    """
+    try:
+        return sha256_hex(rfc8785.dumps(value))
+    except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:
+        raise CanonicalError(f"no canonical form: {error}") from error
+
+
+def _check(value: JSON, path: str, depth: int) -> None:
+    if isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            raise CanonicalError(f"{path}: U+0000 or a lone surrogate in text")
+    elif isinstance(value, bool):
+        pass
+    elif isinstance(value, int):
+        if not -MAX_INTEGER <= value <= MAX_INTEGER:
+            raise CanonicalError(f"{path}: integer beyond ±(2**53-1)")
+    elif isinstance(value, dict | list | tuple):
+        if depth >= MAX_DEPTH:
+            raise CanonicalError(f"{path}: nested deeper than {MAX_DEPTH}")
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(value, dict):
+                _check_key(key, path)
+            _check(item, f"{path}.{key}", depth + 1)
+    else:
+        raise CanonicalError(f"{path}: {type(value).__name__} is not in the profile")
+
+
+def _check_key(key: object, path: str) -> None:
+    if not isinstance(key, str) or not key or not key.isascii() or "\x00" in key:
+        raise CanonicalError(f"{path}: the key {key!r} is not ASCII text")
+
+
+def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise CanonicalError("duplicate key")
+    return result
+
+
+def _no_float(text: str) -> JSON:
+    raise CanonicalError(f"{text} is not an integer")

@@ -1,0 +1,195 @@
+"""Payloads: what an entry commits to without holding it.
+
+Guarantees: a payload that opens is byte for byte what its entry committed to, or opening
+raises. Destroying a subject's key makes all its payloads unreadable while every proof
+stays valid, since the leaf holds HMAC-SHA256(random salt, plaintext) and the salt is
+encrypted together with the plaintext. The commitment is to the plaintext, not to the
+ciphertext: that would forbid re-encryption, and AES-GCM does not bind its key (one
+ciphertext can open to two plaintexts).
+
+Does not guarantee: erasure from backups made earlier with the wrapping key beside them.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.db import connection
+
+from audit.canonical import JSON
+from audit.errors import PayloadDamaged, PayloadGone
+from audit.keys import KEY_SIZE, NONCE_SIZE, wrapper
+from audit.models import Payload, SubjectKey
+
+SALT_SIZE = 32
+
+TEXT = "text/plain"
+BYTES = "application/octet-stream"
+STRUCTURE = "application/json"
+
+
+@dataclass(frozen=True)
+class Plaintext:
+    """One payload of one entry, before it is sealed."""
+
+    entry_id: UUID
+    name: str
+    value: JSON | bytes
+    data_subject: str
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A payload ready to store, and what the leaf says of it."""
+
+    entry_id: UUID
+    name: str
+    commitment: Mapping[str, JSON]
+    row: Payload
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A payload in the clear; `salt` lets an outsider check the commitment."""
+
+    name: str
+    media: str
+    salt: bytes
+    data: bytes
+
+    @property
+    def value(self) -> JSON | bytes:
+        """The value as it was given to `record`: text, bytes or JSON."""
+        if self.media == STRUCTURE:
+            return json.loads(self.data)
+        return self.data.decode() if self.media == TEXT else self.data
+
+
+def commit(salt: bytes, data: bytes) -> str:
+    """Return the commitment a leaf holds, in hex."""
+    return hmac.new(salt, data, hashlib.sha256).hexdigest()
+
+
+def seal(workspace: UUID, now: datetime, plaintexts: Sequence[Plaintext]) -> list[Sealed]:
+    """Encrypt each payload under its data subject's key, making missing keys."""
+    if not plaintexts:
+        return []
+    keys = _keys(workspace, now, {plaintext.data_subject for plaintext in plaintexts})
+    return [
+        _seal(workspace, now, plaintext, *keys[plaintext.data_subject]) for plaintext in plaintexts
+    ]
+
+
+def store(sealed: Iterable[Sealed]) -> None:
+    Payload.objects.bulk_create([item.row for item in sealed])
+
+
+def open_payload(payload: Payload, commitment: Mapping[str, JSON]) -> Opened:
+    """Decrypt a payload and hold it against what its entry committed to.
+
+    Raises:
+        PayloadGone: Its key was destroyed.
+        PayloadDamaged: Ciphertext or plaintext is not what was recorded.
+        KeyUnavailable: The wrapping key is out of reach (an operator's matter).
+    """
+    key = SubjectKey.objects.filter(id=payload.key_id).first()
+    if key is None:
+        raise PayloadGone(f"the key of payload {payload.name} was destroyed")
+    secret = wrapper().unwrap(bytes(key.wrapped), key.id.bytes)
+    sealed = bytes(payload.sealed)
+    context = _context(payload.entry_id, payload.name)
+    try:
+        plain = AESGCM(secret).decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], context)
+    except (InvalidTag, ValueError) as error:
+        raise PayloadDamaged(f"payload {payload.name} does not decrypt") from error
+    opened = Opened(payload.name, str(commitment["media"]), plain[:SALT_SIZE], plain[SALT_SIZE:])
+    if not hmac.compare_digest(commit(opened.salt, opened.data), str(commitment["commitment"])):
+        raise PayloadDamaged(f"payload {payload.name} is not what its entry commits to")
+    return opened
+
+
+def _seal(
+    workspace: UUID, now: datetime, plaintext: Plaintext, key_id: UUID, secret: bytes
+) -> Sealed:
+    media, data = _bytes(plaintext.value)
+    salt = secrets.token_bytes(SALT_SIZE)
+    nonce = secrets.token_bytes(NONCE_SIZE)
+    context = _context(plaintext.entry_id, plaintext.name)
+    row = Payload(
+        workspace_id=workspace,
+        entry_id=plaintext.entry_id,
+        name=plaintext.name,
+        key_id=key_id,
+        sealed=nonce + AESGCM(secret).encrypt(nonce, salt + data, context),
+        created_at=now,
+    )
+    commitment = {
+        "commitment": commit(salt, data),
+        "key": str(key_id),
+        "length": len(data),
+        "media": media,
+    }
+    return Sealed(plaintext.entry_id, plaintext.name, commitment, row)
+
+
+def _context(entry_id: UUID, name: str) -> bytes:
+    return entry_id.bytes + name.encode()
+
+
+def _bytes(value: JSON | bytes) -> tuple[str, bytes]:
+    if isinstance(value, bytes):
+        return BYTES, value
+    if isinstance(value, str):
+        try:
+            return TEXT, value.encode()
+        except UnicodeEncodeError:
+            # A lone surrogate has no UTF-8 form; JSON can still escape it.
+            return STRUCTURE, json.dumps(value).encode()
+    return STRUCTURE, json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _keys(workspace: UUID, now: datetime, subjects: set[str]) -> dict[str, tuple[UUID, bytes]]:
+    """Return id and secret of each data subject's key.
+
+    Read afresh for each transaction and never cached: a cached key would seal payloads
+    for a person erased in the meantime. (The foreign key refuses the race that is left.)
+    """
+    keys = _stored(workspace, subjects)
+    missing = subjects - keys.keys()
+    if missing:
+        _make(workspace, now, missing)
+        keys |= _stored(workspace, missing)
+    return keys
+
+
+def _stored(workspace: UUID, subjects: set[str]) -> dict[str, tuple[UUID, bytes]]:
+    rows = SubjectKey.objects.filter(workspace_id=workspace, data_subject__in=subjects)
+    unwrap = wrapper().unwrap
+    return {row.data_subject: (row.id, unwrap(bytes(row.wrapped), row.id.bytes)) for row in rows}
+
+
+def _make(workspace: UUID, now: datetime, subjects: Iterable[str]) -> None:
+    wrap = wrapper()
+    with connection.cursor() as cursor:
+        for subject in sorted(subjects):
+            key_id = uuid4()
+            cursor.execute(
+                "INSERT INTO audit_subjectkey"
+                " (id, workspace_id, data_subject, wrapping_key, wrapped, created_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [
+                    key_id,
+                    workspace,
+                    subject,
+                    wrap.name,
+                    wrap.wrap(secrets.token_bytes(KEY_SIZE), key_id.bytes),
+                    now,
+                ],
+            )
