@@ -1,0 +1,58 @@
+"""Errors of the agents room, by what the caller can do.
+
+AgentsError
+├── NotFound            the thing is not in this workspace; a door answers 404
+├── Refused             the request is against a rule; the sentence says which and what to do
+│   ├── LimitsInvalid   a limit is not a positive whole number
+│   └── InputsInvalid   a run's inputs do not match the agent's schema
+├── LeaseLost           another worker or a stop took the run; drop everything, write nothing
+└── ReplayDiverged      the stored program no longer does what the journal says; carries both sides
+"""
+
+from dataclasses import dataclass
+
+
+class AgentsError(Exception):
+    """Base of every error this room raises on purpose."""
+
+
+class NotFound(AgentsError):
+    """The thing does not exist in this workspace."""
+
+
+class Refused(AgentsError):
+    """The request is against a rule; the message is a sentence for the person who asked."""
+
+
+class LimitsInvalid(Refused):
+    """A limit is unknown or not a positive whole number."""
+
+
+class InputsInvalid(Refused):
+    """A run's inputs do not match what the agent version declares."""
+
+
+class LeaseLost(AgentsError):
+    """The run belongs to another worker, or was stopped: this worker may write nothing more."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where a replay left the journal: the recorded side and what happened now."""
+
+    step: int
+    call: int | None
+    what: str
+    recorded: str
+    replayed: str
+
+
+class ReplayDiverged(AgentsError):
+    """Running the stored program again did something else than the journal says."""
+
+    def __init__(self, divergence: Divergence) -> None:
+        super().__init__(
+            f"step {divergence.step}: {divergence.what} was {divergence.recorded!r}, "
+            f"is {divergence.replayed!r}"
+        )
+        self.divergence = divergence

@@ -1,0 +1,145 @@
+"""Which worker may write to a run.
+
+A lease is a conditional UPDATE: whoever raises the run's `epoch` owns it until `lease_until`, and
+renews it while it works. Every write of a worker goes through `held`, which locks the run's row
+and compares the epoch: a worker that lost its lease (it stalled, the run was stopped, another took
+over) writes nothing. PostgreSQL's clock is the only clock.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import close_old_connections, connection
+from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models.functions import Coalesce, Now
+
+from agents.errors import LeaseLost
+from agents.models import Run, RunState
+from audit.services import Actor, Draft, Subject, record
+from audit.transactions import in_workspace
+
+LEASE = timedelta(seconds=15)
+RENEW_EVERY_S = 5.0
+CHECK_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write to one run, while its epoch stands."""
+
+    workspace_id: UUID
+    run_id: UUID
+    epoch: int
+    owner: str
+
+
+def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
+    """Take a run that is queued, or whose worker is gone; None if there is nothing to take."""
+    with in_workspace(workspace_id):
+        lapsed = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
+        due = Q(wake_at__isnull=True) | Q(wake_at__lte=Now())
+        taken = Run.objects.filter(
+            Q(state=RunState.QUEUED) | Q(state=RunState.RUNNING) & lapsed, due, id=run_id
+        ).update(
+            state=RunState.RUNNING,
+            epoch=F("epoch") + 1,
+            lease_owner=owner,
+            lease_until=_lease_end(),
+            started=Coalesce("started", Now()),
+            wake_at=None,
+        )
+        if not taken:
+            return None
+        run = Run.objects.only("epoch", "workspace_id").get(id=run_id)
+        lease = Lease(workspace_id, run_id, run.epoch, owner)
+        record(workspace_id, [_claimed(lease)])
+    return lease
+
+
+@contextlib.contextmanager
+def held(lease: Lease) -> Iterator[Run]:
+    """One transaction of the lease's holder, the run's row locked.
+
+    Raises:
+        LeaseLost: the run is another worker's by now, or was stopped.
+    """
+    with in_workspace(lease.workspace_id):
+        run = Run.objects.select_for_update().get(id=lease.run_id)
+        if run.epoch != lease.epoch or run.state != RunState.RUNNING:
+            raise LeaseLost(f"run {lease.run_id} moved on to epoch {run.epoch} ({run.state})")
+        yield run
+
+
+def _lease_end() -> ExpressionWrapper:
+    return ExpressionWrapper(Now() + LEASE, output_field=DateTimeField())
+
+
+def _claimed(lease: Lease) -> Draft:
+    return Draft(
+        action="run.claimed",
+        actor=Actor("system", lease.owner, "worker"),
+        subject=Subject("run", str(lease.run_id)),
+        run=lease.run_id,
+        detail={"epoch": lease.epoch},
+    )
+
+
+class Keeper:
+    """Renews the leases a process holds, and says at once when one is lost.
+
+    One thread for all runs of the process: it looks twice a second (so that a stopped run's jail
+    ends within a second) and renews every five.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Lease, Callable[[], None]] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def keeping(self, lease: Lease, on_lost: Callable[[], None]) -> Iterator[None]:
+        """Keep `lease` while the block runs; `on_lost` is called from the keeper's thread."""
+        with self._lock:
+            self._held[lease] = on_lost
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="lease-keeper", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.pop(lease, None)
+
+    def _loop(self) -> None:
+        since_renewal = 0.0
+        while not self._wake.wait(CHECK_EVERY_S):
+            since_renewal += CHECK_EVERY_S
+            renew = since_renewal >= RENEW_EVERY_S
+            since_renewal = 0.0 if renew else since_renewal
+            with self._lock:
+                held = dict(self._held)
+            if held:
+                self._look(held, renew=renew)
+
+    def _look(self, held: dict[Lease, Callable[[], None]], *, renew: bool) -> None:
+        close_old_connections()
+        try:
+            for lease, on_lost in held.items():
+                if not _stands(lease, renew=renew):
+                    on_lost()
+        except connection.Database.Error:
+            # The database is away. The lease may lapse meanwhile; every write checks the epoch.
+            return
+        finally:
+            connection.close()
+
+
+def _stands(lease: Lease, *, renew: bool) -> bool:
+    with in_workspace(lease.workspace_id):
+        mine = Run.objects.filter(id=lease.run_id, epoch=lease.epoch, state=RunState.RUNNING)
+        return bool(mine.update(lease_until=_lease_end())) if renew else mine.exists()

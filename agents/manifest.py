@@ -1,0 +1,182 @@
+"""The manifest of a step: its deferred effects, in order, as people sign them. Pure.
+
+A planned call's arguments may refer to results that do not exist yet. Such a reference is
+`{"$placeholder": token, "path": [...]}` where it stands for a whole value, and `⟦token⟧` or
+`⟦token/key/0⟧` where it stands in text. `fill` puts the real results in; the filled arguments must
+then equal what the program passes when it is applied.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit import canonical
+from audit.canonical import JSON
+
+REFERENCE = re.compile(r"⟦([A-Za-z0-9_-]{8,64})((?:/[^⟧/]*)*)⟧")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One concrete effect of a manifest.
+
+    Attributes:
+        position: 0-based place in the manifest; order is part of what is signed.
+        seq: 0-based place among the step's tool calls.
+        tool: canonical name.
+        version: content hash of the tool version.
+        arguments: the template, see the module.
+        origins: argument → where its value came from, in words of the facts.
+        roles: argument → role (`recipient`, `amount`, …).
+        token: how later entries refer to this one's result.
+    """
+
+    position: int
+    seq: int
+    tool: str
+    version: str
+    arguments: Mapping[str, Any]
+    origins: Mapping[str, Sequence[str]]
+    roles: Mapping[str, str]
+    tier: int
+    token: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "position": self.position,
+            "seq": self.seq,
+            "tool": self.tool,
+            "version": self.version,
+            "arguments": dict(self.arguments),
+            "origins": {name: list(sources) for name, sources in self.origins.items()},
+            "roles": dict(self.roles),
+            "tier": self.tier,
+            "token": self.token,
+        }
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a manifest adds up to, per argument role.
+
+    Attributes:
+        effects: number of entries.
+        amounts: currency (or "" where none is named) → sum in minor units.
+        recipients: distinct recipients.
+    """
+
+    effects: int
+    amounts: Mapping[str, int] = field(default_factory=dict)
+    recipients: tuple[str, ...] = ()
+
+
+def digest(entries: Sequence[Entry]) -> str:
+    """SHA-256 (hex) over the canonical JSON of the ordered list."""
+    return canonical.digest([entry.to_json() for entry in entries])
+
+
+def totals(entries: Sequence[Entry]) -> Totals:
+    """Add up amounts by currency and count recipients, by the roles the tools declare."""
+    amounts: dict[str, int] = {}
+    recipients: dict[str, None] = {}
+    for entry in entries:
+        by_role = {role: entry.arguments.get(name) for name, role in entry.roles.items()}
+        amount, currency = by_role.get("amount"), by_role.get("currency")
+        if type(amount) is int:
+            key = currency if isinstance(currency, str) else ""
+            amounts[key] = amounts.get(key, 0) + amount
+        for name, role in entry.roles.items():
+            if role == "recipient":
+                recipients[str(entry.arguments.get(name))] = None
+    return Totals(len(entries), amounts, tuple(recipients))
+
+
+def money(minor: int, currency: str) -> str:
+    """Minor units for people: ``4831020, "EUR"`` → ``48,310.20 EUR``."""
+    return f"{minor // 100:,}.{minor % 100:02d} {currency}".rstrip()
+
+
+def sentence(agent: str, requester: str, entries: Sequence[Entry]) -> str:
+    """The one sentence a reviewer reads first, made from the effects and nothing the model said."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        counts[entry.tool] = counts.get(entry.tool, 0) + 1
+    acts = [f"{_verb(tool)} {_times(count)}" for tool, count in counts.items()]
+    summed = totals(entries)
+    amount = " and ".join(money(minor, currency) for currency, minor in summed.amounts.items())
+    people = len(summed.recipients)
+    parts = [f"{amount} in all" if amount else "", _recipients(people) if people else ""]
+    tail = " ".join(part for part in parts if part)
+    return f"{agent} wants to {_join(acts)}{', ' + tail if tail else ''}, for {requester}."
+
+
+def headline(entries: Sequence[Entry]) -> str:
+    """Verb and object for a queue row, with counts and amounts."""
+    counts: dict[str, int] = {}
+    for entry in entries:
+        counts[entry.tool] = counts.get(entry.tool, 0) + 1
+    acts = ", ".join(
+        _verb(tool).capitalize() + (f" ×{count}" if count > 1 else "")  # noqa: RUF001
+        for tool, count in counts.items()
+    )
+    amounts = [money(minor, currency) for currency, minor in totals(entries).amounts.items()]
+    return " · ".join([acts, *amounts])
+
+
+def fill(template: JSON, results: Mapping[str, JSON]) -> JSON:
+    """Put real results where the template refers to them.
+
+    Raises:
+        KeyError: a reference names a result that is not there, or a path it does not have.
+    """
+    if isinstance(template, dict):
+        if set(template) == {"$placeholder", "path"}:
+            return _follow(results[template["$placeholder"]], template["path"])
+        return {key: fill(value, results) for key, value in template.items()}
+    if isinstance(template, list):
+        return [fill(value, results) for value in template]
+    if isinstance(template, str):
+        return REFERENCE.sub(lambda match: _in_text(match, results), template)
+    return template
+
+
+def tokens(template: JSON) -> set[str]:
+    """The tokens of every result the template refers to."""
+    if isinstance(template, dict):
+        if set(template) == {"$placeholder", "path"}:
+            return {template["$placeholder"]}
+        return set().union(*(tokens(value) for value in template.values()))
+    if isinstance(template, list):
+        return set().union(*(tokens(value) for value in template))
+    if isinstance(template, str):
+        return {match[1] for match in REFERENCE.finditer(template)}
+    return set()
+
+
+def _in_text(match: re.Match[str], results: Mapping[str, JSON]) -> str:
+    if match[1] not in results:
+        return match[0]
+    return str(_follow(results[match[1]], [part for part in match[2].split("/") if part]))
+
+
+def _follow(value: JSON, path: Sequence[str | int]) -> JSON:
+    for part in path:
+        value = value[int(part)] if isinstance(value, list) else value[str(part)]
+    return value
+
+
+def _verb(tool: str) -> str:
+    return tool.rsplit(".", 1)[-1].replace("_", " ")
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else "twice" if count == 2 else f"{count} times"
+
+
+def _recipients(count: int) -> str:
+    return "to one recipient" if count == 1 else f"to {count} recipients"
+
+
+def _join(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

@@ -1,0 +1,418 @@
+"""Tools, models, agents and the runs they make.
+
+Versions (`ToolVersion`, `ModelEndpoint`, `AgentVersion`) are immutable: the application role may
+insert and read them, never change them. A `Run` is the mutable record a worker leases; its `Step`
+and `Call` rows are the journal from which the run is restored by replay, on any worker.
+"""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+
+class RunState(models.TextChoices):
+    """Where a run stands; the last five are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    AWAITING_APPROVAL = "awaiting_approval"
+    AWAITING_INPUT = "awaiting_input"
+    AWAITING_CHILD = "awaiting_child"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def final(self) -> bool:
+        return self in FINAL_STATES
+
+
+FINAL_STATES = frozenset(
+    {
+        RunState.SUCCEEDED,
+        RunState.FAILED,
+        RunState.DENIED,
+        RunState.CANCELLED,
+        RunState.EXPIRED,
+    }
+)
+
+
+class StepState(models.TextChoices):
+    """How far one turn of the loop has come."""
+
+    UNPARSED = "unparsed", "reply held no program"
+    DENIED = "denied", "refused by policy before it ran"
+    REJECTED = "rejected", "refused by a reviewer before it ran"
+    AWAITING_APPROVAL = "awaiting_approval", "waits for a countersignature"
+    READY = "ready", "may run"
+    EXECUTED = "executed", "ran to its end"
+
+
+class CallState(models.TextChoices):
+    """What became of one tool call; whether it was approved is kept apart from this."""
+
+    PLANNED = "planned", "deferred, not run"
+    INTENDED = "intended", "committed before the effect"
+    SUCCEEDED = "succeeded", "done"
+    FAILED = "failed", "failed, did not happen"
+    UNKNOWN = "unknown", "in doubt, a person must say"
+    VOID = "void", "planned, will not run"
+
+
+class Effect(models.TextChoices):
+    READ = "read"
+    WRITE = "write"
+
+
+class Tool(models.Model):
+    """A name in one workspace that agents may call; what it is stands in its versions."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="tools")
+    name = models.CharField(max_length=100)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["workspace", "name"], name="tool_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ToolVersion(models.Model):
+    """One immutable definition of a tool, pinned by the hash of its content."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    tool = models.ForeignKey(Tool, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)
+    kind = models.CharField(max_length=20, default="python")
+    target = models.CharField(max_length=300)
+    description = models.TextField()
+    parameters = models.JSONField()
+    result = models.JSONField()
+    effect = models.CharField(max_length=10, choices=Effect)
+    tier = models.PositiveSmallIntegerField()
+    labels = models.JSONField(default=list)
+    roles = models.JSONField(default=dict)
+    idempotent = models.BooleanField()
+    timeout_s = models.FloatField()
+    max_result_bytes = models.PositiveIntegerField()
+    registered_by = models.CharField(max_length=200)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["tool", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["tool", "number"], name="tool_version_number_once"),
+            models.UniqueConstraint(fields=["tool", "digest"], name="tool_version_digest_once"),
+            models.CheckConstraint(condition=Q(tier__lte=4), name="tool_tier_0_to_4"),
+            models.CheckConstraint(condition=Q(timeout_s__gt=0), name="tool_timeout_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tool.name} v{self.number}"
+
+
+class ModelEndpoint(models.Model):
+    """One immutable version of an OpenAI-compatible endpoint; its key is a reference only."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(
+        "accounts.Workspace", models.PROTECT, related_name="model_endpoints"
+    )
+    name = models.CharField(max_length=100)
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)
+    kind = models.CharField(max_length=20)
+    base_url = models.CharField(max_length=500)
+    model = models.CharField(max_length=200)
+    api_key_ref = models.CharField(max_length=300, blank=True)
+    settings = models.JSONField(default=dict)
+    labels = models.JSONField(default=list)
+    registered_by = models.CharField(max_length=200)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name", "-number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "name", "number"], name="endpoint_number_once"
+            ),
+            models.UniqueConstraint(
+                fields=["workspace", "name", "digest"], name="endpoint_digest_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} v{self.number}"
+
+    @property
+    def scripted(self) -> bool:
+        return self.model.startswith("scripted")
+
+
+class Agent(models.Model):
+    """A name in one workspace under which versions of an agent are kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="agents")
+    name = models.CharField(max_length=100)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "name"], name="agent_name_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AgentVersion(models.Model):
+    """One immutable version of an agent: instructions, model, tools, limits, inputs, checks."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    agent = models.ForeignKey(Agent, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    digest = models.CharField(max_length=64)
+    description = models.TextField(blank=True)
+    instructions = models.TextField()
+    goal = models.TextField(
+        blank=True,
+        help_text="The goal a new run starts with; the requester may change it.",
+    )
+    mode = models.CharField(max_length=20, default="code")
+    agency = models.PositiveSmallIntegerField(default=3)
+    endpoint = models.ForeignKey(ModelEndpoint, models.PROTECT, related_name="+")
+    tools = models.ManyToManyField(ToolVersion, through="AgentTool", related_name="+")
+    limits = models.JSONField()
+    inputs = models.JSONField(
+        default=dict, help_text="JSON Schema of the inputs; the form is made from it."
+    )
+    checks = models.JSONField(default=list)
+    imports = models.JSONField(default=list)
+    runtime = models.CharField(max_length=100, default="stdlib")
+    author_id = models.CharField(max_length=64, blank=True)
+    registered_by = models.CharField(max_length=200)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["agent", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "number"], name="agent_version_number_once"),
+            models.UniqueConstraint(fields=["agent", "digest"], name="agent_version_digest_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent.name} v{self.number}"
+
+
+class AgentTool(models.Model):
+    """That an agent version may call a tool version."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    agent_version = models.ForeignKey(AgentVersion, models.PROTECT)
+    tool_version = models.ForeignKey(ToolVersion, models.PROTECT)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["agent_version", "tool_version"], name="agent_tool_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent_version_id} may call {self.tool_version_id}"
+
+
+class Run(models.Model):
+    """One task given to an agent version.
+
+    `epoch` is the fencing number: it grows with every claim and every stop, and each write of a
+    worker checks it. Costs are millionths of the endpoint's currency unit.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="runs")
+    agent_version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="runs")
+    goal = models.TextField()
+    inputs = models.JSONField(default=dict)
+    requester_type = models.CharField(max_length=20)
+    requester_id = models.CharField(max_length=64)
+    requester_name = models.CharField(max_length=200)
+    idempotency_key = models.CharField(max_length=200, blank=True)
+    request_digest = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
+    reason = models.TextField(blank=True)
+    answer = models.JSONField(null=True, blank=True)
+    seed = models.CharField(max_length=64)
+    trace_parent = models.CharField(max_length=100, blank=True)
+
+    steps_taken = models.PositiveIntegerField(default=0)
+    calls_made = models.PositiveIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_micros = models.PositiveBigIntegerField(default=0)
+    working_ms = models.PositiveBigIntegerField(default=0)
+    model_failures = models.PositiveIntegerField(default=0)
+    control_labels = models.JSONField(default=list)
+
+    epoch = models.PositiveIntegerField(default=0)
+    lease_owner = models.CharField(max_length=200, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    wake_at = models.DateTimeField(null=True, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    started = models.DateTimeField(null=True, blank=True)
+    ended = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "requester_id", "idempotency_key"],
+                condition=~Q(idempotency_key=""),
+                name="run_idempotency_key_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    ended__isnull=True,
+                    state__in=[s for s in RunState if s not in FINAL_STATES],
+                )
+                | Q(ended__isnull=False, state__in=sorted(FINAL_STATES)),
+                name="run_ended_iff_final",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["workspace", "-created"], name="run_newest"),
+            models.Index(fields=["workspace", "state", "-created"], name="run_by_state"),
+            models.Index(
+                fields=["wake_at", "lease_until"],
+                condition=Q(state__in=["queued", "running"]),
+                name="run_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)[:8]
+
+
+class Step(models.Model):
+    """One turn of the loop: model reply, program, decision, execution, observation.
+
+    `time_us` is the journaled step time (Unix µs) at which the jail's virtual clock starts.
+    `variables` holds the origins of the program's top-level names after the step, which the
+    next step's facts build on.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    run = models.ForeignKey(Run, models.PROTECT, related_name="steps")
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=20, choices=StepState)
+    time_us = models.BigIntegerField()
+    reply = models.TextField()
+    thought = models.TextField(blank=True)
+    code = models.TextField(blank=True)
+    code_digest = models.CharField(max_length=64, blank=True)
+    facts_digest = models.CharField(max_length=64, blank=True)
+    decision = models.ForeignKey(
+        "policies.DecisionRecord", models.PROTECT, null=True, related_name="+"
+    )
+    approval_request = models.ForeignKey(
+        "policies.ApprovalRequest", models.PROTECT, null=True, related_name="+"
+    )
+    variables = models.JSONField(default=dict)
+
+    status = models.CharField(
+        max_length=20, blank=True, help_text="How the jail ended the program."
+    )
+    stdout = models.TextField(blank=True)
+    stdout_bytes = models.PositiveBigIntegerField(default=0)
+    stdout_digest = models.CharField(max_length=64, blank=True)
+    value = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    final = models.JSONField(null=True)
+    observation = models.TextField(blank=True)
+
+    input_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    tokens_estimated = models.BooleanField(default=False)
+    cost_micros = models.PositiveBigIntegerField(default=0)
+    model_ms = models.PositiveIntegerField(default=0)
+    jail_ms = models.PositiveIntegerField(default=0)
+    created = models.DateTimeField(auto_now_add=True)
+    ended = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["run", "number"]
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="step_number_once")]
+
+    def __str__(self) -> str:
+        return f"step {self.number}"
+
+
+class Call(models.Model):
+    """One tool call in the journal, at its place `seq` in the step.
+
+    A planned call is entry `position` of the step's manifest number `manifest`; its `arguments`
+    are a template in which the results of earlier entries stand as placeholders, and `token`
+    is how the program refers to the result of this one.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    run = models.ForeignKey(Run, models.PROTECT, related_name="calls")
+    step = models.ForeignKey(Step, models.PROTECT, related_name="calls")
+    seq = models.PositiveIntegerField()
+    tool_version = models.ForeignKey(ToolVersion, models.PROTECT, related_name="+")
+    arguments = models.JSONField()
+    arguments_digest = models.CharField(max_length=64)
+    origins = models.JSONField(default=dict)
+    decision = models.ForeignKey(
+        "policies.DecisionRecord", models.PROTECT, null=True, related_name="+"
+    )
+    approval_request = models.ForeignKey(
+        "policies.ApprovalRequest", models.PROTECT, null=True, related_name="+"
+    )
+    manifest = models.PositiveIntegerField(null=True)
+    position = models.PositiveIntegerField(null=True)
+    token = models.CharField(max_length=64, blank=True)
+    state = models.CharField(max_length=20, choices=CallState)
+    epoch = models.PositiveIntegerField(default=0)
+    result = models.JSONField(null=True)
+    error = models.JSONField(null=True)
+    duration_ms = models.PositiveIntegerField(default=0)
+    created = models.DateTimeField(auto_now_add=True)
+    ended = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["step", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["step", "seq"], name="call_seq_once"),
+            models.CheckConstraint(
+                condition=~Q(state=CallState.PLANNED) | Q(position__isnull=False),
+                name="planned_call_has_position",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["run", "step", "seq"], name="call_by_run"),
+            models.Index(fields=["workspace"], condition=Q(state="unknown"), name="call_in_doubt"),
+        ]
+
+    def __str__(self) -> str:
+        return f"call {self.seq}"
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt at this call, so that the other side knows a repeat."""
+        return f"countersign-{self.id}"
