@@ -1,0 +1,11 @@
+"""The project as a Django app: it carries the operator's commands and the start-up checks."""
+
+from django.apps import AppConfig
+
+
+class CountersignConfig(AppConfig):
+    name = "countersign"
+
+    def ready(self) -> None:
+        # Tasks declared in the rooms bind to the app that exists when they are first sent.
+        from countersign import celery, checks  # noqa: F401, PLC0415

@@ -1,0 +1,4 @@
+-- Questions that the application may ask across workspaces, which row-level security would
+-- otherwise answer with nothing. Each is owned by countersign_lookup, which is above row-level
+-- security, may read only what access.py grants it, and answers only what its result says.
+-- Every function: STABLE, SECURITY DEFINER, a fixed search_path, and listed in access.FUNCTIONS.

@@ -1,0 +1,59 @@
+"""What tests stand on: a real PostgreSQL, as the application's role, never as the owner.
+
+``database``: the test runs in one transaction of a shared clone, rolled back at its end.
+``committing_database``: the test has a clone of its own, with real commits; for workers, threads,
+subprocesses and browsers. A test that asks for neither starts no server and can reach none.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import transaction
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.harness.server import Clone, Server, pointed_at
+from tests.harness.settings import SESSION_FOLDER
+
+
+@pytest.fixture(scope="session")
+def database_server(django_db_blocker: DjangoDbBlocker) -> Iterator[Server]:
+    """The session's own server with its migrated template."""
+    server = Server(SESSION_FOLDER)
+    try:
+        with django_db_blocker.unblock():
+            server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_clone(database_server: Server) -> Clone:
+    """The clone in which every test that commits nothing runs."""
+    return database_server.clone()
+
+
+@pytest.fixture
+def database(shared_clone: Clone, django_db_blocker: DjangoDbBlocker) -> Iterator[Clone]:
+    """The application's connection, in a transaction that is rolled back after the test."""
+    with django_db_blocker.unblock(), pointed_at(shared_clone):
+        block = transaction.atomic()
+        block.__enter__()
+        try:
+            yield shared_clone
+        finally:
+            transaction.set_rollback(True)
+            block.__exit__(None, None, None)
+
+
+@pytest.fixture
+def committing_database(
+    database_server: Server, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Clone]:
+    """A database of this test's own; ``.environment()`` lets a subprocess use it."""
+    clone = database_server.clone()
+    try:
+        with django_db_blocker.unblock(), pointed_at(clone):
+            yield clone
+    finally:
+        database_server.drop(clone)
