@@ -106,3 +106,181 @@ class Payload(models.Model):
 
     def __str__(self) -> str:
         return f"{self.entry_id} {self.name}"
+
+
+class Position(models.Model):
+    """An entry's place in its workspace's tree; dense from 0."""
+
+    pk = models.CompositePrimaryKey("workspace_id", "position")
+    workspace_id = models.UUIDField()
+    position = models.BigIntegerField()
+    entry_number = models.BigIntegerField(unique=True)
+    leaf_hash = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} {self.position}"
+
+
+class Tile(models.Model):
+    """256 node hashes of one level, as in C2SP tlog-tiles; written once, when full.
+
+    `level` counts tiles: level 0 holds leaf hashes, level 1 the roots of level 0 tiles.
+    """
+
+    pk = models.CompositePrimaryKey("workspace_id", "level", "index")
+    workspace_id = models.UUIDField()
+    level = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    hashes = models.BinaryField()
+    root = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} {self.level}/{self.index}"
+
+
+class Batch(models.Model):
+    """What one commit of the sequencer made of a tree: its size and root afterwards."""
+
+    pk = models.CompositePrimaryKey("workspace_id", "size")
+    workspace_id = models.UUIDField()
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    sequenced_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "batches"
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} {self.size}"
+
+
+class Checkpoint(models.Model):
+    """A signed tree head: a C2SP tlog-checkpoint note with the log's own signatures."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField()
+    signed_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace_id", "size", "signed_at"], name="audit_checkpoint_size")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workspace_id} {self.size}"
+
+
+class Receipt(models.Model):
+    """What an anchor gave for a checkpoint: cosignature lines, a time stamp, a file's name."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT)
+    anchor = models.TextField()
+    kind = models.TextField()
+    """"file", "witness" or "rfc3161"."""
+    body = models.BinaryField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["checkpoint", "anchor"], name="audit_receipt_anchor")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.anchor} {self.checkpoint_id}"
+
+
+class AnchorState(models.Model):
+    """How an anchor is doing for one tree; for screens and alarms, never evidence."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    anchor = models.TextField()
+    kind = models.TextField()
+    size = models.BigIntegerField(default=0)
+    """Size of the newest checkpoint the anchor has."""
+    attempted_at = models.DateTimeField()
+    succeeded_at = models.DateTimeField(null=True)
+    failures = models.IntegerField(default=0)
+    """Attempts in a row that failed; 0 means it is well."""
+    error = models.TextField(blank=True)
+    refused = models.BooleanField(default=False)
+    """The anchor contradicts the log: no retry helps, somebody must look."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace_id", "anchor"], name="audit_anchorstate_one")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.anchor} {self.workspace_id}"
+
+
+class Hold(models.Model):
+    """A legal hold: while it stands, nothing it covers may be erased or expire."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    data_subject = models.TextField(blank=True)
+    """Empty: the whole workspace."""
+    reason = models.TextField()
+    set_at = models.DateTimeField()
+    lifted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace_id", "lifted_at"], name="audit_hold_standing")]
+
+    def __str__(self) -> str:
+        return f"{self.data_subject or 'workspace'}: {self.reason}"
+
+
+class Retention(models.Model):
+    """How long a workspace keeps payloads; entries stay for ever."""
+
+    workspace_id = models.UUIDField(primary_key=True)
+    days = models.IntegerField()
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # AI Act Art. 19 and 26(6): at least six months.
+            models.CheckConstraint(name="audit_retention_floor", condition=models.Q(days__gte=183))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.days} days"
+
+
+class Export(models.Model):
+    """A bundle that was asked for: what it covers, how far it is, where it lies."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    scope = models.JSONField()
+    """kind ("workspace", "range", "run", "search") and its limits; see `audit.export`."""
+    payloads = models.BooleanField()
+    requested_by = models.TextField()
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    file = models.TextField(blank=True)
+    sha256 = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+    requested_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace_id", "requested_at"], name="audit_export_list")]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.state}"

@@ -21,12 +21,12 @@ from uuid import UUID, uuid4
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from django.db import connection
 
 from audit.canonical import JSON
 from audit.errors import PayloadDamaged, PayloadGone
 from audit.keys import KEY_SIZE, NONCE_SIZE, wrapper
 from audit.models import Payload, SubjectKey
+from audit.transactions import current_block
 
 SALT_SIZE = 32
 
@@ -88,7 +88,7 @@ def seal(workspace: UUID, now: datetime, plaintexts: Sequence[Plaintext]) -> lis
 
 
 def store(sealed: Iterable[Sealed]) -> None:
-    Payload.objects.bulk_create([item.row for item in sealed])
+    Payload.objects.using(current_block().using).bulk_create([item.row for item in sealed])
 
 
 def open_payload(payload: Payload, commitment: Mapping[str, JSON]) -> Opened:
@@ -99,7 +99,7 @@ def open_payload(payload: Payload, commitment: Mapping[str, JSON]) -> Opened:
         PayloadDamaged: Ciphertext or plaintext is not what was recorded.
         KeyUnavailable: The wrapping key is out of reach (an operator's matter).
     """
-    key = SubjectKey.objects.filter(id=payload.key_id).first()
+    key = SubjectKey.objects.using(current_block().using).filter(id=payload.key_id).first()
     if key is None:
         raise PayloadGone(f"the key of payload {payload.name} was destroyed")
     secret = wrapper().unwrap(bytes(key.wrapped), key.id.bytes)
@@ -170,14 +170,16 @@ def _keys(workspace: UUID, now: datetime, subjects: set[str]) -> dict[str, tuple
 
 
 def _stored(workspace: UUID, subjects: set[str]) -> dict[str, tuple[UUID, bytes]]:
-    rows = SubjectKey.objects.filter(workspace_id=workspace, data_subject__in=subjects)
+    rows = SubjectKey.objects.using(current_block().using).filter(
+        workspace_id=workspace, data_subject__in=subjects
+    )
     unwrap = wrapper().unwrap
     return {row.data_subject: (row.id, unwrap(bytes(row.wrapped), row.id.bytes)) for row in rows}
 
 
 def _make(workspace: UUID, now: datetime, subjects: Iterable[str]) -> None:
     wrap = wrapper()
-    with connection.cursor() as cursor:
+    with current_block().connection.cursor() as cursor:
         for subject in sorted(subjects):
             key_id = uuid4()
             cursor.execute(

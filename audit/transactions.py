@@ -9,24 +9,47 @@ carry one tenant's setting into another's request.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
-from audit.errors import WrongWorkspace
+from audit.errors import NotInTransaction, WrongWorkspace
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 PLATFORM = UUID(int=0)
 """Stands for "no workspace" in entries of the platform itself; it has a tree too."""
 
-_current: ContextVar[UUID | None] = ContextVar("countersign_workspace", default=None)
+
+@dataclass(frozen=True)
+class Block:
+    """An open `in_workspace` block: whose rows it sees, over which connection."""
+
+    workspace_id: UUID
+    using: str
+
+    @property
+    def connection(self) -> "BaseDatabaseWrapper":
+        return connections[self.using]
+
+
+_current: ContextVar[Block | None] = ContextVar("countersign_workspace", default=None)
 
 
 @contextmanager
-def in_workspace(workspace_id: UUID | None) -> Iterator[None]:
+def in_workspace(workspace_id: UUID | None, *, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """Open a transaction that sees exactly one workspace; None means the platform.
 
     Inside another block of the same workspace it joins that transaction (no savepoint:
     an exception that leaves the inner block rolls the outer one back).
+
+    Args:
+        workspace_id: The workspace whose rows are seen and written.
+        using: The database alias, which decides the role; ignored when joining.
 
     Raises:
         WrongWorkspace: A block of another workspace is open.
@@ -34,28 +57,44 @@ def in_workspace(workspace_id: UUID | None) -> Iterator[None]:
     wanted = PLATFORM if workspace_id is None else workspace_id
     present = _current.get()
     if present is not None:
-        if present != wanted:
-            raise WrongWorkspace(f"a transaction of workspace {present} is open")
-        with transaction.atomic(savepoint=False):
+        if present.workspace_id != wanted:
+            raise WrongWorkspace(f"a transaction of workspace {present.workspace_id} is open")
+        with transaction.atomic(using=present.using, savepoint=False):
             yield
         return
-    token = _current.set(wanted)
+    token = _current.set(Block(wanted, using))
     try:
-        with transaction.atomic():
-            _set(str(wanted))
+        with transaction.atomic(using=using):
+            _set(using, str(wanted))
             yield
-            if len(connection.savepoint_ids) > 0:
+            if connections[using].savepoint_ids:
                 # Ours is nested in a plain atomic block that goes on: close the view.
-                _set("")
+                _set(using, "")
     finally:
         _current.reset(token)
 
 
-def current_workspace() -> UUID | None:
-    """Return the workspace whose transaction is open, or None outside any."""
-    return _current.get()
+def current_block() -> Block:
+    """Return the innermost open block.
+
+    Raises:
+        NotInTransaction: There is none (the caller's fault).
+    """
+    block = _current.get()
+    if block is None or not block.connection.in_atomic_block:
+        raise NotInTransaction("open in_workspace() around the change and its entry")
+    return block
 
 
-def _set(value: str) -> None:
-    with connection.cursor() as cursor:
+def alias(role: str) -> str:
+    """Return the alias that connects as `role` ("reader", "sequencer", "eraser").
+
+    An installation without separate roles connects everything as the default one; the
+    database then refuses what that role may not do.
+    """
+    return role if role in settings.DATABASES else DEFAULT_DB_ALIAS
+
+
+def _set(using: str, value: str) -> None:
+    with connections[using].cursor() as cursor:
         cursor.execute("SELECT set_config('countersign.workspace', %s, true)", [value])
