@@ -7,7 +7,7 @@ password by reference; the service never holds it.
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -52,6 +52,7 @@ def install(connection: Connection, password: str, books: Books, inbox: Path) ->
     files.write(books, inbox)
     with connection.transaction():
         _make_role(connection, password)
+        admit(connection)
         role, schema = sql.Identifier(ROLE), sql.Identifier(SCHEMA)
         connection.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(schema, role))
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(role))
@@ -69,7 +70,7 @@ def remove(connection: Connection) -> None:
         )
 
 
-def write_credential(file: Path, server: dict[str, str], database: str, password: str) -> None:
+def write_credential(file: Path, server: Mapping[str, str], database: str, password: str) -> None:
     """Keep the tools' login as a libpq key-value string in a file only we can read."""
     login = make_conninfo(
         "",
@@ -100,7 +101,11 @@ def _make_role(connection: Connection, password: str) -> None:
             role, sql.Literal(verifier.decode())
         )
     )
-    database = sql.Identifier(connection.info.dbname)
+
+
+def admit(connection: Connection) -> None:
+    """Let the demo's role connect to this database; nobody may who is not told so."""
+    database, role = sql.Identifier(connection.info.dbname), sql.Identifier(ROLE)
     connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
 
 

@@ -1,6 +1,5 @@
 """The demo's bookkeeping as its tools use it: four questions and one entry."""
 
-from collections.abc import Sequence
 from types import TracebackType
 from typing import LiteralString, Self, cast
 
@@ -14,9 +13,11 @@ CONNECT_TIMEOUT_S = 5
 _INVOICES = """
     SELECT i.number, i.vendor, v.name AS vendor_name, i.supplier_number, i.order_named AS "order",
         i.received::text, i.issued::text, i.due::text, i.quantity, i.amount_cents, i.currency,
-        i.account_printed, CASE WHEN p.id IS NULL THEN 'open' ELSE 'drafted' END AS status
+        i.account_printed = a.iban AS account_agrees,
+        CASE WHEN p.id IS NULL THEN 'open' ELSE 'drafted' END AS status
     FROM invoice i
     JOIN vendor v ON v.id = i.vendor
+    JOIN vendor_account a ON a.vendor = v.id AND a.valid_to IS NULL
     LEFT JOIN payment_draft p ON p.invoice = i.number
     WHERE i.week = %s
     ORDER BY i.number
@@ -40,25 +41,27 @@ _VENDORS = """
         coalesce(v.first_paid::text, '') AS first_paid
     FROM vendor v
     JOIN vendor_account a ON a.vendor = v.id AND a.valid_to IS NULL
-    WHERE %s OR v.id = ANY(%s)
     ORDER BY v.id
 """
 _PAY = """
-    INSERT INTO payment_draft (idempotency_key, invoice, vendor, account, amount_cents, currency)
-    VALUES (%s, %s, %s, %s, %s, %s)
+    INSERT INTO payment_draft
+        (idempotency_key, invoice, vendor, payee, account, amount_cents, currency)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (idempotency_key) DO NOTHING
 """
 _PAID = """
-    SELECT 'PAY-' || id AS id, invoice, vendor, account, amount_cents, currency
+    SELECT 'PAY-' || id AS id, invoice AS reference, vendor, payee, account, amount_cents,
+        currency
     FROM payment_draft
     WHERE idempotency_key = %s
 """
 _REFUSALS = {
-    "payment_draft_invoice_key": "invoice {invoice} has a payment already",
+    "payment_draft_invoice_key": "invoice {reference} has a payment already",
     "payment_equals_invoice": (
-        "there is no invoice {invoice} of {vendor} over {amount_cents} cents {currency}; a payment "
-        "must equal its invoice"
+        "there is no invoice {reference} of {vendor} over {amount_cents} cents {currency}; "
+        "a payment must equal its invoice"
     ),
+    "payment_to_vendor_by_name": "{vendor} is not called {payee} in the vendor master",
     "payment_to_known_account": (
         "{vendor} has no account {account} in the vendor master; use the account of get_vendors"
     ),
@@ -102,9 +105,9 @@ class Ledger:
         """Goods receipts for the orders of `week`."""
         return cast("list[ReceiptRow]", self._rows(_RECEIPTS, week))
 
-    def vendors(self, ids: Sequence[str]) -> list[VendorRow]:
-        """The vendors with these ids, or all of them; unknown ids are left out."""
-        return cast("list[VendorRow]", self._rows(_VENDORS, not ids, list(ids)))
+    def vendors(self) -> list[VendorRow]:
+        """Every vendor with its current account, by id."""
+        return cast("list[VendorRow]", self._rows(_VENDORS))
 
     def pay(self, key: str, payment: PaymentRow) -> PaymentRow:
         """Write a payment draft, or give back the one that `key` has written before.
@@ -116,8 +119,8 @@ class Ledger:
             self._connection.execute(
                 _PAY,
                 [
-                    *(key, payment["invoice"], payment["vendor"], payment["account"]),
-                    *(payment["amount_cents"], payment["currency"]),
+                    *(key, payment["reference"], payment["vendor"], payment["payee"]),
+                    *(payment["account"], payment["amount_cents"], payment["currency"]),
                 ],
             )
         except errors.IntegrityError as error:

@@ -4,7 +4,14 @@ from typing import TypedDict
 
 
 class InvoiceRow(TypedDict):
-    """An invoice as the supplier sent it; `status` is ours: ``open`` or ``drafted``."""
+    """An invoice as the supplier sent it, but for two things that are ours.
+
+    The account printed on it is compared, never handed on: nobody can pay what nobody reads.
+
+    Attributes:
+        account_agrees: whether the account printed on it is the one in the vendor master.
+        status: ``open``, or ``drafted`` once a payment draft exists.
+    """
 
     number: str
     vendor: str
@@ -17,7 +24,7 @@ class InvoiceRow(TypedDict):
     quantity: int
     amount_cents: int
     currency: str
-    account_printed: str
+    account_agrees: bool
     status: str
 
 
@@ -71,11 +78,12 @@ class NoteRow(TypedDict):
 
 
 class PaymentRow(TypedDict):
-    """A payment draft; a person releases it in the bank's own program."""
+    """A payment draft for the invoice that `reference` names; the bank takes it from there."""
 
     id: str
-    invoice: str
+    reference: str
     vendor: str
+    payee: str
     account: str
     amount_cents: int
     currency: str

@@ -28,7 +28,8 @@ CREATE TABLE vendor (
     email text NOT NULL,
     terms_days integer NOT NULL CHECK (terms_days > 0),
     known_since date NOT NULL,
-    first_paid date CHECK (first_paid >= known_since)
+    first_paid date CHECK (first_paid >= known_since),
+    UNIQUE (id, name)
 );
 
 CREATE TABLE vendor_account (
@@ -86,12 +87,15 @@ CREATE TABLE payment_draft (
     idempotency_key text NOT NULL UNIQUE CHECK (length(idempotency_key) BETWEEN 8 AND 200),
     invoice text NOT NULL UNIQUE,
     vendor text NOT NULL,
+    payee text NOT NULL,
     account text NOT NULL,
     amount_cents bigint NOT NULL,
     currency text NOT NULL,
     created timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT payment_equals_invoice FOREIGN KEY (invoice, vendor, amount_cents, currency)
         REFERENCES invoice (number, vendor, amount_cents, currency),
+    CONSTRAINT payment_to_vendor_by_name FOREIGN KEY (vendor, payee)
+        REFERENCES vendor (id, name),
     CONSTRAINT payment_to_known_account FOREIGN KEY (vendor, account)
         REFERENCES vendor_account (vendor, iban)
 );
