@@ -101,7 +101,7 @@ PLATFORM_TABLES = frozenset(
 )
 """Name a workspace and are read before any is known, at login: no row-level security."""
 
-FUNCTIONS: Mapping[str, tuple[Role, ...]] = {}
+FUNCTIONS: Mapping[str, tuple[Role, ...]] = {"countersign_runs_due(integer)": (Role.APP,)}
 """Functions of ``functions.sql`` with their argument types, and who may call them."""
 
 GRANTEES = (Role.APP, Role.READER, Role.SEQUENCER, Role.ERASER, Role.LOOKUP)
@@ -190,7 +190,10 @@ def _grant_sequences(connection: Connection, name: str, role: Role) -> None:
 
 def _confine(connection: Connection, name: str) -> None:
     table, policy = sql.Identifier("public", name), sql.Identifier(POLICY)
-    mine = sql.SQL("workspace_id::text = current_setting('countersign.workspace', true)")
+    # Compared as uuid, so that an index on the column serves; unset and empty are both no workspace.
+    mine = sql.SQL(
+        "workspace_id = nullif(current_setting('countersign.workspace', true), '')::uuid"
+    )
     # FORCE: without it the owner would be above the policy.
     connection.execute(
         sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY").format(table)
