@@ -1,0 +1,1 @@
+"""Speaking with language models: one small protocol, one client, one scripted model."""
