@@ -25,7 +25,7 @@ _INVOICES = """
 _ORDERS = """
     SELECT number, vendor, ordered::text, item, quantity, unit_cents, amount_cents, status
     FROM purchase_order
-    WHERE week = %s AND (%s = '' OR status = %s)
+    WHERE week = %s AND (%s = 'any' OR status = %s)
     ORDER BY number
 """
 _RECEIPTS = """
@@ -98,7 +98,7 @@ class Ledger:
         return cast("list[InvoiceRow]", self._rows(_INVOICES, week))
 
     def orders(self, week: str, status: str) -> list[OrderRow]:
-        """Orders whose invoices are expected in `week`; any status if it is empty."""
+        """Orders whose invoices are expected in `week`, of any status if it is ``any``."""
         return cast("list[OrderRow]", self._rows(_ORDERS, week, status, status))
 
     def receipts(self, week: str) -> list[ReceiptRow]:
