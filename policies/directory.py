@@ -33,6 +33,12 @@ class Directory(Protocol):
     def members_with_role(self, workspace_id: UUID, role: str) -> list[Person]:
         """Active people who hold ``role`` now, by name."""
 
+    def behind(self, account_id: str) -> frozenset[str]:
+        """Ids of the people who made a service account or any of its tokens.
+
+        They can act through it, so they may not countersign what it asked for.
+        """
+
 
 @cache
 def directory() -> Directory:

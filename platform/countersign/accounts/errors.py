@@ -13,6 +13,10 @@ class InvalidRole(AccountsError):
     """The text names no role."""
 
 
+class InvalidScope(AccountsError):
+    """The text names no scope of a token."""
+
+
 class InvalidPerson(AccountsError):
     """The description of a person, workspace or account cannot be used; the message says why."""
 

@@ -1,0 +1,54 @@
+"""``policies.directory.Directory`` over memberships and role groups."""
+
+from uuid import UUID
+
+from django.db.models import Q
+
+from countersign.accounts import selectors
+from countersign.accounts.models import ServiceAccount, Token, User
+from countersign.accounts.roles import group_name
+from policies.directory import Person
+
+
+class Directory:
+    """Reads the database each time: a role taken away stops counting at once."""
+
+    def roles(self, user_id: str, workspace_id: UUID) -> frozenset[str]:
+        key = _key(user_id)
+        return frozenset() if key is None else selectors.roles_of(key, workspace_id)
+
+    def person(self, user_id: str) -> Person | None:
+        key = _key(user_id)
+        user = None if key is None else User.objects.filter(id=key, is_active=True).first()
+        return None if user is None else _person(user)
+
+    def members_with_role(self, workspace_id: UUID, role: str) -> list[Person]:
+        users = User.objects.filter(
+            is_active=True,
+            memberships__workspace_id=workspace_id,
+            memberships__roles__contains=[role],
+            groups__name=group_name(workspace_id, role),
+            groups__workspacegrant__content_object_id=workspace_id,
+        )
+        return [_person(user) for user in users.distinct().order_by("name", "id")]
+
+    def behind(self, account_id: str) -> frozenset[str]:
+        key = _key(account_id)
+        if key is None:
+            return frozenset()
+        made = User.objects.filter(
+            Q(id__in=ServiceAccount.objects.filter(id=key).values("created_by_id"))
+            | Q(id__in=Token.objects.filter(service_account_id=key).values("created_by_id"))
+        )
+        return frozenset(str(user_id) for user_id in made.values_list("id", flat=True))
+
+
+def _person(user: User) -> Person:
+    return Person(str(user.id), user.name, user.email)
+
+
+def _key(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,89 @@
+"""What doors read about people, workspaces and service accounts."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib.auth.models import Group
+
+from countersign.accounts.models import Membership, ServiceAccount, Token, User, Workspace
+from countersign.accounts.roles import Permission, group_name
+
+
+@dataclass(frozen=True)
+class PersonRow:
+    """One member of a workspace, with the roles that count."""
+
+    user: User
+    membership: Membership
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AccountRow:
+    """One service account with all its tokens, newest first."""
+
+    account: ServiceAccount
+    tokens: tuple[Token, ...]
+
+
+def workspace_for(user: User, slug: str) -> Workspace | None:
+    """The workspace, if this person is a member; None is a 404, whether or not it exists."""
+    if not user.is_active:
+        return None
+    return Workspace.objects.filter(slug=slug, memberships__user=user).first()
+
+
+def workspaces_of(user: User) -> list[Workspace]:
+    """Every workspace this person is a member of, by name."""
+    return list(Workspace.objects.filter(memberships__user=user).order_by("name"))
+
+
+def roles_of(user_id: UUID, workspace_id: UUID) -> frozenset[str]:
+    """The roles an active person holds: in the membership *and* by the role's group and grant.
+
+    Two records must agree, so that one wrong row gives nobody a right.
+    """
+    named = (
+        Membership.objects.filter(user_id=user_id, workspace_id=workspace_id, user__is_active=True)
+        .values_list("roles", flat=True)
+        .first()
+    )
+    if not named:
+        return frozenset()
+    groups = set(
+        Group.objects.filter(
+            user__id=user_id, workspacegrant__content_object_id=workspace_id
+        ).values_list("name", flat=True)
+    )
+    return frozenset(role for role in named if group_name(workspace_id, role) in groups)
+
+
+def may(user: User, permission: Permission, workspace: Workspace) -> bool:
+    """Whether a role of this person grants ``permission`` on ``workspace``."""
+    return user.has_perm(f"accounts.{permission.value}", workspace)
+
+
+def people(workspace_id: UUID) -> list[PersonRow]:
+    """Members by name."""
+    memberships = Membership.objects.filter(workspace_id=workspace_id).select_related("user")
+    return [
+        PersonRow(row.user, row, tuple(sorted(roles_of(row.user_id, workspace_id))))
+        for row in memberships.order_by("user__name", "id")
+    ]
+
+
+def reviewer_groups(workspace_id: UUID) -> list[str]:
+    """The reviewer roles that anyone holds, in order."""
+    rows = Membership.objects.filter(workspace_id=workspace_id).values_list("roles", flat=True)
+    return sorted({role for roles in rows for role in roles if role.startswith("reviewer:")})
+
+
+def service_accounts(workspace_id: UUID) -> list[AccountRow]:
+    """Service accounts by name."""
+    accounts = ServiceAccount.objects.filter(workspace_id=workspace_id).prefetch_related("tokens")
+    return [
+        AccountRow(
+            account, tuple(sorted(account.tokens.all(), key=lambda t: t.created, reverse=True))
+        )
+        for account in accounts.order_by("name")
+    ]

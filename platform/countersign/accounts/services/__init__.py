@@ -1,0 +1,52 @@
+"""The only writers of people, workspaces, service accounts and tokens.
+
+Each service records what it did in the same transaction. Refusals are values and leave their
+entry too. What concerns a workspace goes into that workspace's log; logins go into the
+platform's, since they happen before any workspace is known.
+"""
+
+from countersign.accounts.services.login import (
+    login,
+    logout,
+    password_change,
+    reauthenticate,
+)
+from countersign.accounts.services.member import (
+    Joined,
+    PersonDraft,
+    member_add,
+    member_remove,
+    member_set_roles,
+)
+from countersign.accounts.services.token import (
+    IssuedToken,
+    TokenContext,
+    service_account_create,
+    service_account_disable,
+    token_authenticate,
+    token_issue,
+    token_revoke,
+)
+from countersign.accounts.services.workspace import Prepared, workspace_create, workspace_prepare
+
+__all__ = [
+    "IssuedToken",
+    "Joined",
+    "PersonDraft",
+    "Prepared",
+    "TokenContext",
+    "login",
+    "logout",
+    "member_add",
+    "member_remove",
+    "member_set_roles",
+    "password_change",
+    "reauthenticate",
+    "service_account_create",
+    "service_account_disable",
+    "token_authenticate",
+    "token_issue",
+    "token_revoke",
+    "workspace_create",
+    "workspace_prepare",
+]

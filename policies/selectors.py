@@ -1,0 +1,273 @@
+"""What doors and other rooms read: the active policy, the queue, a request, decisions, versions.
+
+Every selector opens ``in_workspace``; what it returns is complete, since a lazy query after the
+block would find nothing.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+
+from django.apps import apps
+from django.db.models import Q, QuerySet
+
+from audit.transactions import in_workspace
+from policies import approvals, standing
+from policies.errors import NotFound, Refusal
+from policies.models import (
+    OPEN_STATES,
+    Approval,
+    ApprovalEvent,
+    ApprovalRequest,
+    ApprovalState,
+    DecisionRecord,
+    PolicyActivation,
+    PolicyVersion,
+    Vote,
+)
+
+
+@dataclass(frozen=True)
+class ActivePolicy:
+    """The version in force. ``digest``: SHA-256 hex of text and tests."""
+
+    version_id: UUID
+    number: int
+    text: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Due:
+    """A request whose clock has run out; ``run_id`` is None for changes."""
+
+    workspace_id: UUID
+    request_id: UUID
+    run_id: UUID | None
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One request in the queue, as one person sees it.
+
+    ``refusal`` says why this person may not sign; None where they may. ``signed`` counts the
+    seats that signatures which count now fill, of ``needed``.
+    """
+
+    request: ApprovalRequest
+    signed: int
+    needed: int
+    refusal: Refusal | None
+    left: timedelta
+    mine: bool
+
+
+@dataclass(frozen=True)
+class CountedVote:
+    """A vote, and whether it would count if the request were completed now."""
+
+    vote: Vote
+    counts: bool
+
+
+@dataclass(frozen=True)
+class RequestDetail:
+    """All that the card shows of a request beside ``request.displayed``."""
+
+    request: ApprovalRequest
+    requirement: tuple[approvals.Seat, ...]
+    votes: tuple[CountedVote, ...]
+    events: tuple[ApprovalEvent, ...]
+    signed: int
+    needed: int
+    refusal: Refusal | None
+    approval: Approval | None
+    superseded_by: UUID | None
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A policy version and where it stands."""
+
+    version: PolicyVersion
+    active: bool
+    activated: datetime | None
+    open_request: UUID | None
+
+
+def active_policy(workspace_id: UUID) -> ActivePolicy:
+    """The version that decides now.
+
+    Raises:
+        NotFound: the workspace has none; nothing may be decided without one.
+    """
+    with in_workspace(workspace_id):
+        version_id = (
+            PolicyActivation.objects.filter(workspace_id=workspace_id)
+            .order_by("-sequence")
+            .values_list("version_id", flat=True)
+            .first()
+        )
+        if version_id is None:
+            raise NotFound("This workspace has no active policy.")
+        return _version(workspace_id, version_id)
+
+
+@lru_cache(maxsize=256)
+def _version(workspace_id: UUID, version_id: UUID) -> ActivePolicy:
+    """A version's row never changes, so its text is read once per process."""
+    version = PolicyVersion.objects.get(id=version_id, workspace_id=workspace_id)
+    return ActivePolicy(version.id, version.number, version.text, version.digest)
+
+
+def is_due(request: ApprovalRequest, now: datetime) -> bool:
+    """Whether a clock of this request has run out without its having been used."""
+    if request.state in OPEN_STATES:
+        return now > request.sign_by
+    if request.state == ApprovalState.APPROVED and now > request.execute_by:
+        return not Approval.objects.filter(request=request, consumed_at__isnull=False).exists()
+    return False
+
+
+def approvals_due(now: datetime) -> list[Due]:
+    """Requests to expire, over all workspaces; each workspace is read in its own transaction."""
+    open_late = Q(state__in=OPEN_STATES, sign_by__lt=now)
+    unused = Q(approval__consumed_at__isnull=True, execute_by__lt=now)
+    found = []
+    for workspace_id in workspace_ids():
+        with in_workspace(workspace_id):
+            rows = ApprovalRequest.objects.filter(
+                open_late | Q(state=ApprovalState.APPROVED) & unused
+            ).values_list("id", "run_id")
+            found += [Due(workspace_id, request_id, run_id) for request_id, run_id in rows]
+    return found
+
+
+def workspace_ids() -> list[UUID]:
+    """Every workspace of this installation."""
+    model = apps.get_model("accounts", "Workspace")
+    return list(model._default_manager.values_list("id", flat=True))
+
+
+def queue(
+    workspace_id: UUID, user_id: str, now: datetime, states: Sequence[str] = tuple(OPEN_STATES)
+) -> list[QueueRow]:
+    """Requests in ``states``, the highest tier first, within a tier the first to expire.
+
+    Those this person may not sign are there too and say why.
+    """
+    with in_workspace(workspace_id):
+        viewer = standing.voter(user_id, workspace_id)
+        requests = _complete(ApprovalRequest.objects.filter(state__in=states)).order_by(
+            "-tier", "sign_by", "id"
+        )
+        return [_queue_row(request, viewer, now) for request in requests]
+
+
+def request_detail(
+    workspace_id: UUID, request_id: UUID, user_id: str, now: datetime
+) -> RequestDetail | None:
+    """One request as one person sees it; None where the workspace has no such request."""
+    with in_workspace(workspace_id):
+        request = _complete(ApprovalRequest.objects.filter(id=request_id)).first()
+        if request is None:
+            return None
+        viewer = standing.voter(user_id, workspace_id)
+        newer = ApprovalRequest.objects.filter(supersedes=request).values_list("id", flat=True)
+        requirement = approvals.parse_requirement(request.requirement)
+        return RequestDetail(
+            request=request,
+            requirement=requirement,
+            votes=tuple(
+                CountedVote(vote, standing.counts(request, vote))
+                for vote in sorted(request.votes.all(), key=lambda vote: vote.created)
+            ),
+            events=tuple(request.events.all()),
+            signed=_signed(request),
+            needed=approvals.needed(requirement),
+            refusal=approvals.may_sign(standing.standing(request), viewer, now),
+            approval=Approval.objects.filter(request=request).first(),
+            superseded_by=newer.first(),
+        )
+
+
+def requests_of_run(workspace_id: UUID, run_id: UUID) -> list[ApprovalRequest]:
+    """Every request a run made, oldest first, with votes and events at hand."""
+    with in_workspace(workspace_id):
+        requests = ApprovalRequest.objects.filter(run_id=run_id)
+        return list(_complete(requests).order_by("created", "id"))
+
+
+def decisions_of_run(workspace_id: UUID, run_id: UUID) -> list[DecisionRecord]:
+    """Every decision on a run in the order it was made."""
+    with in_workspace(workspace_id):
+        decisions = DecisionRecord.objects.filter(run_id=run_id).select_related("policy_version")
+        return list(decisions.order_by("created", "step", "call_seq", "id"))
+
+
+def decision(workspace_id: UUID, decision_id: UUID) -> DecisionRecord | None:
+    """One stored decision; None where the workspace has no such decision."""
+    with in_workspace(workspace_id):
+        rows = DecisionRecord.objects.filter(id=decision_id)
+        return rows.select_related("policy_version").first()
+
+
+def policy_versions(workspace_id: UUID) -> list[VersionRow]:
+    """All versions, newest first."""
+    with in_workspace(workspace_id):
+        activations = PolicyActivation.objects.order_by("sequence")
+        latest = {row.version_id: row.created for row in activations}
+        active = next((row.version_id for row in reversed(activations)), None)
+        waiting = {
+            request.binding.get("version_id"): request.id
+            for request in ApprovalRequest.objects.filter(
+                kind="change", state__in=[*OPEN_STATES, ApprovalState.APPROVED]
+            ).filter(approval__consumed_at__isnull=True)
+        }
+        return [
+            VersionRow(
+                version=version,
+                active=version.id == active,
+                activated=latest.get(version.id),
+                open_request=waiting.get(str(version.id)),
+            )
+            for version in PolicyVersion.objects.order_by("-number")
+        ]
+
+
+def policy_version(workspace_id: UUID, number: int) -> PolicyVersion | None:
+    """One version by its number; None where the workspace has no such version."""
+    with in_workspace(workspace_id):
+        return PolicyVersion.objects.filter(number=number).first()
+
+
+def policy_diff(old: str, new: str) -> list[str]:
+    """Unified difference of two texts, line by line, without file names."""
+    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=3)
+    return [line for line in lines if not line.startswith(("--- ", "+++ "))]
+
+
+def _complete(requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
+    return requests.select_related(
+        "workspace", "policy_version", "assignee", "decision"
+    ).prefetch_related("votes", "events")
+
+
+def _queue_row(request: ApprovalRequest, viewer: approvals.Voter, now: datetime) -> QueueRow:
+    return QueueRow(
+        request=request,
+        signed=_signed(request),
+        needed=approvals.needed(approvals.parse_requirement(request.requirement)),
+        refusal=approvals.may_sign(standing.standing(request), viewer, now),
+        left=max(request.sign_by - now, timedelta(0)),
+        mine=str(request.assignee_id) == viewer.id,
+    )
+
+
+def _signed(request: ApprovalRequest) -> int:
+    view = standing.standing(request)
+    counted = approvals.counted(view, standing.signatures(request))
+    return approvals.seats_filled(view.requirement, [item.voter.roles for item in counted])

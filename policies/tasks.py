@@ -1,0 +1,142 @@
+"""Mail to reviewers, and the sweep that makes up for what a lost message left undone."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.core.mail import EmailMessage, get_connection
+from django.db.models import F, Q
+from django.utils import timezone
+
+from audit.services import Actor, Draft, Subject, record
+from audit.transactions import in_workspace
+from policies import approvals, selectors, standing
+from policies.directory import Person, directory
+from policies.models import OPEN_STATES, ApprovalRequest
+
+TIERS = ("No risk", "Low risk", "Medium risk", "High risk", "Critical risk")
+ESCALATE_TO = "policy_officer"
+OVERDUE = timedelta(minutes=1)
+"""A mail not sent by then lost its message between commit and send."""
+REMIND_AT = 0.25
+"""Share of the time to sign that is left when reviewers are reminded."""
+_SYSTEM = Actor("system", "countersign", "Countersign")
+
+
+@shared_task(name="policies.notify_reviewers", ignore_result=True)
+def notify_reviewers(workspace_id: str, request_id: str) -> None:
+    """Mail everyone who may sign a request, once; a second call does nothing."""
+    _notify(UUID(workspace_id), UUID(request_id), timezone.now())
+
+
+@shared_task(name="policies.sweep", ignore_result=True)
+def sweep() -> None:
+    """Expire requests that belong to no run, send mail that is overdue, remind before sign-by."""
+    # Services import this module to enqueue; the way back is taken at run time only.
+    from policies.services import approvals_expire  # noqa: PLC0415
+
+    now = timezone.now()
+    approvals_expire(now=now)
+    for workspace_id, request_id in _unsent(now):
+        _notify(workspace_id, request_id, now)
+    for workspace_id, request_id in _near(now):
+        _remind(workspace_id, request_id, now)
+
+
+def _notify(workspace_id: UUID, request_id: UUID, now: datetime) -> None:
+    with in_workspace(workspace_id):
+        request = _claim(request_id, Q(notified__isnull=True))
+        if request is None:
+            return
+        people = _reviewers(request, now)
+        _send(request, people, "")
+        request.notified = now
+        request.save(update_fields=["notified"])
+        _record(request, "approval.notified", people)
+
+
+def _remind(workspace_id: UUID, request_id: UUID, now: datetime) -> None:
+    with in_workspace(workspace_id):
+        request = _claim(request_id, Q(reminded__isnull=True))
+        if request is None:
+            return
+        officers = directory().members_with_role(workspace_id, ESCALATE_TO)
+        people = _unique([*_reviewers(request, now), *officers])
+        _send(request, people, "Reminder: ")
+        request.reminded = now
+        request.save(update_fields=["reminded"])
+        _record(request, "approval.reminded", people)
+
+
+def _claim(request_id: UUID, unsent: Q) -> ApprovalRequest | None:
+    """Lock the request unless another worker is sending for it right now."""
+    # Mail leaves before the commit that says so: after a crash twice rather than never.
+    requests = ApprovalRequest.objects.select_for_update(skip_locked=True, of=("self",))
+    return (
+        requests.select_related("workspace")
+        .filter(unsent, id=request_id, state__in=OPEN_STATES)
+        .first()
+    )
+
+
+def _reviewers(request: ApprovalRequest, now: datetime) -> list[Person]:
+    view = standing.standing(request)
+    people = [
+        person
+        for seat in view.requirement
+        for person in directory().members_with_role(request.workspace_id, seat.role)
+    ]
+    return [
+        person
+        for person in _unique(people)
+        if approvals.may_sign(view, standing.voter(person.id, request.workspace_id), now) is None
+    ]
+
+
+def _unique(people: list[Person]) -> list[Person]:
+    return list({person.id: person for person in people}.values())
+
+
+def _send(request: ApprovalRequest, people: list[Person], prefix: str) -> None:
+    """One message each, so that nobody learns the others' addresses."""
+    subject = f"{prefix}{TIERS[request.tier]}: {request.agent_name}: {request.notice}"
+    path = f"/w/{request.workspace.slug}/approvals/{request.id}"
+    body = (
+        f"{request.notice}\n\n"
+        f"Agent: {request.agent_name}\n"
+        f"Risk: {TIERS[request.tier]}\n"
+        f"Sign by: {request.sign_by:%Y-%m-%d %H:%M} UTC\n\n"
+        f"{settings.COUNTERSIGN_URL}{path}\n\n"
+        "This message cannot sign anything. Log in, read the card and decide there.\n"
+    )
+    messages = [
+        EmailMessage(" ".join(subject.split()), body, to=[person.email]) for person in people
+    ]
+    with get_connection() as mail:
+        mail.send_messages(messages)
+
+
+def _record(request: ApprovalRequest, action: str, people: list[Person]) -> None:
+    """In the workspace's order, not the run's: mail goes out while a worker may hold the run."""
+    subject = Subject("approval_request", str(request.id))
+    detail = {"people": [person.id for person in people]}
+    record(request.workspace_id, [Draft(action, _SYSTEM, subject, detail=detail)])
+
+
+def _unsent(now: datetime) -> list[tuple[UUID, UUID]]:
+    return _open(Q(notified__isnull=True, created__lt=now - OVERDUE))
+
+
+def _near(now: datetime) -> list[tuple[UUID, UUID]]:
+    span = F("sign_by") - F("created")
+    return _open(Q(reminded__isnull=True, sign_by__gt=now, sign_by__lt=now + span * REMIND_AT))
+
+
+def _open(condition: Q) -> list[tuple[UUID, UUID]]:
+    found: list[tuple[UUID, UUID]] = []
+    for workspace_id in selectors.workspace_ids():
+        with in_workspace(workspace_id):
+            rows = ApprovalRequest.objects.filter(condition, state__in=OPEN_STATES)
+            found += [(workspace_id, row) for row in rows.values_list("id", flat=True)]
+    return found

@@ -1,0 +1,60 @@
+"""The cast of every test: two workspaces and their people.
+
+Alice operates, Bob and Beth review for finance, Rita reviews for security and finance, Carol and
+Chris are policy officers, Dan audits, Ada administers. Mallory holds every role, in another
+workspace.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from audit.services import Actor
+from countersign.accounts.models import User, Workspace
+from countersign.accounts.services import PersonDraft, workspace_prepare
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+PEOPLE = {
+    "alice": ("operator",),
+    "bob": ("reviewer:finance",),
+    "beth": ("reviewer:finance",),
+    "rita": ("reviewer:security", "reviewer:finance"),
+    "carol": ("policy_officer",),
+    "chris": ("policy_officer",),
+    "dan": ("auditor",),
+    "ada": ("admin",),
+}
+EVERYTHING = ("operator", "policy_officer", "auditor", "admin", "reviewer:finance")
+
+
+@dataclass(frozen=True)
+class Cast:
+    """``acme`` is where everyone works; ``other`` is Mallory's."""
+
+    acme: Workspace
+    other: Workspace
+    passwords: dict[str, str]
+
+    def user(self, username: str) -> User:
+        return User.objects.get(username=username)
+
+    def id(self, username: str) -> UUID:
+        return self.user(username).id
+
+    def actor(self, username: str) -> Actor:
+        user = self.user(username)
+        return Actor("user", str(user.id), user.name)
+
+
+def make_cast() -> Cast:
+    """Make both workspaces; needs the ``database`` or ``committing_database`` fixture."""
+    acme = workspace_prepare(
+        name="Acme", slug="acme", people=[_person(name, roles) for name, roles in PEOPLE.items()]
+    )
+    other = workspace_prepare(name="Other", slug="other", people=[_person("mallory", EVERYTHING)])
+    return Cast(acme.workspace, other.workspace, {**acme.passwords, **other.passwords})
+
+
+def _person(username: str, roles: tuple[str, ...]) -> PersonDraft:
+    return PersonDraft(username, username.capitalize(), f"{username}@example.org", roles)
