@@ -47,6 +47,7 @@ def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
         ).update(
             state=RunState.RUNNING,
             epoch=F("epoch") + 1,
+            attempts=F("attempts") + 1,
             lease_owner=owner,
             lease_until=_lease_end(),
             started=Coalesce("started", Now()),
@@ -68,10 +69,30 @@ def held(lease: Lease) -> Iterator[Run]:
         LeaseLost: the run is another worker's by now, or was stopped.
     """
     with in_workspace(lease.workspace_id):
-        run = Run.objects.select_for_update().get(id=lease.run_id)
+        run = locked(lease.run_id)
         if run.epoch != lease.epoch or run.state != RunState.RUNNING:
             raise LeaseLost(f"run {lease.run_id} moved on to epoch {run.epoch} ({run.state})")
         yield run
+
+
+@contextlib.contextmanager
+def recording(lease: Lease) -> Iterator[Run]:
+    """One transaction about what already happened: it is recorded even if the run was stopped."""
+    with in_workspace(lease.workspace_id):
+        yield locked(lease.run_id)
+
+
+def locked(run_id: UUID) -> Run:
+    """The run with its row locked until the transaction ends.
+
+    Raises:
+        Run.DoesNotExist: not in the open workspace.
+    """
+    return (
+        Run.objects.select_for_update(of=("self",))
+        .select_related("agent_version__agent", "agent_version__endpoint")
+        .get(id=run_id)
+    )
 
 
 def _lease_end() -> ExpressionWrapper:

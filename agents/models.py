@@ -104,6 +104,7 @@ class ToolVersion(models.Model):
     idempotent = models.BooleanField()
     timeout_s = models.FloatField()
     max_result_bytes = models.PositiveIntegerField()
+    author_id = models.CharField(max_length=64, blank=True)
     registered_by = models.CharField(max_length=200)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -265,6 +266,9 @@ class Run(models.Model):
     cost_micros = models.PositiveBigIntegerField(default=0)
     working_ms = models.PositiveBigIntegerField(default=0)
     model_failures = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(
+        default=0, help_text="Claims since the run last made progress."
+    )
     control_labels = models.JSONField(default=list)
 
     epoch = models.PositiveIntegerField(default=0)
@@ -330,6 +334,9 @@ class Step(models.Model):
     )
     approval_request = models.ForeignKey(
         "policies.ApprovalRequest", models.PROTECT, null=True, related_name="+"
+    )
+    applying = models.PositiveIntegerField(
+        null=True, help_text="Number of the signed manifest whose effects may happen now."
     )
     variables = models.JSONField(default=dict)
 
