@@ -5,6 +5,7 @@ AgentsError
 ├── Refused             the request is against a rule; the sentence says which and what to do
 │   ├── LimitsInvalid   a limit is not a positive whole number
 │   └── InputsInvalid   a run's inputs do not match the agent's schema
+├── ToolChanged         the code of a registered tool is not what was registered
 ├── LeaseLost           another worker or a stop took the run; drop everything, write nothing
 └── ReplayDiverged      the stored program no longer does what the journal says; carries both sides
 """
@@ -30,6 +31,10 @@ class LimitsInvalid(Refused):
 
 class InputsInvalid(Refused):
     """A run's inputs do not match what the agent version declares."""
+
+
+class ToolChanged(AgentsError):
+    """The code behind a registered tool version is gone, or another than was registered."""
 
 
 class LeaseLost(AgentsError):

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import close_old_connections, connection
+from django.db import Error, close_old_connections, connection
 from django.db.models import DateTimeField, ExpressionWrapper, F, Q
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
 from agents.errors import LeaseLost
@@ -95,7 +96,7 @@ def locked(run_id: UUID) -> Run:
     )
 
 
-def _lease_end() -> ExpressionWrapper:
+def _lease_end() -> ExpressionWrapper[CombinedExpression]:
     return ExpressionWrapper(Now() + LEASE, output_field=DateTimeField())
 
 
@@ -153,7 +154,7 @@ class Keeper:
             for lease, on_lost in held.items():
                 if not _stands(lease, renew=renew):
                     on_lost()
-        except connection.Database.Error:
+        except Error:
             # The database is away. The lease may lapse meanwhile; every write checks the epoch.
             return
         finally:

@@ -2,8 +2,8 @@
 
 A planned call's arguments may refer to results that do not exist yet. Such a reference is
 `{"$placeholder": token, "path": [...]}` where it stands for a whole value, and `⟦token⟧` or
-`⟦token/key/0⟧` where it stands in text. `fill` puts the real results in; the filled arguments must
-then equal what the program passes when it is applied.
+`⟦token/key/0⟧` (an RFC 6901 pointer) where it stands in text. `fill` puts the real results in;
+the filled arguments must then equal what the program passes when it is applied.
 """
 
 import re
@@ -157,7 +157,8 @@ def tokens(template: JSON) -> set[str]:
 def _in_text(match: re.Match[str], results: Mapping[str, JSON]) -> str:
     if match[1] not in results:
         return match[0]
-    return str(_follow(results[match[1]], [part for part in match[2].split("/") if part]))
+    path = [part.replace("~1", "/").replace("~0", "~") for part in match[2].split("/")[1:]]
+    return str(_follow(results[match[1]], path))
 
 
 def _follow(value: JSON, path: Sequence[str | int]) -> JSON:
