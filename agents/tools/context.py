@@ -1,0 +1,54 @@
+"""What a tool is told about the call it serves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agents.tools import secrets
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """Given to a tool that has a parameter of this type; agents neither see nor fill it.
+
+    Attributes:
+        workspace: id of the workspace the run belongs to.
+        run: id of the run.
+        step: number of the step, from 1.
+        idempotency_key: the same for every attempt at this one call, different for any other;
+            hand it to the other side, so that a repeated call acts once.
+        resolve: how references become secrets; the process's providers by default.
+    """
+
+    workspace: str
+    run: str
+    step: int
+    idempotency_key: str
+    resolve: Callable[[str], str] = field(default=secrets.resolve, repr=False)
+    _resolved: list[str] = field(default_factory=list, repr=False, compare=False)
+
+    def secret(self, reference: str) -> str:
+        """The credential behind a reference such as `env:MAIL_PASSWORD`.
+
+        It is masked in whatever the tool returns or raises. Keep it in local variables.
+
+        Raises:
+            SecretError: it cannot be resolved.
+        """
+        value = self.resolve(reference)
+        self._resolved.append(value)
+        return value
+
+    def masked(self, text: str) -> str:
+        """The text without the secrets that were resolved through this context."""
+        for value in self._resolved:
+            if len(value) >= MIN_MASKED_CHARS:
+                text = text.replace(value, "•••")
+        return text
+
+    @property
+    def has_secrets(self) -> bool:
+        return any(len(value) >= MIN_MASKED_CHARS for value in self._resolved)
+
+
+MIN_MASKED_CHARS = 6
+"""Shorter secrets would mask ordinary words; they are no secrets either."""
