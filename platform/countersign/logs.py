@@ -6,8 +6,10 @@ import time
 
 from opentelemetry import trace
 
-# Everything a LogRecord carries by itself; what is left came from ``extra=``.
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+# Everything a LogRecord carries by itself, and uvicorn's message a second time in colours; what is
+# left came from ``extra=``.
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "color_message", "message"}
+_OWN |= {"taskName"}
 
 
 class JsonFormatter(logging.Formatter):

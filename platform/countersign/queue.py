@@ -26,7 +26,6 @@ def broker_options(database: Mapping[str, object]) -> dict[str, object]:
         # Waiting inside a query would hold a connection and delay shutting down.
         "wait_time_seconds": 0,
         "polling_interval": 1.0,
-        "notify_throttle_interval_ms": 0,
         # Tasks are acknowledged before they run; this bounds only the moment in between.
         "visibility_timeout": 60,
         "pool_size": 4,

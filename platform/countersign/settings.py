@@ -200,17 +200,19 @@ DATABASES["default"]["OPTIONS"] |= {
 # --- Messages between processes ----------------------------------------------------------------
 
 _broker = env.url("BROKER_URL", ["pgmq", "amqp", "amqps", "redis", "rediss", "memory"], "pgmq://")
-CELERY_BROKER_URL = _broker.geturl()
+CELERY_BROKER_URL = env.text("BROKER_URL", "pgmq://")
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     broker_options(DATABASES["default"]) if _broker.scheme == "pgmq" else {}
 )
 if _broker.scheme == "pgmq":
+    CELERY_BROKER_TRANSPORT = "countersign.transport:Transport"
     # pgmq builds its connection from host, port, database, user and password alone; what else the
     # address says (sslmode, sslrootcert, …) reaches libpq by its own variables.
     for _key, _value in _external.items():
         if _key.startswith("ssl"):
             os.environ.setdefault(f"PG{_key.upper()}", _value)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_TASK_DEFAULT_QUEUE = "countersign"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False

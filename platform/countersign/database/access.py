@@ -190,7 +190,7 @@ def _grant_sequences(connection: Connection, name: str, role: Role) -> None:
 
 def _confine(connection: Connection, name: str) -> None:
     table, policy = sql.Identifier("public", name), sql.Identifier(POLICY)
-    # Compared as uuid, so that an index on the column serves; unset and empty are both no workspace.
+    # Compared as uuid, so that an index on the column serves; unset and empty are no workspace.
     mine = sql.SQL(
         "workspace_id = nullif(current_setting('countersign.workspace', true), '')::uuid"
     )

@@ -104,12 +104,12 @@ def install_queue(admin: Administrator, application: Mapping[str, str]) -> None:
         found = connection.execute("SELECT to_regnamespace('pgmq')").fetchone()
         if found == (None,):
             _install_pgmq(admin, connection)
+        present = {row[0] for row in connection.execute("SELECT queue_name FROM pgmq.meta")}
         for queue in QUEUES:
-            connection.execute(
-                "SELECT pgmq.create(%s) WHERE NOT EXISTS"
-                " (SELECT 1 FROM pgmq.list_queues() WHERE queue_name = %s)",
-                [queue, queue],
-            )
+            if queue not in present:
+                with connection.transaction():
+                    connection.execute("SELECT pgmq.create(%s)", [queue])
+                    connection.execute("SELECT pgmq.enable_notify_insert(%s, 0)", [queue])
 
 
 def _install_pgmq(admin: Administrator, connection: Connection) -> None:

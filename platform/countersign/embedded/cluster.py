@@ -8,6 +8,7 @@ really works in our data folder.
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -137,6 +138,18 @@ class Cluster:
             if not self._gone(STOP_TIMEOUT_S):
                 raise ClusterError(f"the database (process {pid}) does not stop; see {self.log}")
             return True
+
+    def delete(self) -> None:
+        """Remove the cluster's files; it must be stopped.
+
+        Raises:
+            ClusterError: It runs.
+        """
+        if self.running() is not None:
+            raise ClusterError("the database runs; stop it first")
+        for folder in (self.location.socket, self.location.state):
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
     def ready(self) -> bool:
         """Return whether the server takes connections."""

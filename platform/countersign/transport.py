@@ -1,0 +1,27 @@
+"""kombu's pgmq transport, on queues that the migration made.
+
+The stock transport drops and makes a queue's trigger anew whenever anything declares the queue:
+two processes that start together fail with "trigger already exists", and every sender takes a
+lock that stops all others. Here nobody changes the schema after the migration.
+"""
+
+from typing import Any
+
+from kombu.transport import pgmq
+
+
+class Channel(pgmq.Channel):  # type: ignore[misc]  # kombu has no types
+    """Listens, and leaves the tables alone."""
+
+    def _new_queue(self, queue: str, **options: Any) -> None:  # noqa: ANN401 - kombu's signature
+        self._maybe_enable_notify(queue)
+
+    def _maybe_enable_notify(self, queue: str, queue_name: str | None = None) -> None:
+        if self.use_notify:
+            self.connection._register_notify_queue(queue_name or self._queue_name(queue))
+
+
+class Transport(pgmq.Transport):  # type: ignore[misc]  # kombu has no types
+    """What ``CELERY_BROKER_TRANSPORT`` names."""
+
+    Channel = Channel
