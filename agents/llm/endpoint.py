@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from agents.llm.chat import Usage
 
+DEFAULT_CONTEXT_TOKENS = 128_000
+DEFAULT_MAX_OUTPUT_TOKENS = 4_096
+
 # Reasoning models reject these parameters outright instead of ignoring them.
 _REASONING_MODELS = re.compile(r"(?:^|/)(?:o\d|gpt-5|grok-[4-9])", re.IGNORECASE)
 _REASONING_LACKS = frozenset({"stop", "temperature", "max_tokens"})
@@ -52,8 +55,8 @@ class EndpointSpec:
     price_in_micros_per_mtok: int = 0
     price_out_micros_per_mtok: int = 0
     currency: str = "USD"
-    context_tokens: int = 128_000
-    max_output_tokens: int = 4_096
+    context_tokens: int = DEFAULT_CONTEXT_TOKENS
+    max_output_tokens: int = DEFAULT_MAX_OUTPUT_TOKENS
     timeout_s: float = 60.0
     deadline_s: float = 300.0
     max_attempts: int = 4
