@@ -6,13 +6,26 @@ screen needs: nothing is fetched later, and another workspace's row is `NotFound
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import (
+    Case,
+    Count,
+    F,
+    Func,
+    IntegerField,
+    Max,
+    Q,
+    QuerySet,
+    TextField,
+    When,
+)
+from django.db.models.functions import Cast, Greatest, Left, Now
 from django.utils.dateparse import parse_datetime
 
 from agents.errors import NotFound, Refused
@@ -39,6 +52,8 @@ from policies.models import ApprovalRequest, DecisionRecord
 T = TypeVar("T")
 
 PAGE_SIZE = 50
+OUTPUT_START = 4000
+RESULT_START = 200
 
 
 @dataclass(frozen=True)
@@ -140,6 +155,7 @@ class ApprovalView:
     id: UUID
     kind: str
     title: str
+    headline: str
     state: str
     needed: int
     votes: tuple[Signature, ...]
@@ -154,7 +170,14 @@ class ApprovalView:
 
 @dataclass(frozen=True)
 class CallView:
-    """One tool call with its outcome."""
+    """One tool call with its outcome; of its result only what it is and how it begins.
+
+    Attributes:
+        result_kind: JSON type of the result, "" while there is none.
+        result_rows: length of a list, else None.
+        result_start: its first characters as JSON text.
+        token: how later effects of the manifest refer to the result.
+    """
 
     id: UUID
     step: int
@@ -168,11 +191,14 @@ class CallView:
     arguments: Mapping[str, Any]
     origins: Mapping[str, Any]
     state: CallState
-    result: Any
+    result_kind: str
+    result_rows: int | None
+    result_start: str
     error: Mapping[str, Any]
     duration_ms: int
     manifest: int | None
     position: int | None
+    token: str
     approval_request_id: UUID | None
     decision: DecisionView | None
     created: datetime
@@ -180,8 +206,20 @@ class CallView:
 
 
 @dataclass(frozen=True)
+class CallDetail(CallView):
+    """One tool call with its whole result, which may be large."""
+
+    result: Any
+
+
+@dataclass(frozen=True)
 class StepView:
-    """One turn of the loop with everything that belongs to it."""
+    """One turn of the loop with everything that belongs to it.
+
+    Attributes:
+        stdout: what the program printed; in lists of steps its first `OUTPUT_START` characters.
+        stdout_bytes: all that it printed, also what the limit cut off.
+    """
 
     id: UUID
     number: int
@@ -274,6 +312,11 @@ class AgentVersionView:
     runtime: str
     registered_by: str
     created: datetime
+
+    @property
+    def writes(self) -> int:
+        """How many of its tools write."""
+        return sum(tool.effect == Effect.WRITE for tool in self.tools)
 
 
 @dataclass(frozen=True)
@@ -369,14 +412,15 @@ def run(workspace_id: UUID, run_id: UUID) -> RunDetail:
 
 
 def steps(workspace_id: UUID, run_id: UUID, *, after: int = -1) -> tuple[StepView, ...]:
-    """The steps of a run in order, those numbered above `after`."""
+    """The steps of a run in order, those numbered above `after`, with the start of their output."""
     with in_workspace(workspace_id):
         found = list(
-            Step.objects.filter(workspace_id=workspace_id, run_id=run_id, number__gt=after)
-            .select_related("decision__policy_version")
-            .order_by("number")
+            _steps(workspace_id, run_id)
+            .filter(number__gt=after)
+            .defer("stdout", "reply")
+            .annotate(output=Left("stdout", OUTPUT_START))
         )
-        calls = _by_step(_calls(workspace_id, run_id))
+        calls = _by_step(_calls(workspace_id).filter(run_id=run_id))
         requests = _requests(workspace_id, run_id)
         return tuple(
             _step_view(step, calls.get(step.id, ()), requests.get(step.number, ()))
@@ -384,39 +428,99 @@ def steps(workspace_id: UUID, run_id: UUID, *, after: int = -1) -> tuple[StepVie
         )
 
 
-def run_calls(workspace_id: UUID, run_id: UUID, call_ids: Iterable[UUID]) -> tuple[CallView, ...]:
-    """Some calls of a run, in the order of the journal."""
+def step(workspace_id: UUID, run_id: UUID, number: int) -> StepView:
+    """One step with its whole output.
+
+    Raises:
+        NotFound: this workspace has no such run, or the run no such step.
+    """
     with in_workspace(workspace_id):
-        found = _calls(workspace_id, run_id).filter(id__in=list(call_ids))
-        return tuple(_call_view(call) for call in found)
+        found = _steps(workspace_id, run_id).filter(number=number).first()
+        if found is None:
+            raise NotFound(f"no step {number} in run {run_id}")
+        found.output = found.stdout
+        calls = _by_step(_calls(workspace_id).filter(step_id=found.id))
+        requests = _requests(workspace_id, run_id)
+        return _step_view(found, calls.get(found.id, ()), requests.get(number, ()))
+
+
+def call(workspace_id: UUID, run_id: UUID, call_id: UUID) -> CallDetail:
+    """One tool call with its whole result.
+
+    Raises:
+        NotFound: this workspace has no such call in this run.
+    """
+    with in_workspace(workspace_id):
+        found = _calls(workspace_id).filter(run_id=run_id, id=call_id).defer(None).first()
+        if found is None:
+            raise NotFound(f"no call {call_id} in run {run_id}")
+        return CallDetail(**_call_fields(found), result=found.result)
 
 
 def request_calls(workspace_id: UUID, request_id: UUID) -> tuple[CallView, ...]:
     """The effects an approval request covers, in the order that was signed."""
     with in_workspace(workspace_id):
-        found = (
-            Call.objects.filter(workspace_id=workspace_id, approval_request_id=request_id)
-            .select_related("tool_version__tool", "step", "decision__policy_version")
-            .order_by("step__number", "position")
-        )
-        return tuple(_call_view(call) for call in found)
+        found = _calls(workspace_id).filter(approval_request_id=request_id)
+        return tuple(_call_view(each) for each in found.order_by("step__number", "position"))
+
+
+def run_fingerprint(workspace_id: UUID, run_id: UUID) -> str:
+    """A text that changes whenever something of the run does that a screen shows.
+
+    Raises:
+        NotFound: this workspace has no such run.
+    """
+    with in_workspace(workspace_id):
+        found = Run.objects.filter(workspace_id=workspace_id, id=run_id).only("id")
+        row = found.values_list("state", "reason", "steps_taken", "cost_micros", "ended").first()
+        if row is None:
+            raise NotFound(f"no run {run_id}")
+        of_run = Q(workspace_id=workspace_id, run_id=run_id)
+        parts = [
+            row,
+            *Step.objects.filter(of_run).order_by("number").values_list("state", "ended"),
+            *Call.objects.filter(of_run)
+            .order_by("state")
+            .values_list("state")
+            .annotate(Count("id")),
+            *ApprovalRequest.objects.filter(of_run)
+            .order_by("created", "id")
+            .values_list("state")
+            .annotate(Count("votes")),
+        ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def calls_in_doubt(workspace_id: UUID) -> tuple[tuple[RunRow, CallView], ...]:
     """Effects of which nobody knows whether they happened, oldest first."""
     with in_workspace(workspace_id):
         found = (
-            Call.objects.filter(workspace_id=workspace_id, state=CallState.UNKNOWN)
-            .select_related(
-                "tool_version__tool",
-                "step",
-                "decision__policy_version",
-                "run__agent_version__agent",
-                "run__agent_version__endpoint",
-            )
+            _calls(workspace_id)
+            .filter(state=CallState.UNKNOWN)
+            .select_related("run__agent_version__agent", "run__agent_version__endpoint")
             .order_by("created")
         )
         return tuple((_run_row(call.run), _call_view(call)) for call in found)
+
+
+def oldest_due(workspace_id: UUID) -> datetime | None:
+    """Since when the run that has waited longest could have been taken by a worker."""
+    with in_workspace(workspace_id):
+        now = Now()
+        found = (
+            Run.objects.filter(workspace_id=workspace_id)
+            .filter(
+                Q(state=RunState.QUEUED) & (Q(wake_at__isnull=True) | Q(wake_at__lte=now))
+                | Q(state=RunState.RUNNING, lease_until__lt=now)
+            )
+            .annotate(
+                since=Greatest(
+                    "created", "lease_until", "wake_at", Max("steps__approval_request__closed")
+                )
+            )
+            .order_by("since")
+        )
+        return found.values_list("since", flat=True).first()
 
 
 def run_counts(workspace_id: UUID) -> RunCounts:
@@ -596,18 +700,35 @@ def _row_fields(run: Run) -> dict[str, Any]:
     }
 
 
-def _calls(workspace_id: UUID, run_id: UUID) -> QuerySet[Call]:
+def _steps(workspace_id: UUID, run_id: UUID) -> QuerySet[Step]:
     return (
-        Call.objects.filter(workspace_id=workspace_id, run_id=run_id)
+        Step.objects.filter(workspace_id=workspace_id, run_id=run_id)
+        .select_related("decision__policy_version")
+        .order_by("number")
+    )
+
+
+def _calls(workspace_id: UUID) -> QuerySet[Call]:
+    """Calls without their results, which the database describes instead of sending."""
+    kind: Func = Func(F("result"), function="jsonb_typeof", output_field=TextField())
+    rows: Func = Func(F("result"), function="jsonb_array_length", output_field=IntegerField())
+    return (
+        Call.objects.filter(workspace_id=workspace_id)
         .select_related("tool_version__tool", "step", "decision__policy_version")
+        .defer("result", "step__stdout", "step__reply")
+        .annotate(
+            result_kind=kind,
+            result_rows=Case(When(result_kind="array", then=rows)),
+            result_start=Left(Cast("result", TextField()), RESULT_START),
+        )
         .order_by("step__number", "seq")
     )
 
 
-def _by_step(calls: Iterable[Call]) -> dict[UUID, tuple[CallView, ...]]:
-    found: dict[UUID, tuple[CallView, ...]] = {}
+def _by_step(calls: Iterable[Call]) -> dict[UUID, list[CallView]]:
+    found: dict[UUID, list[CallView]] = {}
     for call in calls:
-        found[call.step_id] = (*found.get(call.step_id, ()), _call_view(call))
+        found.setdefault(call.step_id, []).append(_call_view(call))
     return found
 
 
@@ -632,6 +753,7 @@ def _approval_view(request: ApprovalRequest) -> ApprovalView:
         id=request.id,
         kind=request.kind,
         title=request.title,
+        headline=str(request.displayed.get("headline", request.title)),
         state=request.state,
         needed=sum(int(part["count"]) for part in request.requirement),
         votes=tuple(
@@ -675,34 +797,41 @@ def _decision_view(decision: DecisionRecord | None) -> DecisionView | None:
 
 
 def _call_view(call: Call) -> CallView:
+    return CallView(**_call_fields(call))
+
+
+def _call_fields(call: Call) -> dict[str, Any]:
     version = call.tool_version
-    return CallView(
-        id=call.id,
-        step=call.step.number,
-        seq=call.seq,
-        tool=version.tool.name,
-        tool_number=version.number,
-        effect=Effect(version.effect),
-        tier=version.tier,
-        labels=tuple(version.labels),
-        roles=version.roles,
-        arguments=call.arguments,
-        origins=call.origins,
-        state=CallState(call.state),
-        result=call.result,
-        error=call.error or {},
-        duration_ms=call.duration_ms,
-        manifest=call.manifest,
-        position=call.position,
-        approval_request_id=call.approval_request_id,
-        decision=_decision_view(call.decision),
-        created=call.created,
-        ended=call.ended,
-    )
+    return {
+        "id": call.id,
+        "step": call.step.number,
+        "seq": call.seq,
+        "tool": version.tool.name,
+        "tool_number": version.number,
+        "effect": Effect(version.effect),
+        "tier": version.tier,
+        "labels": tuple(version.labels),
+        "roles": version.roles,
+        "arguments": call.arguments,
+        "origins": call.origins,
+        "state": CallState(call.state),
+        "result_kind": call.result_kind or "",
+        "result_rows": call.result_rows,
+        "result_start": call.result_start or "",
+        "error": call.error or {},
+        "duration_ms": call.duration_ms,
+        "manifest": call.manifest,
+        "position": call.position,
+        "token": call.token,
+        "approval_request_id": call.approval_request_id,
+        "decision": _decision_view(call.decision),
+        "created": call.created,
+        "ended": call.ended,
+    }
 
 
 def _step_view(
-    step: Step, calls: tuple[CallView, ...], approvals: tuple[ApprovalView, ...]
+    step: Step, calls: Iterable[CallView], approvals: tuple[ApprovalView, ...]
 ) -> StepView:
     return StepView(
         id=step.id,
@@ -711,7 +840,7 @@ def _step_view(
         thought=step.thought,
         code=step.code,
         status=step.status,
-        stdout=step.stdout,
+        stdout=step.output,
         stdout_bytes=step.stdout_bytes,
         value=step.value,
         error=step.error or {},
@@ -726,7 +855,7 @@ def _step_view(
         ended=step.ended,
         decision=_decision_view(step.decision),
         approvals=approvals,
-        calls=calls,
+        calls=tuple(calls),
     )
 
 
