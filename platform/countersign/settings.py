@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "policies",
     "agents",
     "countersign.accounts",
+    "countersign.console",
     "guardian",
     "django_htmx",
     "django.contrib.auth",
