@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from agents import observation
 from countersign.demo import setting
 from countersign.demo.files import notes
 from countersign.demo.ledger import Ledger
@@ -15,7 +16,7 @@ WEEK = WEEKS[0]
 
 
 MATCH, MISTAKE, PAY, PAY_AGAIN = range(4)
-DENIED = "Refused by policy: rule recipient-not-from-untrusted."
+DENIED = observation.refused("rule untrusted-recipient: Never pay where a letter says.")
 
 
 def play(
@@ -29,7 +30,8 @@ def play(
 
 
 def rejected(comment: str) -> str:
-    return f"Bob rejected create payment 12 times, 48,310.20 EUR in all, and says: {comment}"
+    title = "Accounts payable wants to create payment 12 times, 48,310.20 EUR in all, for Alice."
+    return observation.rejected(title, "Bob", comment)
 
 
 def payments(bench: Bench) -> list[dict[str, object]]:
@@ -107,6 +109,12 @@ def test_second_rejection_pays_nothing(ledger: Ledger) -> None:
     )
     assert bench.writes == []
     assert bench.answer["total_cents"] == 0
+    assert len(bench.answer["open"]) == 17 + 12
+
+
+def test_payments_refused_by_policy_too_are_handed_over(ledger: Ledger) -> None:
+    bench = play(told={MISTAKE: DENIED, PAY: DENIED})
+    assert bench.writes == []
     assert len(bench.answer["open"]) == 17 + 12
 
 
