@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.sandbox import cgroups
-from agents.sandbox.nsjail import OUTSIDE_ID, CgroupPlan, locate
+from agents.sandbox.cgroups import CgroupPlan
+from agents.sandbox.nsjail import OUTSIDE_ID, locate
 
 SYSTEM_HOME = Path("/var/lib/countersign/runtimes")
 

@@ -77,23 +77,6 @@ _LIMITS = "prlimit64 { new_rlim == 0 }"
 
 
 @dataclass(frozen=True)
-class CgroupPlan:
-    """The cgroups that this process may make jails in; empty paths where none is delegated.
-
-    Attributes:
-        v1_memory: mount point of the v1 memory controller.
-        v1_pids: mount point of the v1 pids controller.
-        v1_parent: existing group below both mount points.
-        v2: directory of a v2 group with memory and pids delegated.
-    """
-
-    v1_memory: str = ""
-    v1_pids: str = ""
-    v1_parent: str = ""
-    v2: str = ""
-
-
-@dataclass(frozen=True)
 class JailSpec:
     """Everything the command line depends on; two equal specs make equal jails."""
 
@@ -107,7 +90,6 @@ class JailSpec:
     lifetime_s: int
     outside_uid: int
     outside_gid: int
-    cgroups: CgroupPlan = CgroupPlan()
 
 
 def locate() -> Path:
@@ -163,7 +145,6 @@ def command(spec: JailSpec, *, channel: int, log: int) -> list[str]:
         "--pass_fd", str(channel),
         "--time_limit", str(spec.lifetime_s),
         *_resource_limits(spec),
-        *_cgroup_limits(spec),
         "--seccomp_string", seccomp_policy(),
     ]  # fmt: skip
     for variable in ENVIRONMENT:
@@ -188,30 +169,3 @@ def _resource_limits(spec: JailSpec) -> list[str]:
         "rtprio": 0,  # No real-time priority at all.
     }
     return [word for name, value in limits.items() for word in (f"--rlimit_{name}", str(value))]
-
-
-def _cgroup_limits(spec: JailSpec) -> list[str]:
-    plan = spec.cgroups
-    # The pages of /tmp count, too; the interpreter's own address space is limited before that.
-    memory = ["--cgroup_mem_max", str(spec.memory_bytes + spec.disk_bytes)]
-    pids = ["--cgroup_pids_max", str(spec.pids)]
-    if plan.v2:
-        return ["--use_cgroupv2", "--cgroupv2_mount", plan.v2, *memory, *pids]
-    words: list[str] = []
-    if plan.v1_memory:
-        words += [
-            *memory,
-            "--cgroup_mem_mount",
-            plan.v1_memory,
-            "--cgroup_mem_parent",
-            plan.v1_parent,
-        ]
-    if plan.v1_pids:
-        words += [
-            *pids,
-            "--cgroup_pids_mount",
-            plan.v1_pids,
-            "--cgroup_pids_parent",
-            plan.v1_parent,
-        ]
-    return words

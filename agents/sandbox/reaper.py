@@ -12,7 +12,7 @@ import signal
 from pathlib import Path
 
 from agents.sandbox import cgroups
-from agents.sandbox.nsjail import CgroupPlan
+from agents.sandbox.cgroups import CgroupPlan
 from agents.sandbox.spawner import OWNER_VARIABLE, start_time
 
 

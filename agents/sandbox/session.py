@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import select
 import signal
 import socket
@@ -27,6 +28,7 @@ from pathlib import Path
 from time import monotonic
 
 from agents.sandbox import nsjail, protocol, spawner
+from agents.sandbox.cgroups import Group
 from agents.sandbox.config import SandboxConfig
 from agents.sandbox.contract import (
     JSON,
@@ -53,6 +55,8 @@ from agents.sandbox.runtime import Runtime
 
 # How often a step that keeps computing is looked at: what a program may overdraw its limit by.
 _LOOK_S = 0.1
+# What nsjail itself keeps in memory, which its group counts as well.
+_NSJAIL_BYTES = 32 << 20
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 
 
@@ -75,7 +79,12 @@ class Jail:
         self._ended = threading.Lock()
         self._killed = ""
         self._guest = _Process()
-        self._memory_cgroup = bool(config.cgroups.v1_memory or config.cgroups.v2)
+        self._group = Group(
+            config.cgroups,
+            secrets.token_hex(8),
+            limits.memory_bytes + limits.disk_bytes + _NSJAIL_BYTES,
+            limits.pids + 4,  # nsjail and its helpers are in it, too.
+        )
         host_end, guest_end = socket.socketpair()
         self._log, log_end = os.pipe()
         try:
@@ -83,6 +92,11 @@ class Jail:
                 _spec(config, runtime, limits), channel=guest_end.fileno(), log=log_end
             )
             self._nsjail = spawner.spawn(arguments, (guest_end.fileno(), log_end))
+            # It takes milliseconds until nsjail has a child; the child is then in the group.
+            self._group.add(self._nsjail.pid)
+        except OSError as error:
+            self._group.remove()
+            raise SandboxUnavailable(f"A jail could not be started: {error}") from error
         finally:
             guest_end.close()
             os.close(log_end)
@@ -93,6 +107,11 @@ class Jail:
     def alive(self) -> bool:
         """Whether another step can be asked of it."""
         return not self._ended.locked() and self._nsjail.poll() is None
+
+    @property
+    def guest_pid(self) -> int:
+        """The guest's process id outside the jail."""
+        return self._guest.pid
 
     def step(self, request: StepRequest, handler: CallHandler) -> StepResult:
         """Run one program.
@@ -133,6 +152,7 @@ class Jail:
             self._nsjail.wait()
         self._channel.close()
         self._guest.close()
+        self._group.remove()
         os.close(self._log)
 
     def __enter__(self) -> "Jail":
@@ -149,6 +169,7 @@ class Jail:
             if not isinstance(message, protocol.Ready):
                 raise ProtocolViolation("the guest did not say that it is ready")
             self._guest = _Process.child_of(self._nsjail.pid)
+            self._group.require(self._guest.pid)
         except (SandboxError, TimeoutError, OSError) as error:
             self._nsjail.kill()
             self._nsjail.wait()
@@ -249,7 +270,7 @@ class Jail:
             return StepStatus.JAIL_KILLED, f"The jail was ended: {self._killed}."
         if "time limit" in self._read_log():
             return StepStatus.LIMIT_TIME, "The jail's lifetime is over."
-        if status == 128 + signal.SIGKILL and self._memory_cgroup:
+        if self._group.ran_out():
             return StepStatus.LIMIT_MEMORY, self._memory_used()
         if status > 128:
             name = signal.Signals(status - 128).name
@@ -422,7 +443,6 @@ def _spec(config: SandboxConfig, runtime: Runtime, limits: JailLimits) -> nsjail
         lifetime_s=config.lifetime_s,
         outside_uid=config.outside_uid,
         outside_gid=config.outside_gid,
-        cgroups=config.cgroups,
     )
 
 
