@@ -14,6 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import rfc8785
@@ -70,6 +71,11 @@ def clean(value: JSON) -> JSON:
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]
     return value
+
+
+def timestamp(time: datetime) -> str:
+    """Return an aware time as leaves write it: UTC, microseconds, "Z"."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def sha256_hex(data: bytes) -> str:

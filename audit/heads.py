@@ -82,7 +82,7 @@ def latest() -> Mapping[UUID, SavedHead]:
     found: dict[UUID, SavedHead] = {}
     for head in read(all_lines=True):
         present = found.get(head.workspace_id)
-        if present is None or head.size >= present.size:
+        if present is None or head.size > present.size:
             found[head.workspace_id] = head
     return found
 

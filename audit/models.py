@@ -270,6 +270,7 @@ class Export(models.Model):
     """kind ("workspace", "range", "run", "search") and its limits; see `audit.export`."""
     payloads = models.BooleanField()
     requested_by = models.TextField()
+    requester_name = models.TextField(blank=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
     done = models.BigIntegerField(default=0)
     total = models.BigIntegerField(default=0)
@@ -277,10 +278,40 @@ class Export(models.Model):
     sha256 = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     requested_at = models.DateTimeField()
+    touched_at = models.DateTimeField(null=True)
+    """Last sign of life of whoever makes it; a stale one is taken over."""
     finished_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [models.Index(fields=["workspace_id", "requested_at"], name="audit_export_list")]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.state}"
+
+
+class Verification(models.Model):
+    """A verification run: who asked, how far it is, what it found."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace_id = models.UUIDField()
+    requested_by = models.TextField()
+    requester_name = models.TextField(blank=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.WAITING)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+    found = models.IntegerField(default=0)
+    findings = models.JSONField(default=list)
+    root = models.CharField(max_length=64, blank=True)
+    requested_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["workspace_id", "requested_at"], name="audit_verif_list")]
 
     def __str__(self) -> str:
         return f"{self.id} {self.state}"

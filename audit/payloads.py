@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -99,10 +99,21 @@ def open_payload(payload: Payload, commitment: Mapping[str, JSON]) -> Opened:
         PayloadDamaged: Ciphertext or plaintext is not what was recorded.
         KeyUnavailable: The wrapping key is out of reach (an operator's matter).
     """
-    key = SubjectKey.objects.using(current_block().using).filter(id=payload.key_id).first()
-    if key is None:
+    secret = secrets_of([payload.key_id]).get(payload.key_id)
+    if secret is None:
         raise PayloadGone(f"the key of payload {payload.name} was destroyed")
-    secret = wrapper().unwrap(bytes(key.wrapped), key.id.bytes)
+    return open_sealed(payload, commitment, secret)
+
+
+def secrets_of(key_ids: Collection[UUID]) -> dict[UUID, bytes]:
+    """Return the unwrapped keys that still exist."""
+    rows = SubjectKey.objects.using(current_block().using).filter(id__in=key_ids)
+    unwrap = wrapper().unwrap
+    return {row.id: unwrap(bytes(row.wrapped), row.id.bytes) for row in rows}
+
+
+def open_sealed(payload: Payload, commitment: Mapping[str, JSON], secret: bytes) -> Opened:
+    """Decrypt a payload with its key's secret; see `open_payload`."""
     sealed = bytes(payload.sealed)
     context = _context(payload.entry_id, payload.name)
     try:

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -23,32 +23,54 @@ class Page:
     cursor: str
 
 
+@dataclass(frozen=True)
+class Filters:
+    """What entries to find; `actor` and `subject` are ids, `since` inclusive."""
+
+    actions: tuple[str, ...] = ()
+    actor: str = ""
+    subject: str = ""
+    run: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def from_text(cls, values: Mapping[str, str]) -> "Filters":
+        """Read what a form or a stored scope holds.
+
+        Raises:
+            ValueError: A run or a time that is none.
+        """
+        run, since, until = values.get("run"), values.get("since"), values.get("until")
+        return cls(
+            actions=tuple(filter(None, values.get("action", "").split(","))),
+            actor=values.get("actor", ""),
+            subject=values.get("subject", ""),
+            run=UUID(run) if run else None,
+            since=datetime.fromisoformat(since) if since else None,
+            until=datetime.fromisoformat(until) if until else None,
+        )
+
+
 def entries(
     workspace_id: UUID | None,
+    filters: Filters = Filters(),
     *,
-    actions: Collection[str] = (),
-    actor: str = "",
-    subject: str = "",
-    run: UUID | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
     cursor: str = "",
     limit: int = 50,
 ) -> Page:
-    """Return entries newest first, filtered; `actor` and `subject` are ids.
-
-    `since` is inclusive, `until` exclusive. An unreadable cursor starts at the newest.
-    """
+    """Return entries newest first; an unreadable cursor starts at the newest."""
     limit = max(1, min(limit, MAX_PAGE))
-    with in_workspace(workspace_id):
-        query = Entry.objects.filter(workspace_id=workspace_id or PLATFORM)
-        query = _filtered(query, actions, actor, subject, run, since, until)
+    workspace = PLATFORM if workspace_id is None else workspace_id
+    with in_workspace(workspace):
+        query = filtered(Entry.objects.filter(workspace_id=workspace), filters)
         position = _read_cursor(cursor)
         if position is not None:
             time, number = position
-            query = query.filter(Q(time__lt=time) | Q(time=time, number__lt=number))
-            # Redundant, but this is the form the index can start from.
-            query = query.filter(time__lte=time)
+            # The first condition is redundant, but it is where the index can start.
+            query = query.filter(time__lte=time).filter(
+                Q(time__lt=time) | Q(time=time, number__lt=number)
+            )
         found = list(query.order_by("-time", "-number")[: limit + 1])
     rest = found[limit:]
     return Page(found[:limit], _cursor(found[limit - 1]) if rest else "")
@@ -66,29 +88,22 @@ def run_entries(workspace_id: UUID, run_id: UUID) -> list[Entry]:
         return list(Entry.objects.filter(run_id=run_id).order_by("run_seq"))
 
 
-def _filtered(
-    query: QuerySet[Entry],
-    actions: Collection[str],
-    actor: str,
-    subject: str,
-    run: UUID | None,
-    since: datetime | None,
-    until: datetime | None,
-) -> QuerySet[Entry]:
-    if len(actions) == 1:
-        query = query.filter(action=next(iter(actions)))
-    elif actions:
-        query = query.filter(action__in=list(actions))
-    if actor:
-        query = query.filter(actor_id=actor)
-    if subject:
-        query = query.filter(subject_id=subject)
-    if run is not None:
-        query = query.filter(run_id=run)
-    if since is not None:
-        query = query.filter(time__gte=since)
-    if until is not None:
-        query = query.filter(time__lt=until)
+def filtered(query: QuerySet[Entry], filters: Filters) -> QuerySet[Entry]:
+    """Narrow a query to what the filters name."""
+    if len(filters.actions) == 1:
+        query = query.filter(action=filters.actions[0])
+    elif filters.actions:
+        query = query.filter(action__in=filters.actions)
+    if filters.actor:
+        query = query.filter(actor_id=filters.actor)
+    if filters.subject:
+        query = query.filter(subject_id=filters.subject)
+    if filters.run is not None:
+        query = query.filter(run_id=filters.run)
+    if filters.since is not None:
+        query = query.filter(time__gte=filters.since)
+    if filters.until is not None:
+        query = query.filter(time__lt=filters.until)
     return query
 
 

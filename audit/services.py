@@ -169,7 +169,7 @@ def _leaf(
     body: dict[str, JSON] = {
         "v": LEAF_VERSION,
         "id": str(entry_id),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "time": canonical.timestamp(time),
         "workspace": str(workspace),
         "actor": _actor(draft.actor),
         "action": draft.action,

@@ -1,0 +1,1 @@
+"""Places outside the operator's rule that keep checkpoints."""

@@ -1,0 +1,1 @@
+"""Bundles: what an auditor takes away and checks without us."""

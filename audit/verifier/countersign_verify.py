@@ -1,0 +1,1421 @@
+#!/usr/bin/env python3
+"""countersign-verify: check an exported audit log without trusting whoever exported it.
+
+    python3 countersign_verify.py BUNDLE --key VKEY [--policy FILE] [--seen CHECKPOINT …]
+                                  [--tsa CERTIFICATE …] [--max-age SECONDS] [--json]
+
+Needs Python 3.11 and, for signatures, the package `cryptography`. It imports nothing else,
+opens no network connection and writes no file. The format is specified in log-format.md;
+§ numbers below are of that document.
+
+What the verifier trusts comes from his own hand: the log's key (--key, or `log` lines of a
+C2SP tlog-policy file), witnesses and their quorum (--policy), time-stamping certificates
+(--tsa), checkpoints he kept (--seen). Nothing in the bundle can add to them.
+
+Checks, in this order; the exit status is the number of the first that fails:
+
+    10  container     the bundle holds what its signed manifest lists, and nothing else
+    11  signature     a log key of the verifier's signed the checkpoint
+    12  cosignatures  enough witnesses of the verifier's cosigned it
+    13  timestamps    every time stamp in the bundle is valid; asked for, there is one
+    14  completeness  every position of the range is there, once, and there is something
+    15  inclusion     the entries make up the checkpoint's tree
+    16  consistency   the tree grew out of every earlier checkpoint
+    17  freshness     no known checkpoint is newer, and the newest time is recent
+    18  form          every entry is canonical and has the specified fields
+    19  order         each run's entries count from 1 and link to one another
+    20  payloads      each payload is what its entry committed to
+    21  erasures      each missing payload was withheld, or erased by a recorded erasure
+    22  times         times rise within the allowed skew and fit the outside times
+    23  lifecycle     no call without decision, no review without approval, no outcome
+                      without intent, no second end
+
+0: all hold. 2: the command line. 3: the verifier cannot read what it was given.
+
+Not proved: that an entry was written for everything that happened, or that what an entry
+says was true. Entries younger than the checkpoint are not covered.
+"""
+
+import argparse
+import base64
+import binascii
+import hashlib
+import hmac
+import io
+import json
+import re
+import sys
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+CHECKS = {
+    10: "container",
+    11: "signature",
+    12: "cosignatures",
+    13: "timestamps",
+    14: "completeness",
+    15: "inclusion",
+    16: "consistency",
+    17: "freshness",
+    18: "form",
+    19: "order",
+    20: "payloads",
+    21: "erasures",
+    22: "times",
+    23: "lifecycle",
+}
+NUMBER = {name: number for number, name in CHECKS.items()}
+MAX_SHOWN = 100
+MAX_LEAF = 65_535
+MAX_PAYLOAD_LINE = 256 << 20
+SKEW_S = 300
+
+
+class Malformed(Exception):
+    """Bytes that are not of the specified form."""
+
+
+# --- RFC 9162 §2.1: trees -------------------------------------------------------------------
+
+EMPTY = hashlib.sha256(b"").digest()
+_sha256 = hashlib.sha256
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    return _sha256(b"\x00" + leaf).digest()
+
+
+class Tree:
+    """A growing tree: the roots of its perfect subtrees, largest first (§5.1)."""
+
+    def __init__(self, size: int = 0, peaks: Sequence[bytes] = ()) -> None:
+        if len(peaks) != size.bit_count():
+            raise Malformed("the left edge does not fit the range's first position")
+        self.size = size
+        self.peaks = list(peaks)
+
+    def append(self, node: bytes) -> None:
+        peaks = self.peaks
+        self.size = carry = self.size + 1
+        while not carry & 1:
+            node = _sha256(b"\x01" + peaks.pop() + node).digest()
+            carry >>= 1
+        peaks.append(node)
+
+    def root(self) -> bytes:
+        if not self.peaks:
+            return EMPTY
+        root = self.peaks[-1]
+        for peak in self.peaks[-2::-1]:
+            root = _sha256(b"\x01" + peak + root).digest()
+        return root
+
+
+def included(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> bool:
+    """RFC 9162 §2.1.3.2."""
+    if not 0 <= index < size:
+        return False
+    node, last = leaf, size - 1
+    for sibling in path:
+        if last == 0:
+            return False
+        if index & 1 or index == last:
+            node = _sha256(b"\x01" + sibling + node).digest()
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            node = _sha256(b"\x01" + node + sibling).digest()
+        index, last = index >> 1, last >> 1
+    return last == 0 and node == root
+
+
+def consistent(old: int, new: int, before: bytes, after: bytes, path: Sequence[bytes]) -> bool:
+    """RFC 9162 §2.1.4.2."""
+    if old == new or old == 0:
+        return not path and (before == after if old else before == EMPTY)
+    nodes = [before, *path] if old & (old - 1) == 0 else list(path)
+    if not 0 < old < new or not nodes:
+        return False
+    index, last = old - 1, new - 1
+    while index & 1:
+        index, last = index >> 1, last >> 1
+    first = second = nodes[0]
+    for node in nodes[1:]:
+        if last == 0:
+            return False
+        if index & 1 or index == last:
+            first = _sha256(b"\x01" + node + first).digest()
+            second = _sha256(b"\x01" + node + second).digest()
+            while not index & 1 and index:
+                index, last = index >> 1, last >> 1
+        else:
+            second = _sha256(b"\x01" + second + node).digest()
+        index, last = index >> 1, last >> 1
+    return last == 0 and first == before and second == after
+
+
+# --- C2SP signed notes, checkpoints, keys, policies -----------------------------------------
+
+
+@dataclass(frozen=True)
+class Key:
+    """A verifier key; kind 1 signs as the log, kind 4 cosigns as a witness."""
+
+    name: str
+    kind: int
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        return _sha256(f"{self.name}\n".encode() + bytes([self.kind]) + self.public).digest()[:4]
+
+    @classmethod
+    def parse(cls, text: str) -> "Key":
+        name, key_id, material = [*text.strip().split("+", 2), "", ""][:3]
+        raw = unbase64(material)
+        if len(raw) != 33 or raw[0] not in (1, 4) or not name:
+            raise Malformed(f"not a verifier key: {text.strip()!r}")
+        key = cls(name, raw[0], raw[1:])
+        if key.id.hex() != key_id:
+            raise Malformed(f"the key of {name} does not fit its id")
+        return key
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        try:
+            ed25519.Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A signed note that heads a tree; signatures as (name, key id, body)."""
+
+    origin: str
+    size: int
+    root: bytes
+    text: bytes
+    signatures: tuple[tuple[str, bytes, bytes], ...]
+
+    @classmethod
+    def parse(cls, note: str) -> "Checkpoint":
+        body, separator, tail = note.partition("\n\n")
+        lines = body.split("\n")
+        if not separator or len(lines) != 3 or not tail.endswith("\n"):
+            raise Malformed("a checkpoint has three lines, an empty one and signatures")
+        if not lines[0] or not re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]):
+            raise Malformed("a checkpoint needs an origin and a decimal size")
+        root = unbase64(lines[2])
+        if len(root) != 32:
+            raise Malformed("a root has 32 bytes")
+        signatures = []
+        for line in tail[:-1].split("\n"):
+            parts = line.split(" ")
+            if len(parts) != 3 or parts[0] != "\u2014":
+                raise Malformed(f"not a signature line: {line!r}")
+            raw = unbase64(parts[2])
+            signatures.append((parts[1], raw[:4], raw[4:]))
+        return cls(lines[0], int(lines[1]), root, f"{body}\n".encode(), tuple(signatures))
+
+    def signed_by(self, key: Key) -> bool:
+        return key.kind == 1 and any(
+            len(signature) == 64 and key.verifies(signature, self.text)
+            for name, key_id, signature in self.signatures
+            if (name, key_id) == (key.name, key.id)
+        )
+
+    def cosigned_at(self, key: Key) -> int | None:
+        for name, key_id, signature in self.signatures:
+            if key.kind == 4 and (name, key_id) == (key.name, key.id) and len(signature) == 72:
+                seconds = int.from_bytes(signature[:8], "big")
+                message = f"cosignature/v1\ntime {seconds}\n".encode() + self.text
+                if seconds < 1 << 63 and key.verifies(signature[8:], message):
+                    return seconds
+        return None
+
+
+@dataclass
+class Policy:
+    """Whom the verifier trusts: C2SP tlog-policy lines `log`, `witness`, `group`, `quorum`."""
+
+    logs: list[Key] = field(default_factory=list)
+    witnesses: dict[str, Key] = field(default_factory=dict)
+    groups: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    quorum: str = "none"
+
+    def read(self, text: str) -> None:
+        for line in text.splitlines():
+            words = line.split("#")[0].split()
+            if not words:
+                continue
+            if words[0] == "log" and len(words) in (2, 3):
+                self.logs.append(Key.parse(words[1]))
+            elif words[0] == "witness" and len(words) in (3, 4):
+                self.witnesses[words[1]] = Key.parse(words[2])
+            elif words[0] == "group" and len(words) > 3:
+                self._group(words[1], words[2], tuple(words[3:]))
+            elif words[0] == "quorum" and len(words) == 2:
+                self.quorum = words[1]
+            else:
+                raise Malformed(f"policy line not understood: {line!r}")
+        if self.quorum != "none" and self.quorum not in {**self.witnesses, **self.groups}:
+            raise Malformed(f"the quorum {self.quorum} is not defined")
+
+    def _group(self, name: str, need: str, members: tuple[str, ...]) -> None:
+        if any(m not in self.witnesses and m not in self.groups for m in members):
+            raise Malformed(f"group {name} names an unknown member")
+        number = {"any": 1, "all": len(members)}.get(need) or int(need)
+        if not 1 <= number <= len(members):
+            raise Malformed(f"group {name} needs {need} of {len(members)}")
+        self.groups[name] = number, members
+
+    def satisfied(self, names: set[str], node: str) -> bool:
+        if node in self.groups:
+            number, members = self.groups[node]
+            return sum(self.satisfied(names, member) for member in members) >= number
+        return node in names
+
+
+def unbase64(text: str) -> bytes:
+    """Strict base64: one spelling per value."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Malformed(f"not base64: {text[:60]!r}") from error
+    if base64.b64encode(raw).decode() != text:
+        raise Malformed(f"not canonical base64: {text[:60]!r}")
+    return raw
+
+
+def unhex(texts: object) -> list[bytes]:
+    """Read a list of 32-byte hashes."""
+    if not isinstance(texts, list) or not all(
+        isinstance(t, str) and re.fullmatch("[0-9a-f]{64}", t) for t in texts
+    ):
+        raise Malformed("not a list of hashes")
+    return [bytes.fromhex(text) for text in texts]
+
+
+# --- RFC 3161 time stamps -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """What a token says, and what is needed to check who says so."""
+
+    imprint: bytes
+    nonce: int | None
+    time: datetime
+    content: bytes
+    signed: bytes
+    digest: str
+    signature: bytes
+    certificates: tuple[bytes, ...]
+
+
+_DIGESTS = {
+    "608648016503040201": "sha256",
+    "608648016503040202": "sha384",
+    "608648016503040203": "sha512",
+}
+_ALGORITHMS: dict[str, hashes.HashAlgorithm] = {
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+}
+_TST_INFO = "2a864886f70d0109100104"
+_MESSAGE_DIGEST = "2a864886f70d010904"
+_CONTENT_TYPE = "2a864886f70d010903"
+
+
+def der(data: bytes) -> list[tuple[int, bytes, bytes]]:
+    """Split DER into (tag, content, whole element)."""
+    found, at = [], 0
+    while at < len(data):
+        try:
+            tag, length, head = data[at], data[at + 1], 2
+            if length & 0x80:
+                head += length & 0x7F
+                length = int.from_bytes(data[at + 2 : at + head], "big")
+        except IndexError:
+            raise Malformed("DER ends early") from None
+        end = at + head + length
+        if end > len(data):
+            raise Malformed("DER ends early")
+        found.append((tag, data[at + head : end], data[at:end]))
+        at = end
+    return found
+
+
+def parse_timestamp(response: bytes) -> Timestamp:
+    """Read a TimeStampResp (RFC 3161 §2.4.2); nothing is verified yet."""
+    try:
+        status, *token = der(der(response)[0][1])
+        if int.from_bytes(der(status[1])[0][1], "big") not in (0, 1) or not token:
+            raise Malformed("the authority refused")
+        signed_data = der(der(der(token[0][1])[1][1])[0][1])
+        content = der(der(signed_data[2][1])[1][1])[0][1]
+        certificates = [der(body) for tag, body, _ in signed_data if tag == 0xA0]
+        signer = der(der(signed_data[-1][1])[0][1])
+        attributes = next(whole for tag, _, whole in signer if tag == 0xA0)
+        info = der(der(content)[0][1])
+        imprint = der(info[2][1])
+        if der(imprint[0][1])[0][1].hex() != "608648016503040201":
+            raise Malformed("the imprint is not SHA-256")
+        nonces = [int.from_bytes(body, "big") for tag, body, _ in info[5:] if tag == 0x02]
+        return Timestamp(
+            imprint=imprint[1][1],
+            nonce=nonces[0] if nonces else None,
+            time=_generalized(info[4][1]),
+            content=content,
+            signed=b"\x31" + attributes[1:],
+            digest=_DIGESTS[der(signer[2][1])[0][1].hex()],
+            signature=next(body for tag, body, _ in signer[3:] if tag == 0x04),
+            certificates=tuple(whole for _, _, whole in certificates[0]) if certificates else (),
+        )
+    except (IndexError, KeyError, StopIteration, ValueError) as error:
+        raise Malformed("not a time stamp") from error
+
+
+def _generalized(text: bytes) -> datetime:
+    digits, _, fraction = text.decode("ascii").removesuffix("Z").partition(".")
+    time = datetime.strptime(digits, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+    return time + timedelta(microseconds=int(f"{fraction:0<6}"[:6] or 0))
+
+
+def timestamp_valid(stamp: Timestamp, trusted: Sequence[x509.Certificate]) -> bool:
+    """Tell whether a trusted authority, or one it issued directly, signed the token."""
+    attributes = {}
+    for _, body, _ in der(b"\x30" + stamp.signed[1:])[:1]:
+        for _, attribute, _ in der(body):
+            parts = der(attribute)
+            attributes[parts[0][1].hex()] = der(parts[1][1])[0][1]
+    if attributes.get(_CONTENT_TYPE, b"").hex() != _TST_INFO:
+        return False
+    if attributes.get(_MESSAGE_DIGEST) != hashlib.new(stamp.digest, stamp.content).digest():
+        return False
+    return any(_certificate_signed(stamp, one) for one in _signers(stamp, trusted))
+
+
+def _signers(stamp: Timestamp, trusted: Sequence[x509.Certificate]) -> Iterator[x509.Certificate]:
+    yield from trusted
+    for raw in stamp.certificates:
+        try:
+            certificate = x509.load_der_x509_certificate(raw)
+        except ValueError:
+            continue
+        for issuer in trusted:
+            try:
+                certificate.verify_directly_issued_by(issuer)
+            except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+                continue
+            yield certificate
+
+
+def _certificate_signed(stamp: Timestamp, certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    fits = certificate.not_valid_before_utc <= stamp.time <= certificate.not_valid_after_utc
+    if not fits or x509.oid.ExtendedKeyUsageOID.TIME_STAMPING not in usage:
+        return False
+    key = certificate.public_key()
+    digest = _ALGORITHMS[stamp.digest]
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(stamp.signature, stamp.signed, padding.PKCS1v15(), digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(stamp.signature, stamp.signed, ec.ECDSA(digest))
+        elif isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(stamp.signature, stamp.signed)
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
+# --- the bundle -----------------------------------------------------------------------------
+
+MEMBERS = {
+    "manifest.json",
+    "checkpoint",
+    "checkpoints.jsonl",
+    "entries.jsonl",
+    "payloads.jsonl",
+    "proofs.json",
+    "related.jsonl",
+    "keys.json",
+    "report.html",
+    "entries.csv",
+    "countersign_verify.py",
+    "README.txt",
+}
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+PREDICATE = "https://countersign.dev/bundle/v1"
+
+
+class Bundle:
+    """A bundle, as a ZIP file or a directory; members by fixed names only."""
+
+    def __init__(self, path: Path) -> None:
+        self._directory = path if path.is_dir() else None
+        self._zip = None if self._directory else zipfile.ZipFile(path)
+        self.hashes: dict[str, tuple[int, str]] = {}
+
+    def names(self) -> list[str]:
+        if self._zip:
+            return [info.filename for info in self._zip.infolist()]
+        assert self._directory is not None  # noqa: S101 (one of the two is set)
+        return [str(p.relative_to(self._directory)) for p in self._directory.rglob("*")]
+
+    def read(self, name: str, limit: int = 64 << 20) -> bytes:
+        with self._open(name) as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise Malformed(f"{name} is too large")
+        return data
+
+    def lines(self, name: str, limit: int) -> Iterator[bytes]:
+        """Yield lines without their newline; remembers size and hash of what was read."""
+        meter = _Meter(self._open(name))
+        with io.BufferedReader(meter, 1 << 20) as file:
+            while line := file.readline(limit + 2):
+                if line[-1] != 10 or len(line) > limit + 1:
+                    raise Malformed(f"{name}: a line is too long or not ended")
+                yield line[:-1]
+        self.hashes[name] = meter.size, meter.hash.hexdigest()
+
+    def measure(self, name: str) -> tuple[int, str]:
+        """Return size and SHA-256 of a member, from memory where it was read as lines."""
+        if name not in self.hashes:
+            meter = _Meter(self._open(name))
+            with io.BufferedReader(meter, 1 << 20) as file:
+                while file.read(1 << 20):
+                    pass
+            self.hashes[name] = meter.size, meter.hash.hexdigest()
+        return self.hashes[name]
+
+    def _open(self, name: str) -> io.BufferedIOBase:
+        if self._zip:
+            return self._zip.open(name)  # type: ignore[return-value]
+        assert self._directory is not None  # noqa: S101 (one of the two is set)
+        return (self._directory / name).open("rb")
+
+
+class _Meter(io.RawIOBase):
+    """Hashes and counts what passes through."""
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+        self.hash = hashlib.sha256()
+        self.size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        count = self._file.readinto(buffer)
+        self.hash.update(memoryview(buffer)[:count])
+        self.size += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+@dataclass(frozen=True)
+class Finding:
+    check: int
+    sentence: str
+    position: int | None = None
+
+
+@dataclass
+class Options:
+    """What the verifier brings along."""
+
+    policy: Policy
+    seen: Sequence[Checkpoint] = ()
+    authorities: Sequence[x509.Certificate] = ()
+    max_age_s: float | None = None
+    skew_s: float = SKEW_S
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    allow_open: bool = False
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One disclosed entry."""
+
+    position: int
+    leaf: dict[str, Any]
+    hash: bytes
+    time: datetime
+
+
+class Verifier:
+    """Runs all checks over one bundle in one pass, in constant memory."""
+
+    def __init__(self, bundle: Bundle, options: Options) -> None:
+        self.bundle = bundle
+        self.options = options
+        self.findings: list[Finding] = []
+        self.failed: set[int] = set()
+        self.notes: list[str] = []
+        self.counts = {"entries": 0, "withheld": 0, "payloads": 0, "erased": 0, "open_runs": 0}
+
+    def find(self, check: str, sentence: str, position: int | None = None) -> None:
+        self.failed.add(NUMBER[check])
+        if len(self.findings) < MAX_SHOWN:
+            self.findings.append(Finding(NUMBER[check], sentence, position))
+
+    def run(self) -> int:
+        """Return the number of the first failed check, or 0."""
+        try:
+            self._run()
+        except (Malformed, KeyError, TypeError, ValueError, RecursionError) as error:
+            self.find("container", f"the bundle cannot be read: {error}")
+        except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+            self.find("container", f"the bundle is damaged: {error}")
+        return min(self.failed, default=0)
+
+    def _run(self) -> None:
+        self.checkpoint = Checkpoint.parse(self.bundle.read("checkpoint").decode())
+        self.predicate, files = self._manifest()
+        self._check_signature()
+        outside = self._outside_times()
+        earlier = self._earlier()
+        self._entries = _Entries(self, outside, earlier)
+        self._entries.run()
+        self._freshness(outside)
+        for name, (size, digest) in files.items():
+            if self.bundle.measure(name) != (size, digest):
+                self.find("container", f"{name} is not the file the manifest names")
+
+    # (10) container
+    def _manifest(self) -> tuple[dict[str, Any], dict[str, tuple[int, str]]]:
+        envelope = strict_json(self.bundle.read("manifest.json"))
+        payload = unbase64(envelope["payload"])
+        kind = envelope["payloadType"]
+        signed = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
+        keys = [key for key in self.options.policy.logs if key.name == self.checkpoint.origin]
+        if kind != PAYLOAD_TYPE or not any(
+            key.verifies(unbase64(signature["sig"]), signed)
+            for signature in envelope["signatures"]
+            for key in keys
+        ):
+            self.find("container", "no key of yours signed the manifest")
+        statement = strict_json(payload)
+        predicate = statement["predicate"]
+        files = {
+            file["name"]: (predicate["sizes"][file["name"]], file["digest"]["sha256"])
+            for file in statement["subject"]
+        }
+        if statement["predicateType"] != PREDICATE:
+            raise Malformed("not a Countersign bundle of version 1")
+        names = self.bundle.names()
+        if len(set(names)) != len(names) or set(names) != {*files, "manifest.json"}:
+            odd = sorted(set(names) ^ {*files, "manifest.json"})
+            self.find("container", f"the files are not those of the manifest: {odd}")
+        if not set(names) <= MEMBERS:
+            self.find("container", f"unknown files: {sorted(set(names) - MEMBERS)}")
+        if predicate["origin"] != self.checkpoint.origin:
+            self.find("container", "manifest and checkpoint name different logs")
+        return predicate, files
+
+    # (11) signature
+    def _check_signature(self) -> None:
+        if not any(self.checkpoint.signed_by(key) for key in self.options.policy.logs):
+            self.find("signature", f"no key of yours signed {self.checkpoint.origin}'s checkpoint")
+        policy = self.options.policy
+        # (12) cosignatures
+        names = {
+            name
+            for name, key in policy.witnesses.items()
+            if self.checkpoint.cosigned_at(key) is not None
+        }
+        if policy.quorum != "none" and not policy.satisfied(names, policy.quorum):
+            self.find(
+                "cosignatures", f"the quorum {policy.quorum} is not met by {sorted(names) or 'any'}"
+            )
+
+    def _outside_times(self) -> list[tuple[int, datetime, str]]:
+        """(13) Return (tree size, time, by whom) of all that others dated."""
+        found = list(self._cosigned(self.checkpoint))
+        stamps = 0
+        for line in self.bundle.lines("checkpoints.jsonl", 4 << 20):
+            item = strict_json(line)
+            checkpoint = Checkpoint.parse(item["note"])
+            found += self._cosigned(checkpoint)
+            for text in item.get("timestamps", []):
+                stamp = self._stamp(checkpoint, unbase64(text))
+                if stamp is not None:
+                    found.append((checkpoint.size, stamp, "time stamp"))
+                    stamps += 1
+        if self.options.authorities and not stamps:
+            self.find("timestamps", "no time stamp of an authority of yours is in the bundle")
+        return sorted(found, key=lambda item: item[:2])
+
+    def _cosigned(self, checkpoint: Checkpoint) -> Iterator[tuple[int, datetime, str]]:
+        for name, key in self.options.policy.witnesses.items():
+            seconds = checkpoint.cosigned_at(key)
+            if seconds is not None:
+                yield checkpoint.size, datetime.fromtimestamp(seconds, UTC), name
+
+    def _stamp(self, checkpoint: Checkpoint, response: bytes) -> datetime | None:
+        if not self.options.authorities:
+            return None
+        stamp = parse_timestamp(response)
+        if stamp.imprint != _sha256(checkpoint.text).digest():
+            self.find("timestamps", f"a time stamp is not that of size {checkpoint.size}")
+        elif not timestamp_valid(stamp, self.options.authorities):
+            self.find("timestamps", f"no authority of yours stamped size {checkpoint.size}")
+        else:
+            return stamp.time
+        return None
+
+    def _earlier(self) -> list[tuple[int, bytes, str]]:
+        """Return (size, root, whence) of every checkpoint the tree must have grown out of."""
+        found = [(seen.size, seen.root, "the checkpoint you kept") for seen in self.options.seen]
+        for seen in self.options.seen:
+            if seen.origin != self.checkpoint.origin:
+                raise Malformed(f"--seen is of another log: {seen.origin}")
+            if not any(seen.signed_by(key) for key in self.options.policy.logs):
+                self.notes.append(f"the kept checkpoint of size {seen.size} has no known signature")
+        for line in self.bundle.lines("checkpoints.jsonl", 4 << 20):
+            inside = Checkpoint.parse(strict_json(line)["note"])
+            if inside.origin == self.checkpoint.origin and any(
+                inside.signed_by(key) for key in self.options.policy.logs
+            ):
+                found.append((inside.size, inside.root, "a checkpoint in the bundle"))
+            else:
+                self.find(
+                    "signature", f"the bundle's checkpoint of size {inside.size} is not yours"
+                )
+        return found
+
+    # (17) freshness
+    def _freshness(self, outside: Sequence[tuple[int, datetime, str]]) -> None:
+        size = self.checkpoint.size
+        for seen in self.options.seen:
+            if seen.size > size:
+                self.find("freshness", f"you kept a checkpoint of {seen.size}, this one has {size}")
+        if self.options.max_age_s is None:
+            return
+        times = [time for known, time, _ in outside if known == size]
+        newest = max(times, default=self._entries.last_time)
+        if newest is None or (self.options.now - newest).total_seconds() > self.options.max_age_s:
+            self.find("freshness", f"the newest time is {newest}, older than you allow")
+
+
+class _Entries:
+    """The pass over entries and payloads: checks 14 to 16 and 18 to 23."""
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        outside: Sequence[tuple[int, datetime, str]],
+        earlier: Sequence[tuple[int, bytes, str]],
+    ) -> None:
+        self.v = verifier
+        self.find = verifier.find
+        self.first = whole(verifier.predicate["first"])
+        self.end = whole(verifier.predicate["end"])
+        self.proofs = strict_json(verifier.bundle.read("proofs.json"))
+        self.tree = Tree(self.first, unhex(self.proofs["left"]))
+        self.workspace = str(verifier.predicate["workspace"])
+        self.last_time: datetime | None = None
+        self.payloads = _Payloads(verifier)
+        self.times = _Times(verifier, outside)
+        self.scope = verifier.predicate["scope"]
+        self.runs: dict[str, tuple[int, str]] = {}
+        self.partial: set[str] = set()
+        self.recent: dict[str, datetime] = {}
+        self.expected: dict[int, list[tuple[bytes, str]]] = {}
+        complete = self.first == 0 and self.scope["kind"] in ("workspace", "range")
+        self.lifecycle = Lifecycle(verifier.find, complete)
+        for size, root, whence in earlier:
+            self.expected.setdefault(size, []).append((root, whence))
+
+    def run(self) -> None:
+        self._smaller()
+        position = self.first
+        self._compare(position)
+        for line in self.v.bundle.lines("entries.jsonl", MAX_LEAF):
+            if line[:1] == b'"':
+                self._withheld(line, position)
+            else:
+                self._entry(line, position)
+            position += 1
+            if position in self.expected:
+                self._compare(position)
+        self._related()
+        self._complete(position)
+        self._root(position)
+        self._ends()
+        self.payloads.finish()
+
+    # (16) consistency
+    def _smaller(self) -> None:
+        """Checkpoints before the range: by proof, the entries are not here."""
+        for size in sorted(size for size in self.expected if size < self.first):
+            path = unhex(self.proofs.get("consistency", {}).get(str(size), []))
+            for root, whence in self.expected.pop(size):
+                checkpoint = self.v.checkpoint
+                if not consistent(size, checkpoint.size, root, checkpoint.root, path):
+                    self.find("consistency", f"the tree did not grow out of {whence} ({size})")
+
+    def _compare(self, size: int) -> None:
+        for root, whence in self.expected.pop(size, []):
+            if root != self.tree.root():
+                self.find("consistency", f"the tree did not grow out of {whence} ({size})")
+
+    def _larger(self) -> None:
+        checkpoint = self.v.checkpoint
+        for size, roots in self.expected.items():
+            for root, whence in roots:
+                if size > checkpoint.size:
+                    continue  # (17) says so
+                path = unhex(self.proofs.get("consistency", {}).get(str(size), []))
+                if not consistent(size, checkpoint.size, root, checkpoint.root, path):
+                    self.find("consistency", f"the tree did not grow out of {whence} ({size})")
+
+    def _withheld(self, line: bytes, position: int) -> None:
+        if not re.fullmatch(rb'"[0-9a-f]{64}"', line):
+            raise Malformed(f"position {position}: neither an entry nor a hash")
+        self.tree.append(bytes.fromhex(line[1:-1].decode()))
+        self.v.counts["withheld"] += 1
+
+    def _entry(self, line: bytes, position: int) -> None:
+        digest = leaf_hash(line)
+        self.tree.append(digest)
+        self.v.counts["entries"] += 1
+        leaf = self._form(line, position)
+        if leaf is None:
+            return
+        entry = Entry(position, leaf, digest, datetime.fromisoformat(leaf["time"]))
+        self.last_time = entry.time
+        self._once(entry)
+        self.times.check(entry)
+        if "run" in leaf:
+            self._order(entry)
+        self.payloads.check(entry)
+        if leaf.get("run") not in self.partial:
+            self.lifecycle.check(entry)
+
+    # (18) form
+    def _form(self, line: bytes, position: int) -> dict[str, Any] | None:
+        try:
+            leaf = canonical(line)
+            check_fields(leaf)
+            if leaf["workspace"] != self.workspace:
+                raise Malformed("it belongs to another workspace")
+        except Malformed as error:
+            self.find("form", str(error), position)
+            return None
+        return leaf
+
+    # (14) completeness: none twice. An id holds its time, so a repeated entry repeats the
+    # time too, and ids need to be remembered only as long as times may differ.
+    def _once(self, entry: Entry) -> None:
+        key = entry.leaf["id"]
+        if key in self.recent:
+            self.find("completeness", f"the entry {key} is there twice", entry.position)
+        self.recent[key] = entry.time
+        if len(self.recent) > 200_000:
+            edge = entry.time - timedelta(seconds=2 * self.v.options.skew_s)
+            self.recent = {k: t for k, t in self.recent.items() if t >= edge}
+
+    # (19) order
+    def _order(self, entry: Entry) -> None:
+        leaf = entry.leaf
+        run, number = leaf["run"], leaf["run_seq"]
+        seq, last = self.runs.get(run, (0, ""))
+        self.runs[run] = number, entry.hash.hex()
+        if number == seq + 1 and leaf.get("prev", "") == last:
+            return
+        if number == seq + 1 and seq:
+            self.find("order", f"run {run}: entry {number} links elsewhere", entry.position)
+        elif self._may_lack(run, seq) and number > seq:
+            self.partial.add(run)
+        else:
+            self.find("order", f"run {run}: entry {number} follows {seq}", entry.position)
+
+    def _may_lack(self, run: str, seq: int) -> bool:
+        """Tell whether the bundle may leave out entries of the run before this one."""
+        kind = self.scope["kind"]
+        if kind == "range":
+            return self.first > 0 and seq == 0
+        return kind == "search" or (kind == "run" and bool(self.scope["run"] != run))
+
+    def _related(self) -> None:
+        """Entries outside the range, each with its own proof (§6.6)."""
+        checkpoint = self.v.checkpoint
+        for line in self.v.bundle.lines("related.jsonl", 4 << 20):
+            item = strict_json(line)
+            raw = item["leaf"].encode()
+            position = whole(item["i"])
+            path = unhex(item["path"])
+            if not included(leaf_hash(raw), position, checkpoint.size, path, checkpoint.root):
+                self.find("inclusion", "a related entry is not in the tree", position)
+                continue
+            leaf = self._form(raw, position)
+            if leaf is not None:
+                time = datetime.fromisoformat(leaf["time"])
+                self.payloads.note(Entry(position, leaf, leaf_hash(raw), time))
+
+    # (14) completeness
+    def _complete(self, position: int) -> None:
+        scope = self.scope
+        size = self.v.checkpoint.size
+        if position != self.end or not self.first < self.end <= size:
+            self.find(
+                "completeness",
+                f"positions {self.first} to {position} are there, {self.end} were promised",
+            )
+        if scope["kind"] == "workspace" and (self.first, self.end) != (0, size):
+            self.find("completeness", f"a whole log has {size} entries, here are {position}")
+        if scope["kind"] in ("workspace", "range") and self.v.counts["withheld"]:
+            self.find("completeness", f"{self.v.counts['withheld']} entries are only hashes")
+        if not self.v.counts["entries"]:
+            self.find("completeness", "the bundle shows no entry")
+
+    # (15) inclusion
+    def _root(self, position: int) -> None:
+        checkpoint = self.v.checkpoint
+        path = unhex(self.proofs["right"])
+        if not consistent(position, checkpoint.size, self.tree.root(), checkpoint.root, path):
+            self.find("inclusion", f"the entries do not make up the tree of {checkpoint.size}")
+        self._larger()
+
+    # (19) a run asked for must be shown to its end, or said to be open
+    def _ends(self) -> None:
+        scope = self.scope
+        open_runs = self.lifecycle.open_runs()
+        self.v.counts["open_runs"] = len(open_runs)
+        if scope["kind"] == "run":
+            run = scope["run"]
+            if run not in self.runs:
+                self.find("completeness", f"run {run} is not in the bundle")
+            elif run in open_runs and not self.v.options.allow_open:
+                self.find("order", f"run {run} is shown without its end (--allow-open accepts it)")
+
+
+class _Times:
+    """(22) Times rise within the skew, and fit what others dated."""
+
+    def __init__(self, verifier: Verifier, outside: Sequence[tuple[int, datetime, str]]) -> None:
+        self.find = verifier.find
+        self.skew = timedelta(seconds=verifier.options.skew_s)
+        self.highest = datetime.fromtimestamp(0, UTC)
+        self.now = verifier.options.now
+        # After position `size` nothing is older, before it nothing newer.
+        self.floors = list(outside)
+        self.ceilings = self._tightest(outside)
+        self.floor = self.highest
+
+    @staticmethod
+    def _tightest(outside: Sequence[tuple[int, datetime, str]]) -> list[tuple[int, datetime]]:
+        """Return (size, earliest outside time of that or a larger tree), by size."""
+        found: list[tuple[int, datetime]] = []
+        earliest: datetime | None = None
+        for size, time, _ in reversed(outside):
+            earliest = time if earliest is None else min(earliest, time)
+            found.append((size, earliest))
+        return found[::-1]
+
+    def check(self, entry: Entry) -> None:
+        time, position = entry.time, entry.position
+        while self.floors and self.floors[0][0] <= position:
+            self.floor = max(self.floor, self.floors.pop(0)[1])
+        while self.ceilings and self.ceilings[0][0] <= position:
+            self.ceilings.pop(0)
+        if time < self.highest - self.skew:
+            self.find("times", f"{time} comes after {self.highest}", position)
+        if time < self.floor - self.skew:
+            self.find("times", f"{time} is older than the tree before it ({self.floor})", position)
+        ceiling = self.ceilings[0][1] if self.ceilings else self.now
+        if time > ceiling + self.skew:
+            self.find("times", f"{time} is newer than the tree that holds it ({ceiling})", position)
+        if time > self.highest:
+            self.highest = time
+
+
+class _Payloads:
+    """(20, 21) Payloads, in the order of their entries."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.v = verifier
+        self._lines = verifier.bundle.lines("payloads.jsonl", MAX_PAYLOAD_LINE)
+        self._next = self._read()
+        self._erased: set[str] = set()
+        self._expired: datetime | None = None
+        self._claimed: dict[str, int] = {}
+        self._outlived: list[tuple[int, datetime]] = []
+
+    def _read(self) -> dict[str, Any] | None:
+        line = next(self._lines, None)
+        return None if line is None else strict_json(line)
+
+    def check(self, entry: Entry) -> None:
+        self.note(entry)
+        wanted = dict(entry.leaf.get("payloads", {}))
+        while self._next is not None and whole(self._next["i"]) <= entry.position:
+            item = self._next
+            self._next = self._read()
+            name = item["name"]
+            if item["i"] != entry.position or name not in wanted:
+                self.v.find("payloads", f"payload {name!r} has no commitment", whole(item["i"]))
+                continue
+            self._one(entry, item, wanted.pop(name))
+        for name in wanted:
+            self.v.find("erasures", f"payload {name!r} is missing without a word", entry.position)
+
+    def note(self, entry: Entry) -> None:
+        """Remember what an erasure or expiry entry accounts for."""
+        detail = entry.leaf.get("detail", {})
+        if entry.leaf["action"] == "subject.erased":
+            self._erased |= {str(key) for key in detail.get("keys", [])}
+        elif entry.leaf["action"] == "payloads.expired":
+            before = datetime.fromisoformat(detail["before"])
+            self._expired = max(before, self._expired or before)
+
+    def _one(self, entry: Entry, item: dict[str, Any], commitment: dict[str, Any]) -> None:
+        state = item.get("state", "disclosed")
+        if state == "disclosed":
+            salt, data = unbase64(item["salt"]), unbase64(item["data"])
+            digest = hmac.new(salt, data, hashlib.sha256).hexdigest()
+            if digest != commitment["commitment"] or len(data) != commitment["length"]:
+                self.v.find(
+                    "payloads", f"{item['name']!r} is not what was recorded", entry.position
+                )
+            self.v.counts["payloads"] += 1
+        elif state == "erased":
+            self.v.counts["erased"] += 1
+            self._claimed.setdefault(commitment["key"], entry.position)
+        elif state == "expired":
+            self.v.counts["erased"] += 1
+            if not self._outlived or entry.time > self._outlived[-1][1]:
+                self._outlived = [(entry.position, entry.time)]
+        elif state != "withheld":
+            self.v.find("erasures", f"payload state {state!r} is unknown", entry.position)
+
+    def finish(self) -> None:
+        if self._next is not None:
+            self.v.find("payloads", "payloads without an entry", whole(self._next["i"]))
+            for _ in self._lines:
+                pass
+        for key, position in self._claimed.items():
+            if key not in self._erased:
+                self.v.find("erasures", f"no entry records the erasure of key {key}", position)
+        for position, time in self._outlived:
+            if self._expired is None or time >= self._expired:
+                self.v.find("erasures", "no entry records the expiry of the payload", position)
+
+
+# --- (18) form ------------------------------------------------------------------------------
+
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_UNUSUAL = re.compile(rb"[^\x20-\x7e]|null|\\u|[0-9]{16}").search
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z").fullmatch
+_HASH = re.compile("[0-9a-f]{64}").fullmatch
+_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
+_TRACE = re.compile("[0-9a-f]{32}").fullmatch
+_ACTION = re.compile(r"[a-z]+(?:_[a-z]+)*\.[a-z]+(?:_[a-z]+)*").fullmatch
+
+
+def _refuse(text: str) -> NoReturn:
+    raise Malformed(f"the number {text} is not allowed")
+
+
+_decoder = json.JSONDecoder(parse_float=_refuse, parse_constant=_refuse)
+
+
+def canonical(line: bytes) -> dict[str, Any]:
+    """Parse one leaf; it must be the canonical form of what it says (§3)."""
+    if len(line) > MAX_LEAF:
+        raise Malformed("the entry is longer than 65,535 bytes")
+    try:
+        text = line.decode()
+        value = _decoder.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the entry is not JSON: {error}") from error
+    # Equality with the sorted, compact form excludes duplicate keys and other spellings.
+    if not isinstance(value, dict) or _encode(value) != text:
+        raise Malformed("the entry is not in canonical form")
+    if _UNUSUAL(line):
+        _walk(value, 0)
+    return value
+
+
+def _walk(value: object, depth: int) -> None:
+    if value is None or depth > 32:
+        raise Malformed("null, or nested too deeply")
+    if isinstance(value, str) and "\x00" in value:
+        raise Malformed("U+0000 in text")
+    if isinstance(value, int) and abs(value) > 2**53 - 1:
+        raise Malformed("an integer is too large")
+    if isinstance(value, list):
+        for item in value:
+            _walk(item, depth + 1)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not key or not key.isascii() or "\x00" in key:
+                raise Malformed("a key is not ASCII text")
+            _walk(item, depth + 1)
+
+
+def strict_json(data: bytes) -> dict[str, Any]:
+    """Parse an object of the bundle itself; duplicate keys are refused."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise Malformed("a key stands twice")
+        return dict(pairs)
+
+    value = json.loads(data, object_pairs_hook=unique, parse_float=_refuse, parse_constant=_refuse)
+    if not isinstance(value, dict):
+        raise Malformed("not an object")
+    return value
+
+
+_REQUIRED = {"v", "id", "time", "workspace", "actor", "action", "subject"}
+_OPTIONAL = {"on_behalf_of", "run", "run_seq", "prev", "detail", "payloads", "trace"}
+_ALLOWED = _REQUIRED | _OPTIONAL
+_ACTOR = {"type", "id", "name"}
+_SUBJECTS = ({"type", "id"}, {"type", "id", "version"})
+_COMMITMENT = {"commitment", "key", "length", "media"}
+
+
+def check_fields(leaf: dict[str, Any]) -> None:
+    """Refuse missing, unknown and ill-typed fields (§4)."""
+    keys = leaf.keys()
+    if not keys >= _REQUIRED or not keys <= _ALLOWED:
+        raise Malformed(f"fields missing or unknown: {sorted(keys ^ _REQUIRED - _OPTIONAL)}")
+    if leaf["v"] != 1:
+        raise Malformed(f"version {leaf['v']!r} is unknown")
+    _texts(leaf["actor"], _ACTOR)
+    if "on_behalf_of" in leaf:
+        _texts(leaf["on_behalf_of"], _ACTOR)
+    subject = leaf["subject"]
+    if subject.keys() not in _SUBJECTS:
+        raise Malformed("the subject has unknown fields")
+    _texts(subject, subject.keys())
+    if not _ACTION(leaf["action"]) or not _UUID(leaf["workspace"]):
+        raise Malformed("action or workspace is malformed")
+    _check_identity(leaf)
+    _check_link(leaf)
+    for commitment in leaf.get("payloads", {}).values():
+        if commitment.keys() != _COMMITMENT or not _HASH(commitment["commitment"]):
+            raise Malformed("a payload's commitment is malformed")
+        whole(commitment["length"])
+    if "trace" in leaf and not _TRACE(leaf["trace"]):
+        raise Malformed("the trace is malformed")
+    if not isinstance(leaf.get("detail", {}), dict):
+        raise Malformed("detail is not an object")
+
+
+def _check_identity(leaf: dict[str, Any]) -> None:
+    """The id is a UUID of version 7 made at the entry's time."""
+    if not _UUID(leaf["id"]) or not _TIME(leaf["time"]):
+        raise Malformed("id or time is malformed")
+    try:
+        seconds = datetime.fromisoformat(leaf["time"]).timestamp()
+    except ValueError as error:
+        raise Malformed("the time does not exist") from error
+    stamp = int(leaf["id"][:8] + leaf["id"][9:13], 16)
+    if leaf["id"][14] != "7" or stamp != int(seconds * 1_000_000 + 0.5) // 1000:
+        raise Malformed("the id was not made at the entry's time")
+
+
+def _check_link(leaf: dict[str, Any]) -> None:
+    if "run" not in leaf:
+        if "run_seq" in leaf or "prev" in leaf:
+            raise Malformed("a link without a run")
+        return
+    seq = whole(leaf.get("run_seq"))
+    if seq < 1 or not _UUID(leaf["run"]) or (seq > 1) != ("prev" in leaf):
+        raise Malformed("the link to the run is malformed")
+    if seq > 1 and not _HASH(leaf["prev"]):
+        raise Malformed("prev is not a hash")
+
+
+def _texts(value: object, keys: Iterable[str]) -> None:
+    if not isinstance(value, dict) or value.keys() != set(keys):
+        raise Malformed("actor or subject has unknown fields")
+    if not all(isinstance(item, str) for item in value.values()):
+        raise Malformed("actor or subject is not text")
+
+
+def whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise Malformed(f"{value!r} is not a whole number")
+    return value
+
+
+# --- (23) lifecycle -------------------------------------------------------------------------
+
+ENDS = {"run.ended", "run.cancelled"}
+OUTCOMES = {"call.succeeded", "call.failed", "call.unknown"}
+SIGNED = {"sign", "approve", "approved", "signed"}
+
+
+@dataclass
+class _Run:
+    """What must be remembered of a run that has not ended."""
+
+    requester: set[str] = field(default_factory=set)
+    outcomes: dict[tuple[int, int], str] = field(default_factory=dict)
+    decisions: dict[tuple[int, int], str] = field(default_factory=dict)
+    """(step, call or -1) → outcome of the last decision."""
+
+
+@dataclass
+class _Request:
+    """What must be remembered of an approval request that has not been used up."""
+
+    quorum: int = 1
+    barred: set[str] = field(default_factory=set)
+    voters: set[str] = field(default_factory=set)
+    run: str = ""
+    completed: bool = False
+    consumed: bool = False
+
+
+class Lifecycle:
+    """Refuses histories that the platform cannot have produced (§7)."""
+
+    def __init__(self, find: Callable[[str, str, int | None], None], complete: bool) -> None:
+        self._find = find
+        self._complete = complete
+        """Whether every request that an entry may refer to must be in the bundle."""
+        self._runs: dict[str, _Run] = {}
+        self._finished: set[bytes] = set()
+        self._requests: dict[str, _Request] = {}
+        self._rules: dict[str, Callable[[Entry, _Run, dict[str, Any]], None]] = {
+            "run.started": self._started,
+            "run.ended": self._ended,
+            "run.cancelled": self._ended,
+            "decision.made": self._decision,
+            "step.executed": self._executed,
+            "call.intended": self._intended,
+            "call.succeeded": self._outcome,
+            "call.failed": self._outcome,
+            "call.unknown": self._outcome,
+            "call.resolved": self._resolved,
+            "approval.consumed": self._consumed,
+            "answer.released": self._released,
+        }
+
+    def open_runs(self) -> set[str]:
+        return set(self._runs)
+
+    def check(self, entry: Entry) -> None:
+        leaf = entry.leaf
+        action, detail = leaf["action"], leaf.get("detail", {})
+        if action.startswith(("approval.", "vote.")):
+            self._approval(entry, action, detail)
+        rule = self._rules.get(action)
+        if rule is None:
+            return
+        run = leaf.get("run")
+        if run is None:
+            self._say(entry, f"{action} outside a run")
+        elif bytes.fromhex(run.replace("-", "")) in self._finished:
+            if action != "call.resolved":
+                self._say(entry, f"{action} after the run's end")
+        else:
+            rule(entry, self._runs.setdefault(run, _Run()), detail)
+
+    def _say(self, entry: Entry, sentence: str) -> None:
+        self._find("lifecycle", sentence, entry.position)
+
+    def _started(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        leaf = entry.leaf
+        run.requester = {leaf["actor"]["id"], leaf.get("on_behalf_of", leaf["actor"])["id"]}
+        if leaf["run_seq"] != 1:
+            self._say(entry, "the run starts in the middle")
+
+    def _ended(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        name = entry.leaf["run"]
+        del self._runs[name]
+        self._finished.add(bytes.fromhex(name.replace("-", "")))
+
+    def _decision(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        place = detail.get("step", -1), detail.get("seq", -1)
+        run.decisions[place] = detail.get("outcome", "")
+
+    def _decided(self, run: _Run, detail: dict[str, Any]) -> str:
+        step = detail.get("step", -1)
+        own = run.decisions.get((step, detail.get("seq", -1)))
+        return own or run.decisions.get((step, -1), "")
+
+    def _executed(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        outcome = run.decisions.get((detail.get("step", -1), -1), "")
+        self._allowed(entry, outcome, detail, f"step {detail.get('step')} ran")
+
+    def _released(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        self._allowed(entry, self._decided(run, detail), detail, "an answer was released")
+
+    def _intended(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        call = f"call {detail.get('seq')} of step {detail.get('step')}"
+        self._allowed(entry, self._decided(run, detail), detail, call)
+        run.outcomes[detail.get("step", -1), detail.get("seq", -1)] = "open"
+
+    def _allowed(self, entry: Entry, outcome: str, detail: dict[str, Any], what: str) -> None:
+        request = self._requests.get(str(detail.get("request", "")))
+        if outcome not in ("allow", "review"):
+            self._say(entry, f"{what} without a decision that allows it")
+        elif outcome == "review" and request is None:
+            self._say(entry, f"{what} without the approval it needed")
+        elif request is not None and (not request.consumed or request.run != entry.leaf["run"]):
+            self._say(entry, f"{what} before its approval was complete")
+
+    def _outcome(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        place = detail.get("step", -1), detail.get("seq", -1)
+        if run.outcomes.get(place) != "open":
+            self._say(entry, f"an outcome of call {place[1]} of step {place[0]} without intent")
+        run.outcomes[place] = entry.leaf["action"]
+
+    def _resolved(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        place = detail.get("step", -1), detail.get("seq", -1)
+        if run.outcomes.get(place) not in ("open", "call.unknown"):
+            self._say(entry, f"call {place[1]} of step {place[0]} was not in doubt")
+        run.outcomes[place] = "call.resolved"
+
+    def _approval(self, entry: Entry, action: str, detail: dict[str, Any]) -> None:
+        name = str(detail.get("request", entry.leaf["subject"]["id"]))
+        if action == "approval.requested":
+            run = entry.leaf.get("run", "")
+            barred = self._runs[run].requester if run in self._runs else set()
+            barred = barred | {str(detail.get("requester", ""))}
+            quorum = detail.get("quorum", 1)
+            self._requests[name] = _Request(max(1, whole(quorum)), barred, run=run)
+            return
+        request = self._requests.get(name)
+        if request is None:
+            used = action in ("vote.cast", "approval.completed", "approval.consumed")
+            if used and self._complete:
+                self._say(entry, f"{action} for a request that was never made")
+        elif action == "vote.cast" and detail.get("vote", detail.get("answer")) in SIGNED:
+            request.voters.add(entry.leaf["actor"]["id"])
+            if entry.leaf["actor"]["id"] in request.barred:
+                self._say(entry, "the requester signed the own request")
+        elif action == "approval.completed":
+            request.completed = True
+            if len(request.voters - request.barred) < request.quorum:
+                self._say(entry, f"approved by {len(request.voters)}, {request.quorum} were needed")
+
+    def _consumed(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+        name = str(detail.get("request", entry.leaf["subject"]["id"]))
+        request = self._requests.get(name)
+        if request is None:
+            return  # said by _approval
+        if not request.completed:
+            self._say(entry, "an approval was used before it was complete")
+        if request.consumed:
+            self._say(entry, "an approval was used twice")
+        if request.run != entry.leaf["run"]:
+            self._say(entry, "an approval was used by another run")
+        request.consumed = True
+
+
+# --- command line ---------------------------------------------------------------------------
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    """Read what the verifier brought; whatever is wrong with it raises."""
+    policy = Policy()
+    if arguments.policy:
+        policy.read(arguments.policy.read_text())
+    policy.logs += [Key.parse(text) for text in arguments.key]
+    if not policy.logs:
+        raise Malformed("no log key: give --key, or --policy with a log line")
+    authorities = []
+    for path in arguments.tsa:
+        authorities += x509.load_pem_x509_certificates(path.read_bytes())
+    return Options(
+        policy=policy,
+        seen=[Checkpoint.parse(path.read_text()) for path in arguments.seen],
+        authorities=authorities,
+        max_age_s=arguments.max_age,
+        skew_s=arguments.skew,
+        allow_open=arguments.allow_open,
+    )
+
+
+def report(verifier: Verifier, status: int, as_json: bool) -> str:
+    """Return what is printed."""
+    found = [
+        {"check": f.check, "name": CHECKS[f.check], "position": f.position, "sentence": f.sentence}
+        for f in verifier.findings
+    ]
+    if as_json:
+        value = {"status": status, "findings": found, **verifier.counts, "notes": verifier.notes}
+        return json.dumps(value, indent=1)
+    lines = []
+    for number, name in CHECKS.items():
+        lines.append(f"{number} {name:<13} {'FAILED' if number in verifier.failed else 'ok'}")
+        for finding in verifier.findings:
+            if finding.check == number:
+                where = "" if finding.position is None else f"entry {finding.position}: "
+                lines.append(f"     {where}{finding.sentence}")
+    counts = verifier.counts
+    lines += [f"note: {note}" for note in verifier.notes]
+    lines.append(
+        f"{counts['entries']} entries, {counts['withheld']} as hashes only,"
+        f" {counts['payloads']} payloads, {counts['erased']} erased,"
+        f" {counts['open_runs']} runs open"
+    )
+    if counts["withheld"]:
+        lines.append(
+            "This proves that the entries shown are in the log and how long the range is,"
+            " not that nothing else in it matched."
+        )
+    lines.append("VERIFIED" if status == 0 else f"NOT VERIFIED ({status} {CHECKS[status]})")
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Verify one bundle; return the exit status."""
+    parser = argparse.ArgumentParser(description="Verify a Countersign audit bundle")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--key", action="append", default=[], help="verifier key of the log")
+    parser.add_argument("--policy", type=Path, help="C2SP tlog-policy: logs, witnesses, quorum")
+    parser.add_argument("--seen", type=Path, action="append", default=[], help="kept checkpoint")
+    parser.add_argument("--tsa", type=Path, action="append", default=[], help="PEM certificate")
+    parser.add_argument("--max-age", type=float, help="seconds")
+    parser.add_argument("--skew", type=float, default=SKEW_S, help="seconds clocks may differ")
+    parser.add_argument("--allow-open", action="store_true", help="accept a run without end")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args(argv)
+    try:
+        options = options_of(arguments)
+        bundle = Bundle(arguments.bundle)
+    except (Malformed, OSError, ValueError, zipfile.BadZipFile) as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    verifier = Verifier(bundle, options)
+    status = verifier.run()
+    sys.stdout.write(report(verifier, status, arguments.json) + "\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Histories to test with: runs as the platform writes them, placed, signed, exported."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from django.db import connections
+
+from audit import checkpoints, exports, signing
+from audit.canonical import JSON
+from audit.export.scope import Kind, Scope
+from audit.models import Checkpoint, Entry, Export
+from audit.sequencer import Sequencer
+from audit.services import Actor, Draft, Subject, record
+from audit.transactions import in_workspace
+from audit.verifier import countersign_verify
+
+ALICE = Actor("user", "alice", "Alice")
+BOB = Actor("user", "bob", "Bob")
+CAROL = Actor("user", "carol", "Carol")
+AGENT = Actor("agent", "payables", "Accounts payable")
+WORKER = Actor("system", "worker", "Worker")
+
+
+@dataclass
+class History:
+    """One workspace's log."""
+
+    workspace: UUID
+
+    def record(self, *drafts: Draft) -> list[Entry]:
+        with in_workspace(self.workspace):
+            return record(self.workspace, drafts)
+
+    def run(self, *, review: bool = False, end: bool = True, payload: str = "pay 10") -> UUID:
+        """Record a whole run of one step and one call, with approval where asked for."""
+        run = uuid4()
+        for draft in run_drafts(run, review=review, end=end, payload=payload):
+            self.record(draft)
+        return run
+
+    def place(self) -> int:
+        sequencer = Sequencer("sequencer")
+        sequencer.lock()
+        try:
+            return sequencer.catch_up()
+        finally:
+            sequencer.unlock()
+
+    def sign(self) -> Checkpoint:
+        """Place everything and sign this workspace's tree; return the checkpoint."""
+        self.place()
+        for head in checkpoints.tree_heads("sequencer"):
+            if head.workspace_id == self.workspace:
+                return checkpoints.sign("sequencer", head)
+        raise AssertionError("the workspace has no tree")
+
+    def export(self, scope: Scope | None = None, *, payloads: bool = True) -> Path:
+        job = exports.request_export(
+            self.workspace, scope or Scope(Kind.WORKSPACE), payloads=payloads, actor=ALICE
+        )
+        assert exports.make_export(self.workspace, job.id)
+        with in_workspace(self.workspace):
+            job = Export.objects.get(id=job.id)
+        assert job.state == Export.State.DONE, job.error
+        return exports.file_of(job)
+
+    def verify(self, bundle: Path, *arguments: str) -> int:
+        """Run the stand-alone verifier in this process; return its exit status."""
+        key = str(signing.verifier_keys(self.workspace)[0])
+        return countersign_verify.main([str(bundle), "--key", key, *arguments])
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Run SQL as the application role, outside any block."""
+        with connections["default"].cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return cursor.rowcount
+
+
+def run_drafts(run: UUID, *, review: bool, end: bool, payload: str) -> list[Draft]:
+    """Return the entries of a run of one step and one write call, in order."""
+    request = str(uuid4())
+    outcome = "review" if review else "allow"
+    call: dict[str, JSON] = {"step": 1, "seq": 0, "tool": "pay"}
+    drafts = [
+        draft(run, "run.started", ALICE, payloads={"goal": payload}),
+        draft(run, "step.proposed", AGENT, {"step": 1}, payloads={"code": f"pay({payload!r})"}),
+        draft(run, "decision.made", WORKER, {"step": 1, "outcome": outcome}),
+    ]
+    if review:
+        call["request"] = request
+        drafts += approval_drafts(run, request)
+    ran: dict[str, JSON] = {"step": 1, "request": request} if review else {"step": 1}
+    drafts += [
+        draft(run, "call.intended", WORKER, call),
+        draft(run, "call.succeeded", WORKER, {"step": 1, "seq": 0}),
+        draft(run, "step.executed", WORKER, ran),
+    ]
+    if end:
+        drafts.append(draft(run, "run.ended", WORKER, {"state": "succeeded"}))
+    return drafts
+
+
+def approval_drafts(run: UUID, request: str) -> list[Draft]:
+    about = Subject("approval_request", request)
+    asked: dict[str, JSON] = {"request": request, "quorum": 2, "requester": ALICE.id}
+    return [
+        draft(run, "approval.requested", WORKER, asked, subject=about),
+        draft(run, "vote.cast", BOB, {"request": request, "vote": "sign"}, subject=about),
+        draft(run, "vote.cast", CAROL, {"request": request, "vote": "sign"}, subject=about),
+        draft(run, "approval.completed", WORKER, {"request": request}, subject=about),
+        draft(run, "approval.consumed", WORKER, {"request": request}, subject=about),
+    ]
+
+
+def draft(
+    run: UUID,
+    action: str,
+    actor: Actor,
+    detail: Mapping[str, JSON] | None = None,
+    *,
+    subject: Subject | None = None,
+    payloads: Mapping[str, JSON] | None = None,
+) -> Draft:
+    return Draft(
+        action,
+        actor,
+        subject or Subject("run", str(run)),
+        run=run,
+        detail=detail or {},
+        payloads=payloads or {},
+    )
