@@ -5,6 +5,7 @@
 3. Migrations, as the owner role.
 4. The queue, in a schema of the application's own.
 5. Functions and privileges, as the owner role, from the one list in ``access``.
+6. Event triggers that refuse changes to the log's schema, if the administrator is a superuser.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from django.core.management import call_command
 from pgmq.install import get_embedded_install_sql
 from psycopg import Connection, sql
 
+from audit import guards
 from countersign.database import access
 from countersign.database.administrator import Administrator
 from countersign.database.roles import LOGINS, Role, create_roles, missing
@@ -77,7 +79,7 @@ def create_database(connection: Connection, name: str, template: str = "template
 
 
 def migrate(admin: Administrator, application: Mapping[str, str], *, verbosity: int = 0) -> None:
-    """Bring the schema, the queue and all privileges up to date (steps 3 to 5).
+    """Bring the schema, the queue and all privileges up to date (steps 3 to 6).
 
     Args:
         admin: Who may act as the owner role.
@@ -94,8 +96,19 @@ def migrate(admin: Administrator, application: Mapping[str, str], *, verbosity: 
             call_command("migrate", database=alias, interactive=False, verbosity=verbosity)
         install_queue(admin, application)
         with admin.connect(role=Role.OWNER) as connection, connection.transaction():
+            connection.execute("SELECT set_config(%s, 'on', true)", [guards.MIGRATION_SETTING])
             connection.execute(FUNCTIONS.read_bytes())
             access.apply(connection)
+        _guard_schema(guard)
+
+
+def _guard_schema(connection: Connection) -> None:
+    """Refuse later changes to the log's schema, where the server lets us (a system check says)."""
+    found = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    if found.fetchone() == (True,):
+        with connection.transaction():
+            connection.execute("SELECT set_config(%s, 'on', true)", [guards.MIGRATION_SETTING])
+            connection.execute(guards.EVENT_TRIGGER_SQL.encode())
 
 
 def install_queue(admin: Administrator, application: Mapping[str, str]) -> None:
