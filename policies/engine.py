@@ -1,0 +1,537 @@
+"""The engine: `decide(request, policy_set) -> Decision`, in Cedar, failing closed.
+
+Guarantees:
+- only Cedar's Allow with no evaluation error is allow; a missing fact, an unknown attribute, a
+  value of the wrong type, an engine error and a version mismatch are deny, with the reason
+  recorded. Cedar drops a `forbid` that raises an error, which is why errors are never ignored
+  and why nothing is ever evaluated without the schema;
+- `decide` never raises.
+
+Order of a decision:
+1. the request must be whole and the tool version the one the policies were compiled for;
+2. hard pass: permits and `forbid`s without `@review`; not Allow means deny;
+3. soft pass: "permit all" and the `forbid`s with `@review("role")`, `@quorum("2")`; Deny
+   means review, and the rules that fired are the requirement;
+4. rules with `@shadow` are evaluated apart and recorded; they change nothing.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any
+
+import cedarpy
+from cedarpy import pst
+
+from policies import sentences
+from policies.facts.record import ToolSpec
+from policies.requests import Request, tool_entity
+from policies.schema import argument_types, schema_for
+
+MAX_POLICY_BYTES = 500_000
+_PERMIT_ALL = "permit(principal, action, resource);"
+_ANNOTATIONS = frozenset(
+    {"id", "review", "quorum", "reason", "shadow", "title", "redact", "mask", "notify"}
+)
+_ROLE = re.compile(r"[a-z][a-z0-9_]{0,47}(:[a-z0-9][a-z0-9_-]{0,47})?")
+_OBLIGATIONS = ("redact", "mask", "notify")
+
+
+class PolicyError(Exception):
+    """A policy text that cannot be used; the message names the rule and what to do."""
+
+
+class Outcome(StrEnum):
+    """What the engine answers, from the mildest to the strictest."""
+
+    ALLOW = "allow"
+    REVIEW = "review"
+    DENY = "deny"
+
+
+@dataclass(frozen=True)
+class FiredRule:
+    """A rule that decided, or with `shadow` would have.
+
+    Attributes:
+        sentence: generated from the rule's syntax tree.
+        reason: the author's own words, or "".
+        roles: the role that must sign, for a review; else empty.
+        quorum: how many signatures of it.
+        obligations: what follows from the rule, e.g. ("mask:iban", "notify:treasury").
+    """
+
+    id: str
+    sentence: str
+    reason: str = ""
+    roles: tuple[str, ...] = ()
+    quorum: int = 0
+    shadow: bool = False
+    obligations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Signatures needed: (role, how many) pairs, each role once, in order of role."""
+
+    quorums: tuple[tuple[str, int], ...] = ()
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.quorums)
+
+    def __len__(self) -> int:
+        return len(self.quorums)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(role for role, _ in self.quorums)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [{"role": role, "quorum": quorum} for role, quorum in self.quorums]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Allow, review or deny, with everything needed to say why.
+
+    Attributes:
+        rules: the rules that decided, then the shadow rules that would have.
+        errors: engine errors; present only with deny.
+    """
+
+    outcome: Outcome
+    rules: tuple[FiredRule, ...] = ()
+    sentence: str = ""
+    policy_hash: str = ""
+    errors: tuple[str, ...] = ()
+
+    @property
+    def requirement(self) -> Requirement:
+        needed: dict[str, int] = {}
+        for rule in self.rules:
+            for role in () if rule.shadow else rule.roles:
+                needed[role] = max(needed.get(role, 0), rule.quorum)
+        return Requirement(tuple(sorted(needed.items())))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome.value,
+            "rules": [
+                {
+                    "id": rule.id,
+                    "sentence": rule.sentence,
+                    "reason": rule.reason,
+                    "roles": list(rule.roles),
+                    "quorum": rule.quorum,
+                    "shadow": rule.shadow,
+                    "obligations": list(rule.obligations),
+                }
+                for rule in self.rules
+            ],
+            "sentence": self.sentence,
+            "policy_hash": self.policy_hash,
+            "requirement": self.requirement.to_json(),
+            "errors": list(self.errors),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class PolicySet:
+    """Policies and schema, parsed and validated once per version.
+
+    Attributes:
+        hash: SHA-256, in hex, over text and schema.
+        rules: rule id to what is shown when it fires.
+        read_arguments: argument names that any rule reads.
+    """
+
+    text: str
+    hash: str
+    schema_text: str
+    rules: Mapping[str, FiredRule]
+    versions: Mapping[str, str]
+    read_arguments: frozenset[str]
+    schema: cedarpy.Schema = field(repr=False)
+    entities: cedarpy.Entities = field(repr=False)
+    hard: cedarpy.PolicySet = field(repr=False)
+    soft: cedarpy.PolicySet | None = field(repr=False)
+    shadows: tuple[tuple[str, cedarpy.PolicySet], ...] = field(repr=False)
+    trees: Mapping[str, pst.Template] = field(repr=False)
+    tools: tuple[ToolSpec, ...] = field(repr=False, default=())
+
+
+# Compiling
+
+
+def compile_policy(text: str, *, tools: Sequence[ToolSpec]) -> PolicySet:
+    """Parses, validates and splits a policy text for a workspace with these tools.
+
+    Raises:
+        PolicyError: the author's fault; names the rule or line and what to do.
+    """
+    schema_text = schema_for(tools)
+    entities = json.dumps([tool_entity(tool) for tool in sorted(tools, key=lambda t: t.name)])
+    versions = tuple(sorted((tool.name, tool.version) for tool in tools))
+    return replace(_compiled(text, schema_text, entities, versions), tools=tuple(tools))
+
+
+@lru_cache(maxsize=64)
+def _compiled(
+    text: str, schema_text: str, entities: str, versions: tuple[tuple[str, str], ...]
+) -> PolicySet:
+    if len(text) > MAX_POLICY_BYTES:
+        raise PolicyError(f"the policy text is longer than {MAX_POLICY_BYTES} characters")
+    try:
+        parsed = cedarpy.policies_to_pst(text)
+        schema = cedarpy.Schema.from_str(schema_text)
+        entity_set = cedarpy.Entities.from_json_str(entities, schema)
+    except ValueError as error:
+        raise PolicyError(f"not valid Cedar: {error}") from error
+    if parsed.templates or parsed.template_links:
+        raise PolicyError("templates with ?principal or ?resource are not supported: name it")
+    trees: dict[str, pst.Template] = {}
+    rules: dict[str, FiredRule] = {}
+    for tree in parsed.static_policies.values():
+        rule = _rule(tree)
+        if rule.id in rules:
+            raise PolicyError(f"two rules have the id {rule.id!r}: ids must differ")
+        rules[rule.id] = rule
+        trees[rule.id] = replace(tree, id=rule.id)
+    _validate(text, schema, parsed)
+    _reject_overflow(trees)
+    hard = [trees[r.id] for r in rules.values() if not r.roles and not r.shadow]
+    soft = [trees[r.id] for r in rules.values() if r.roles and not r.shadow]
+    return PolicySet(
+        text=text,
+        hash=hashlib.sha256(f"{text}\0{schema_text}\0{entities}".encode()).hexdigest(),
+        schema_text=schema_text,
+        rules=rules,
+        versions=dict(versions),
+        read_arguments=_read_arguments(trees.values()),
+        schema=schema,
+        entities=entity_set,
+        hard=_policies(hard),
+        soft=_with_permit_all(soft) if soft else None,
+        shadows=tuple((r.id, _with_permit_all([trees[r.id]])) for r in rules.values() if r.shadow),
+        trees=trees,
+    )
+
+
+def _rule(tree: pst.Template) -> FiredRule:
+    notes = tree.annotations
+    rule_id = notes.get("id", "")
+    if not rule_id:
+        raise PolicyError(f'the {tree.effect} rule {tree.id} has no @id("…"): give it one')
+    unknown = sorted(set(notes) - _ANNOTATIONS)
+    if unknown:
+        raise PolicyError(f"rule {rule_id!r}: unknown annotation @{unknown[0]}")
+    roles = (notes["review"],) if "review" in notes else ()
+    if roles and not _ROLE.fullmatch(roles[0]):
+        raise PolicyError(f'rule {rule_id!r}: @review must name one role, as in "reviewer:finance"')
+    if tree.effect == "permit" and (roles or "shadow" in notes):
+        raise PolicyError(f"rule {rule_id!r}: only a forbid can ask for review or be in shadow")
+    quorum = _quorum(rule_id, notes) if roles else 0
+    return FiredRule(
+        id=rule_id,
+        sentence=sentences.sentence(tree, roles="".join(roles), quorum=quorum),
+        reason=notes.get("reason", ""),
+        roles=roles,
+        quorum=quorum,
+        shadow="shadow" in notes,
+        obligations=tuple(f"{kind}:{notes[kind]}" for kind in _OBLIGATIONS if kind in notes),
+    )
+
+
+def _quorum(rule_id: str, notes: Mapping[str, str]) -> int:
+    text = notes.get("quorum", "1")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:3]) <= 20:
+        raise PolicyError(f"rule {rule_id!r}: @quorum must be a number from 1 to 20")
+    return int(text)
+
+
+def _validate(text: str, schema: cedarpy.Schema, parsed: pst.PolicySet) -> None:
+    result = cedarpy.validate_policies(text, schema)
+    if result.validation_passed:
+        return
+    messages = []
+    for error in result.errors:
+        tree = parsed.static_policies.get(error.policy_id)
+        name = tree.annotations.get("id", error.policy_id) if tree else error.policy_id
+        messages.append(f"rule {name!r}: {error.error}" if name else error.error)
+    raise PolicyError("; ".join(messages) or "the policies do not fit the schema")
+
+
+def _reject_overflow(trees: Mapping[str, pst.Template]) -> None:
+    """Arithmetic can overflow, and an overflow is an error that would deny everything."""
+    for rule_id, tree in trees.items():
+        for node in _nodes(tree):
+            if isinstance(node, pst.BinaryOp) and node.op in ("add", "sub", "mul"):
+                raise PolicyError(f"rule {rule_id!r}: compare numbers, do not compute with them")
+
+
+def _nodes(root: object) -> Iterable[object]:
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        yield node
+        if isinstance(node, Mapping):
+            stack.extend(node.values())
+        elif isinstance(node, tuple):
+            stack.extend(node)
+        elif hasattr(node, "__dataclass_fields__"):
+            stack.extend(getattr(node, name) for name in node.__dataclass_fields__)
+
+
+def _read_arguments(trees: Iterable[pst.Template]) -> frozenset[str]:
+    names: set[str] = set()
+    for tree in trees:
+        for node in _nodes(tree):
+            if isinstance(node, pst.GetAttr | pst.HasAttr) and _is_argument(node.base):
+                names.update((node.attr,) if isinstance(node, pst.GetAttr) else node.attrs)
+            elif _is_argument(node) or node == pst.Var("context"):
+                names.add("*") if _is_argument(node) else None
+    return frozenset(names)
+
+
+def _is_argument(node: object) -> bool:
+    return (
+        isinstance(node, pst.GetAttr)
+        and node.attr == "argument"
+        and node.base == pst.Var("context")
+    )
+
+
+def _policies(trees: Iterable[pst.Template]) -> cedarpy.PolicySet:
+    static = {tree.id: tree for tree in trees}
+    return cedarpy.PolicySet.from_pst(pst.PolicySet({}, static, ()))
+
+
+def _with_permit_all(trees: Iterable[pst.Template]) -> cedarpy.PolicySet:
+    everything = cedarpy.policies_to_pst(_PERMIT_ALL).static_policies["policy0"]
+    return _policies([replace(everything, id="\0permit-all"), *trees])
+
+
+# Deciding
+
+
+def decide(request: Request, policy_set: PolicySet) -> Decision:
+    """The decision on a whole request; never raises, and denies whatever it cannot decide."""
+    if request.unknown:
+        return _refused(policy_set, "the request has arguments that are not known")
+    try:
+        return _decide(request, policy_set)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        return _refused(policy_set, f"engine failure: {type(error).__name__}: {error}")
+
+
+def _decide(request: Request, policy_set: PolicySet) -> Decision:
+    problem = _mismatch(request, policy_set)  # (1)
+    if problem:
+        return _refused(policy_set, problem)
+    question = _question(request)
+    entities = _entities(request, policy_set)
+    shadows = _shadow_rules(question, entities, policy_set)  # (4)
+    hard = cedarpy.is_authorized(question, policy_set.hard, entities, policy_set.schema)  # (2)
+    errors = list(hard.diagnostics.errors)
+    if errors or hard.decision is not cedarpy.Decision.Allow:
+        return _denied(policy_set, hard.diagnostics.reasons, errors, shadows)
+    if policy_set.soft is None:
+        return Decision(Outcome.ALLOW, shadows, "Allowed.", policy_set.hash)
+    soft = cedarpy.is_authorized(question, policy_set.soft, entities, policy_set.schema)  # (3)
+    errors = list(soft.diagnostics.errors)
+    if errors or soft.decision is cedarpy.Decision.NoDecision:
+        return _denied(policy_set, (), errors or ["no decision"], shadows)
+    if soft.decision is cedarpy.Decision.Allow:
+        return Decision(Outcome.ALLOW, shadows, "Allowed.", policy_set.hash)
+    fired = tuple(policy_set.rules[rule_id] for rule_id in sorted(soft.diagnostics.reasons))
+    return Decision(Outcome.REVIEW, (*fired, *shadows), _review_sentence(fired), policy_set.hash)
+
+
+def _mismatch(request: Request, policy_set: PolicySet) -> str:
+    if request.problems:
+        return "; ".join(request.problems)
+    if request.tool is not None:
+        name, version = request.tool
+        if policy_set.versions.get(name) != version:
+            return f"tool {name!r} is not the version these policies were compiled for"
+    return ""
+
+
+def _question(request: Request) -> dict[str, Any]:
+    return {
+        "principal": {"type": request.principal[0], "id": request.principal[1]},
+        "action": {"type": "Action", "id": request.action},
+        "resource": {"type": request.resource[0], "id": request.resource[1]},
+        "context": json.dumps(request.context, allow_nan=False),
+    }
+
+
+def _entities(request: Request, policy_set: PolicySet) -> cedarpy.Entities:
+    if not request.entities:
+        return policy_set.entities
+    return policy_set.entities.with_added_json_str(
+        json.dumps(list(request.entities)), policy_set.schema
+    )
+
+
+def _shadow_rules(
+    question: dict[str, Any], entities: cedarpy.Entities, policy_set: PolicySet
+) -> tuple[FiredRule, ...]:
+    fired = []
+    for rule_id, policies in policy_set.shadows:
+        answer = cedarpy.is_authorized(question, policies, entities, policy_set.schema)
+        if answer.decision is not cedarpy.Decision.Allow:
+            fired.append(policy_set.rules[rule_id])
+    return tuple(fired)
+
+
+def _refused(policy_set: PolicySet, why: str) -> Decision:
+    return Decision(
+        Outcome.DENY, (), f"Denied because it could not be decided: {why}.", policy_set.hash, (why,)
+    )
+
+
+def _denied(
+    policy_set: PolicySet,
+    reasons: Iterable[str],
+    errors: Sequence[str],
+    shadows: tuple[FiredRule, ...],
+) -> Decision:
+    fired = tuple(policy_set.rules[rule_id] for rule_id in sorted(reasons))
+    forbids = tuple(rule for rule in fired if policy_set.trees[rule.id].effect == "forbid")
+    if errors:
+        sentence = f"Denied because it could not be decided: {errors[0]}."
+    elif forbids:
+        sentence = "Denied: " + _reasons(forbids)
+    else:
+        sentence = "Denied: no rule allows this."
+    return Decision(Outcome.DENY, (*forbids, *shadows), sentence, policy_set.hash, tuple(errors))
+
+
+def _reasons(rules: Sequence[FiredRule]) -> str:
+    return " ".join(rule.reason or rule.sentence for rule in rules)
+
+
+def _review_sentence(rules: Sequence[FiredRule]) -> str:
+    return "Needs a countersignature: " + _reasons(rules)
+
+
+# Previews
+
+
+def preview(request: Request, policy_set: PolicySet) -> Decision:
+    """What the decision will be, as far as it does not depend on unknown arguments.
+
+    A rule that depends on one is answered as "review": it may fire. A preview is for
+    planning and display; what runs is decided by `decide` on actual values.
+    """
+    read = policy_set.read_arguments
+    if not request.unknown:
+        return decide(request, policy_set)
+    if "*" not in read and not read.intersection(request.unknown):
+        return decide(_filled(request, policy_set), policy_set)
+    try:
+        return _partial(request, policy_set)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        return _refused(policy_set, f"engine failure: {type(error).__name__}: {error}")
+
+
+_NEUTRAL: Mapping[str, Any] = {
+    "String": "",
+    "Long": 0,
+    "Bool": False,
+    "decimal": {"__extn": {"fn": "decimal", "arg": "0.0"}},
+    "Set<String>": [],
+}
+
+
+def _filled(request: Request, policy_set: PolicySet) -> Request:
+    """No rule reads the unknown arguments, so any value of the right type will do."""
+    argument = dict(request.context["argument"])
+    types = _types_of(request, policy_set)
+    for name in request.unknown:
+        if name in types:
+            argument.setdefault(name, _NEUTRAL[types[name]])
+    return replace(request, context={**request.context, "argument": argument}, unknown=())
+
+
+def _types_of(request: Request, policy_set: PolicySet) -> dict[str, str]:
+    for tool in policy_set.tools:
+        if request.tool is not None and tool.name == request.tool[0]:
+            return {name: kind for name, (kind, _) in argument_types(tool).items()}
+    return {}
+
+
+def _partial(request: Request, policy_set: PolicySet) -> Decision:
+    problem = _mismatch(request, policy_set)
+    if problem:
+        return _refused(policy_set, problem)
+    argument = dict(request.context["argument"])
+    for name in request.unknown:
+        if name in _types_of(request, policy_set):
+            argument[name] = {"__extn": {"fn": "unknown", "arg": name}}
+    question = {
+        "principal": f"{request.principal[0]}::{json.dumps(request.principal[1])}",
+        "action": f"Action::{json.dumps(request.action)}",
+        "resource": f"{request.resource[0]}::{json.dumps(request.resource[1])}",
+        "context": {**request.context, "argument": argument},
+    }
+    entities = [tool_entity(tool) for tool in policy_set.tools]
+    entities.append(
+        {
+            "uid": {"type": "Action", "id": request.action},
+            "attrs": {},
+            "parents": [{"type": "Action", "id": "call"}],
+        }
+    )
+    entities.append({"uid": {"type": "Action", "id": "call"}, "attrs": {}, "parents": []})
+    hard = cedarpy.is_authorized_partial(question, policy_set.hard, entities)
+    if hard.decision is cedarpy.Decision.Deny or hard.diagnostics.errors:
+        return _denied(policy_set, hard.diagnostics.reasons, list(hard.diagnostics.errors), ())
+    open_rules = _open(hard, policy_set)
+    if policy_set.soft is not None:
+        soft = cedarpy.is_authorized_partial(question, policy_set.soft, entities)
+        if soft.diagnostics.errors:
+            return _denied(policy_set, (), list(soft.diagnostics.errors), ())
+        open_rules += [*_fired(soft, policy_set), *_open(soft, policy_set)]
+    if not open_rules and hard.decision is cedarpy.Decision.Allow:
+        return Decision(Outcome.ALLOW, (), "Allowed.", policy_set.hash)
+    fired = tuple(dict.fromkeys(open_rules))
+    return Decision(Outcome.REVIEW, fired, _review_sentence(fired), policy_set.hash)
+
+
+def _open(answer: cedarpy.PartialAuthzResult, policy_set: PolicySet) -> list[FiredRule]:
+    names = sorted(answer.diagnostics.nontrivial_residuals)
+    return [policy_set.rules[name] for name in names if name in policy_set.rules]
+
+
+def _fired(answer: cedarpy.PartialAuthzResult, policy_set: PolicySet) -> list[FiredRule]:
+    names = sorted(set(answer.diagnostics.reasons) - set(answer.diagnostics.nontrivial_residuals))
+    rules = [policy_set.rules[name] for name in names if name in policy_set.rules]
+    return [rule for rule in rules if policy_set.trees[rule.id].effect == "forbid"]
+
+
+def strictest(decisions: Iterable[Decision]) -> Decision:
+    """Joins decisions: the strictest outcome, with every rule that fired for it."""
+    found = list(decisions)
+    order = list(Outcome)
+    outcome = max((d.outcome for d in found), key=order.index)
+    deciding = [d for d in found if d.outcome is outcome]
+    rules = tuple(dict.fromkeys(rule for d in deciding for rule in d.rules))
+    errors = tuple(dict.fromkeys(error for d in deciding for error in d.errors))
+    enforced = [rule for rule in rules if not rule.shadow]
+    if outcome is Outcome.REVIEW:
+        text = _review_sentence(enforced)
+    elif outcome is Outcome.DENY and not errors and enforced:
+        text = "Denied: " + _reasons(enforced)
+    else:
+        text = deciding[0].sentence
+    return Decision(outcome, rules, text, deciding[0].policy_hash, errors)

@@ -1,0 +1,614 @@
+"""Calls: tools, functions of the program, methods, builtins and the library."""
+
+import ast
+import string
+from collections.abc import Iterable
+
+from policies.facts import library
+from policies.facts.expressions import VISITORS, Expressions
+from policies.facts.flow import STORE
+from policies.facts.record import CALLS, Origin, Place, ToolSpec
+from policies.facts.state import ClassRecord, Environment, Function, Module, Site
+
+_INLINE_DEPTH = 4
+_MUTATING_MODULES = frozenset({"heapq", "bisect", "operator", "random", "pprint", "struct"})
+
+
+class Arguments:
+    """Evaluated arguments of one call."""
+
+    def __init__(self, positional: list[int], named: dict[str, int], spread: list[int]) -> None:
+        self.positional = positional
+        self.named = named
+        self.spread = spread
+
+    def all(self) -> list[int]:
+        return [*self.positional, *self.named.values(), *self.spread]
+
+
+class Calls(Expressions):
+    """Visits calls and connects callers with what they may call."""
+
+    def call(self, node: ast.Call) -> int:
+        function = node.func
+        if isinstance(function, ast.Name):
+            if function.id in self.tools:
+                return self.tool_call(self.tools[function.id], node)
+            return self.named_call(function, node)
+        module = self.module_of(function)
+        if module is not None:
+            return self.library_call(module, node)
+        if isinstance(function, ast.Attribute):
+            return self.method_call(function, node)
+        if isinstance(function, ast.Call) and _is_name(function.func, "type"):
+            self.computed_type(function, node)
+        return self.apply(self.evaluate(function), self.arguments(node))
+
+    def computed_type(self, inner: ast.Call, node: ast.Call) -> None:
+        """`type(self)(…)` makes another of the same class; other types may be anything."""
+        if len(inner.args) != 1 or not _is_name(inner.args[0], "self"):
+            self.feature("computed-type", "type(...)(...)", node)
+
+    def arguments(self, node: ast.Call) -> Arguments:
+        positional: list[int] = []
+        spread: list[int] = []
+        for argument in node.args:
+            if isinstance(argument, ast.Starred):
+                spread.append(self.part(self.evaluate(argument.value)))
+            else:
+                value = self.evaluate(argument)
+                (spread if spread else positional).append(value)
+        named: dict[str, int] = {}
+        for keyword in node.keywords:
+            value = self.evaluate(keyword.value)
+            if keyword.arg is None:
+                spread.append(self.part(value))
+            else:
+                named[keyword.arg] = value
+        return Arguments(positional, named, spread)
+
+    # Tools
+
+    def tool_call(self, spec: ToolSpec, node: ast.Call) -> int:
+        passed = self.tool_arguments(spec, node)
+        site = Site(
+            spec=spec,
+            place=Place(node.lineno, node.col_offset),
+            arguments=passed,
+            guard=self.guard,
+            path=self.path,
+            in_loop=self.multiplicity != 1,
+            maximum=self.multiplicity,
+            after=set(self.ran),
+        )
+        self.sites.append(site)
+        self.ran.add(spec.name)
+        origin = Origin(frozenset({f"tool:{spec.name}"}), spec.labels)
+        result = self.graph.node(self.source(f"tool:{spec.name}", origin))
+        for name, value, _ in passed:
+            if spec.effect == "read" and library.is_key(name, spec.roles.get(name, "")):
+                self.decide(value, result)
+            else:
+                self.flow(value, result)
+        self.decide(self.path, result)
+        self.raises(result)
+        return result
+
+    def tool_arguments(
+        self, spec: ToolSpec, node: ast.Call
+    ) -> list[tuple[str, int, ast.expr | None]]:
+        names = list(spec.parameter_names)
+        passed: list[tuple[str, int, ast.expr | None]] = []
+        starred = False
+        for index, argument in enumerate(node.args):
+            if isinstance(argument, ast.Starred):
+                passed.append(("*", self.part(self.evaluate(argument.value)), None))
+                starred = True
+            elif starred or index >= len(names):
+                passed.append(("*", self.evaluate(argument), None))
+            else:
+                passed.append((names[index], self.evaluate(argument), argument))
+        for keyword in node.keywords:
+            value = self.evaluate(keyword.value)
+            fields = self.records.get(value) if keyword.arg is None else None
+            if keyword.arg is not None:
+                passed.append((keyword.arg, value, keyword.value))
+            elif fields is not None:
+                passed.extend((key, self.read_field(value, fields, key), None) for key in fields)
+            else:
+                passed.append(("**", self.part(value), None))
+        return passed
+
+    # Functions and classes of the program
+
+    def named_call(self, function: ast.Name, node: ast.Call) -> int:
+        name = function.id
+        module = self.module_of(function)
+        if module is not None:
+            return self.library_call(module, node)
+        environment = self.environment_of(name)
+        if environment is None and name in library.BUILTINS and name not in self.known:
+            self.check_name(name, function)
+            return self.builtin_call(name, node)
+        callee = self.evaluate(function)
+        if environment is None:
+            self.earlier_function(name, callee, node)
+        definition = self.inlineable(name, environment)
+        arguments = self.arguments(node)
+        if definition is not None:
+            return self.run_inline(definition, arguments)
+        record = self.certain_class(name, environment)
+        if record is not None:
+            return self.construct(record, arguments)
+        return self.apply(callee, arguments)
+
+    def certain_class(self, name: str, environment: Environment | None) -> ClassRecord | None:
+        if environment is None or environment.scope.bindings.get(name) != 1:
+            return None
+        return self.classes.get(self.graph.value[environment.current.get(name, 0)])
+
+    def construct(self, record: ClassRecord, arguments: Arguments) -> int:
+        """A new instance: it holds its arguments, and other instances do not."""
+        result = self.graph.node(self.literal_mask)
+        for value in arguments.all():
+            self.put(value, result)
+        self.instantiate(record, arguments, result, (self.path, self.guard, self.error))
+        self.decide(self.path, result)
+        return result
+
+    def earlier_function(self, name: str, callee: int, node: ast.Call) -> None:
+        """A function kept from an earlier step may call the tools its origin names."""
+        for source in sorted(self.known[name].sources) if name in self.known else ():
+            tool = source.removeprefix(CALLS)
+            if tool != source and tool in self.tools:
+                everything = self.join(callee, *self.arguments(node).all())
+                self.sites.append(self.hidden_site(self.tools[tool], everything, node))
+
+    def hidden_site(self, spec: ToolSpec, value: int, node: ast.Call) -> Site:
+        return Site(
+            spec=spec,
+            place=Place(node.lineno, node.col_offset),
+            arguments=[("**", value, None)],
+            guard=self.guard,
+            path=self.path,
+            in_loop=True,
+            maximum=None,
+            after=set(self.tools),
+        )
+
+    def inlineable(self, name: str, environment: Environment | None) -> Function | None:
+        """The one plain function that `name` certainly is, if it can be walked anew here."""
+        if environment is None or environment.scope.bindings.get(name) != 1:
+            return None
+        current = environment.current.get(name, 0)
+        function = self.functions.get(self.graph.value[current])
+        if function is None or isinstance(function.node, ast.Lambda | ast.AsyncFunctionDef):
+            return None
+        if function.node.decorator_list or function.node in self.active:
+            return None
+        if len(self.active) >= _INLINE_DEPTH or self.budget <= 0 or _nests(function.node):
+            return None
+        return function
+
+    def run_inline(self, function: Function, arguments: Arguments) -> int:
+        """Walks the body for this call alone, so that two callers are not mixed up."""
+        graph = self.graph
+        own = Function(
+            node=function.node,
+            bit=function.bit,
+            scope=function.scope,
+            environment=function.environment,
+            is_method=function.is_method,
+            result=graph.node(),
+            error=graph.node(),
+            path=self.path,
+            guard=self.guard,
+            nodes={name: graph.node() for name in function.nodes},
+        )
+        for name, given in own.nodes.items():
+            self.alias(function.nodes[name], given)  # defaults
+        self.connect(own, arguments)
+        self.active.append(function.node)
+        self.walk_body(own, inline=True)
+        self.active.pop()
+        self.raises(own.error)
+        function.inlined = True
+        return own.result
+
+    def walk_body(self, function: Function, *, inline: bool = False) -> None:
+        raise NotImplementedError
+
+    def connect(self, function: Function, arguments: Arguments, *, shift: int = 0) -> None:
+        """Passes arguments to parameters; what cannot be placed goes to all of them."""
+        details = function.node.args
+        positional = function.positional[shift:]
+        rest = function.nodes[details.vararg.arg] if details.vararg else None
+        keywords = function.nodes[details.kwarg.arg] if details.kwarg else None
+        for index, value in enumerate(arguments.positional):
+            if index < len(positional):
+                self.alias(value, function.nodes[positional[index]])
+            elif rest is not None:
+                self.put(value, rest)
+        for name, value in arguments.named.items():
+            if name in function.nodes:
+                self.alias(value, function.nodes[name])
+            elif keywords is not None:
+                self.put(value, keywords)
+        for value in arguments.spread:
+            for parameter in function.nodes.values():
+                self.alias(value, parameter)
+
+    def apply(self, callee: int, arguments: Arguments, extra: int = 0) -> int:
+        """Calls a value: whichever functions it turns out to hold get the arguments."""
+        result = self.graph.node(self.literal_mask)
+        values = arguments.all()
+        for value in (callee, *values, extra):
+            if value:
+                self.alias(value, result)
+        if callee != self.literal:
+            self.mutate_together([callee, *values])
+            self.link_callees(callee, arguments, result)
+        self.decide(self.path, result)
+        self.raises(result)
+        return result
+
+    def link_callees(self, callee: int, arguments: Arguments, result: int) -> None:
+        path, guard, error = self.path, self.guard, self.error
+
+        def link(bits: int) -> None:
+            for function in self.functions_in(bits):
+                self.enter(function, path, guard, error)
+                for parameter in function.nodes.values():
+                    self.flow(callee, parameter)
+                self.connect(function, arguments)
+                if function.is_method:
+                    self.connect(function, arguments, shift=1)
+                self.alias(function.result, result)
+            for record in self.classes_in(bits):
+                self.instantiate(record, arguments, result, (path, guard, error))
+
+        self.graph.watch(callee, -1, link)
+
+    def share(self, function: Function) -> None:
+        raise NotImplementedError
+
+    def enter(self, function: Function, path: int, guard: int, error: int) -> None:
+        self.share(function)
+        self.flow(path, function.path)
+        self.flow(guard, function.guard)
+        if error:
+            self.graph.edge(function.error, error)
+
+    def instantiate(
+        self, record: ClassRecord, arguments: Arguments, result: int, at: tuple[int, int, int]
+    ) -> None:
+        self.graph.add(result, record.bit)
+        for name in ("__init__", "__post_init__"):
+            for function in record.methods.get(name, ()):
+                self.enter(function, *at)
+                if function.positional:
+                    self.alias(result, function.nodes[function.positional[0]])
+                self.connect(function, arguments, shift=1)
+
+    def functions_in(self, bits: int) -> Iterable[Function]:
+        found = bits & self.function_mask
+        while found:
+            bit = found & -found
+            found ^= bit
+            yield self.functions[bit]
+
+    def classes_in(self, bits: int) -> Iterable[ClassRecord]:
+        found = bits & self.class_mask
+        while found:
+            bit = found & -found
+            found ^= bit
+            yield self.classes[bit]
+
+    def mutate_together(self, values: list[int]) -> None:
+        """An unknown callee may store any of these into any other."""
+        distinct = [value for value in dict.fromkeys(values) if value and value != self.literal]
+        if len(distinct) < 2:
+            return
+        pool = self.graph.node()
+        for value in distinct:
+            self.flow(value, pool)
+        self.decide(self.path, pool)
+        for value in distinct:
+            self.graph.edge(pool, value, STORE)
+
+    # Methods
+
+    def method_call(self, function: ast.Attribute, node: ast.Call) -> int:
+        name = function.attr
+        if self.is_parent_call(function):
+            receiver = self.evaluate(function.value)
+        else:
+            self.check_attribute(name, function)
+            receiver = self.evaluate(function.value)
+        if name in ("format", "format_map") and name not in self.scopes.methods:
+            self.check_format(function.value, node)
+        arguments = self.arguments(node)
+        if name in self.scopes.stored_attributes:
+            return self.apply(self.read_attribute(receiver, name), arguments, receiver)
+        if name == "send":
+            for value in arguments.all():
+                self.flow(value, self.sent)
+        values = arguments.all()
+        self.callbacks([receiver, *values])
+        if name in library.SCALAR_METHODS:
+            result = self.join(receiver, *values)
+        elif name in library.KEYED_METHODS and arguments.positional:
+            result = self.keyed(receiver, arguments)
+        else:
+            result = self.plain_method(name, receiver, values)
+        self.decide(self.path, result) if result != self.literal else None
+        self.raises(result)
+        return result
+
+    def is_parent_call(self, function: ast.Attribute) -> bool:
+        """`super().__init__(…)` and `Base.__init__(self, …)`."""
+        base = function.value
+        parent = isinstance(base, ast.Name) or (
+            isinstance(base, ast.Call) and _is_name(base.func, "super")
+        )
+        return function.attr in library.ORDINARY_DUNDERS and parent
+
+    def plain_method(self, name: str, receiver: int, values: list[int]) -> int:
+        reading = name in library.READING_METHODS
+        if receiver == self.literal and (reading or not values):
+            result = self.graph.node(self.literal_mask)
+        else:
+            result = self.graph.node()
+            self.alias(self.part(receiver), result)
+            if not reading:
+                self.graph.hold(result, receiver, 0)  # may return itself
+        for value in values:
+            self.put(value, result)
+            if not reading:
+                self.store(value, receiver)
+        if not reading:
+            self.mutate_together([receiver, *values])
+        return result
+
+    def keyed(self, receiver: int, arguments: Arguments) -> int:
+        """`get(key, default)`: the key decides, the receiver's parts are the value."""
+        key, *others = arguments.all()
+        result = self.graph.node()
+        self.alias(self.part(receiver), result)
+        self.decide(key, result)
+        for value in others:
+            self.alias(value, result)
+        self.raises(key)
+        return result
+
+    def callbacks(self, values: list[int]) -> None:
+        """Library code may call any function among `values` with any of the others."""
+        distinct = [value for value in dict.fromkeys(values) if value and value != self.literal]
+        if not distinct or not self.scopes.definitions:
+            return
+        spread = [self.part(value) for value in distinct]
+        for value in distinct:
+            result = self.graph.node()
+            self.link_callees(value, Arguments([], {}, spread + distinct), result)
+            self.pipe_result(value, result)
+
+    def pipe_result(self, function: int, result: int) -> None:
+        """What a callback returns is in what the library returns, as its arguments are."""
+        self.graph.watch(
+            function, self.function_mask, lambda _bits: self.graph.edge(result, function)
+        )
+
+    # Builtins and the library
+
+    def builtin_call(self, name: str, node: ast.Call) -> int:
+        if name in ("getattr", "hasattr", "setattr", "delattr"):
+            return self.reflective(name, node)
+        if name == "open":
+            return self.open_file(node)
+        arguments = self.arguments(node)
+        values = arguments.all()
+        if name == "print":
+            target = arguments.named.pop("file", 0)
+            for value in arguments.all():
+                if target:
+                    self.store(value, target)
+            return self.literal
+        if name == "type" and len(values) != 1:
+            self.feature("computed-type", "type(name, bases, body)", node)
+        if name == "format":
+            self.check_format_value(node)
+        self.callbacks(values)
+        if name in library.SCALAR_FUNCTIONS:
+            result = self.join(*values)
+        elif name in ("super", "iter", "next") and values:
+            result = self.merge(*values, self.part(values[0]))
+        else:
+            result = self.graph.node(self.literal_mask)
+            if name == "super":
+                self.super_of(result)
+            for value in values:
+                self.put(value, result)
+                self.graph.hold(result, value, 0)
+        self.raises(result)
+        return result
+
+    def super_of(self, result: int) -> None:
+        """`super()` is the instance: the first parameter of the function around it."""
+        if self.function is not None and self.function.positional:
+            self.alias(self.function.nodes[self.function.positional[0]], result)
+
+    def reflective(self, name: str, node: ast.Call) -> int:
+        """What getattr and its kin do is plain attribute access when the name is a literal."""
+        arguments = self.arguments(node)
+        attribute = self.constant(node.args[1]) if len(node.args) > 1 else None
+        if node.keywords or arguments.spread or not isinstance(attribute, str):
+            self.feature("reflection", name, node)
+            return self.apply(self.literal, arguments)
+        if self.module_of(node.args[0]) is not None:
+            self.feature("reflection", name, node)
+        self.check_attribute(attribute, node)
+        receiver = arguments.positional[0]
+        if name == "setattr" and len(arguments.positional) == 3:
+            self.set_attribute(receiver, attribute, arguments.positional[2])
+            return self.literal
+        result = self.read_attribute(receiver, attribute)
+        return self.merge(result, *arguments.positional[2:])
+
+    def open_file(self, node: ast.Call) -> int:
+        """All files are one place: what is written to any may be read from any."""
+        path = self.constant(node.args[0]) if node.args else None
+        if not isinstance(path, str):
+            self.feature("file-path", "not a literal", node)
+        elif path.startswith(("/", "~", "\\")) or ".." in path.split("/") or ":" in path:
+            self.feature("file-path", path, node)
+        for value in self.arguments(node).all():
+            self.graph.edge(value, self.files, STORE) if value != self.literal else None
+        handle = self.graph.node(self.literal_mask)
+        self.alias(self.files, handle)
+        return handle
+
+    def library_call(self, module: Module, node: ast.Call) -> int:
+        arguments = self.arguments(node)
+        values = arguments.all()
+        path, member = module.path, module.member
+        if not member:
+            self.feature("module-as-value", path, node)
+        if (path, member) == ("operator", "attrgetter"):
+            self.check_getter(node)
+        self.callbacks(values)
+        unknown = path not in library.MODULES
+        if unknown or path in _MUTATING_MODULES or (path, member) == ("json", "dump"):
+            self.mutate_together(values)
+        if path in library.STATEFUL_MODULES and not (path == "csv" and values):
+            state = self.state_of(path)
+            for value in values:
+                self.store(value, state)
+            result = self.graph.node(self.literal_mask)
+            self.alias(state, result)
+        elif path in library.SCALAR_MODULES:
+            result = self.join(*values)
+        else:
+            result = self.graph.node(self.literal_mask)
+        if result != self.literal:
+            for value in values:
+                self.put(value, result)
+                self.graph.hold(result, value, 0)
+            self.decide(self.path, result)
+        self.raises(result)
+        return result
+
+    def check_getter(self, node: ast.Call) -> None:
+        for argument in node.args:
+            name = self.constant(argument)
+            if not isinstance(name, str):
+                self.feature("reflection", "attrgetter", node)
+                continue
+            for part in name.split("."):
+                self.check_attribute(part, node)
+        if node.keywords:
+            self.feature("reflection", "attrgetter", node)
+
+    # Format strings
+
+    def check_format(self, receiver: ast.expr, node: ast.Call) -> None:
+        """`"{0.attribute}".format(x)` reads attributes that the syntax tree does not show."""
+        templates = self.strings_of(receiver)
+        if templates is None:
+            self.not_modelled("format-string", "format string is not a literal", node)
+            return
+        for template in templates:
+            self.check_template(template, node, depth=0)
+
+    def check_template(self, template: str, node: ast.AST, *, depth: int) -> None:
+        try:
+            fields = list(string.Formatter().parse(template))
+        except ValueError:
+            return  # the program will raise the same
+        for _, name, form, _ in fields:
+            if name is None:
+                continue
+            for piece in name.replace("[", ".[").split(".")[1:]:
+                if not piece.startswith("["):
+                    self.check_attribute(piece, node)
+                    self.feature_if_hidden(piece, node)
+            if form and depth < 3:
+                self.check_template(form, node, depth=depth + 1)
+
+    def feature_if_hidden(self, attribute: str, node: ast.AST) -> None:
+        if attribute in self.scopes.methods or not attribute.isidentifier():
+            self.feature("format-attribute", attribute, node)
+
+    def check_format_value(self, node: ast.Call) -> None:
+        if any(isinstance(argument, ast.Starred) for argument in node.args):
+            self.not_modelled("format-string", "format(*…)", node)
+
+    def strings_of(self, node: ast.expr) -> list[str] | None:
+        """The strings `node` can be, when all of them stand in the program."""
+        value = self.constant(node)
+        if isinstance(value, str):
+            return [value]
+        if isinstance(node, ast.IfExp):
+            first, second = self.strings_of(node.body), self.strings_of(node.orelse)
+            return None if first is None or second is None else first + second
+        if isinstance(node, ast.Subscript):
+            return self.strings_of_items(node.value)
+        if isinstance(node, ast.Name):
+            assigned = self.single_value(node.id)
+            if assigned is not None and not isinstance(assigned, ast.Name):
+                return self.strings_of(assigned)
+        return None
+
+    def strings_of_items(self, node: ast.expr) -> list[str] | None:
+        holder = self.single_value(node.id) if isinstance(node, ast.Name) else node
+        if isinstance(holder, ast.Dict):
+            items = list(holder.values)
+        elif isinstance(holder, ast.List | ast.Tuple):
+            items = holder.elts
+        else:
+            return None
+        values = [self.constant(item) for item in items]
+        texts = [value for value in values if isinstance(value, str)]
+        return texts if len(texts) == len(values) else None
+
+    def single_value(self, name: str) -> ast.expr | None:
+        owner = self.environment.scope.owner(name)
+        if owner is None or (owner.parent is None and name in self.known):
+            return None
+        return owner.single.get(name)
+
+    def constant(self, node: ast.expr | None, depth: int = 0) -> object:
+        """The exact value of `node` if it is a constant, else None."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if depth > 20:
+            return None
+        if isinstance(node, ast.Name):
+            assigned = self.single_value(node.id)
+            if isinstance(assigned, ast.Constant | ast.BinOp | ast.UnaryOp):
+                return self.constant(assigned, depth + 1)
+            return None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left = self.constant(node.left, depth + 1)
+            right = self.constant(node.right, depth + 1)
+            if isinstance(left, str) and isinstance(right, str) and len(left) + len(right) < 10_000:
+                return left + right
+            return None
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            value = self.constant(node.operand, depth + 1)
+            return -value if isinstance(value, int | float) else None
+        return None
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+_NESTING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+def _nests(node: ast.AST) -> bool:
+    """Whether a function holds definitions of its own: those are walked only once."""
+    return any(isinstance(inner, _NESTING) for inner in ast.walk(node) if inner is not node)
+
+
+VISITORS[ast.Call] = Calls.call

@@ -1,0 +1,519 @@
+"""Expressions: from a syntax node to the node of its value in the graph."""
+
+import ast
+from collections.abc import Callable
+
+from policies.facts import library
+from policies.facts.flow import CHANGES
+from policies.facts.record import Origin
+from policies.facts.state import Environment, Function, Module, Walk
+
+
+class Expressions(Walk):
+    """Visits every kind of expression."""
+
+    def evaluate(self, node: ast.expr | None) -> int:
+        """The value of `node`; constructs without a visitor are recorded as not modelled."""
+        if node is None or type(node) is ast.Constant:
+            return self.literal
+        visitor = _VISITORS.get(type(node))
+        if visitor is None:
+            self.not_modelled("syntax", type(node).__name__, node)
+            children = [
+                child for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr)
+            ]
+            return self.join(*(self.evaluate(child) for child in children))
+        result: int = visitor(self, node)
+        return result
+
+    # Names and attributes
+
+    def name(self, node: ast.Name) -> int:
+        name = node.id
+        if name in self.tools:
+            self.feature("tool-as-value", name, node)
+            return self.literal
+        module = self.module_of(node)
+        if module is not None:
+            return self.module_value(module, node)
+        self.check_name(name, node)
+        value = self.variable(name)
+        if value is not None:
+            return value
+        if name in library.BUILTINS:
+            if name in library.CHECKED_BUILTINS and name != "type":
+                self.feature("reflection", name, node)
+            return self.literal
+        return self.outside(name)
+
+    def outside(self, name: str) -> int:
+        """A variable of an earlier step or a task input; else a name that nothing binds."""
+        module = self.environment
+        while module.parent is not None:
+            module = module.parent
+        current = module.current.get(name)
+        if current is not None:
+            return current
+        if name not in self.known:
+            self.unbound[name] = None
+            source = f"unbound:{name}"
+            origin = Origin(frozenset({source}), frozenset({"unknown"}))
+            module.set(name, self.graph.node(self.source("unbound", origin)))
+            return module.current[name]
+        return self._first(module, name)
+
+    def check_name(self, name: str, node: ast.AST) -> None:
+        if name in library.CRITICAL_BUILTINS:
+            self.feature("dynamic-code", name, node)
+        elif library.is_dunder(name) and name not in library.NAMED_DUNDERS:
+            self.feature("dunder", name, node)
+
+    def attribute(self, node: ast.Attribute) -> int:
+        module = self.module_of(node)
+        if module is not None:
+            return self.module_value(module, node)
+        base = node.value
+        named = node.attr in library.READABLE_DUNDERS
+        if named and isinstance(base, ast.Attribute) and base.attr == "__class__":
+            return self.join(self.evaluate(base.value))  # the class's name, not the class
+        self.check_attribute(node.attr, node)
+        return self.read_attribute(self.evaluate(base), node.attr)
+
+    def read_attribute(self, receiver: int, name: str) -> int:
+        result = self.part(receiver)
+        if name in self.scopes.stored_attributes:
+            if result == self.literal:
+                result = self.graph.node(self.literal_mask)
+            self.alias(self.attribute_node(name), result)
+        for method in self.scopes.methods.get(name, ()):
+            for function in self.definitions.get(method, ()):
+                result = self.bind_method(function, receiver, result)
+        self.raises(result)
+        return result
+
+    def bind_method(self, function: Function, receiver: int, result: int) -> int:
+        """`receiver.name` may be this method; a property runs by being read."""
+        bound = self.graph.node(function.bit)
+        self.alias(result, bound)
+        positional = function.positional
+        if positional:
+            self.alias(receiver, function.nodes[positional[0]])
+        if function.decorated:
+            self.alias(function.result, bound)
+        return bound
+
+    def check_attribute(self, name: str, node: ast.AST) -> None:
+        if library.is_dunder(name):
+            if name not in library.READABLE_DUNDERS:
+                self.feature("dunder", name, node)
+        elif library.is_introspection(name):
+            self.feature("introspection", name, node)
+        elif name.startswith("_") and not self.is_own_attribute(name):
+            self.feature("private-attribute", name, node)
+
+    def is_own_attribute(self, name: str) -> bool:
+        return name in library.PUBLIC_UNDERSCORE or name in self.scopes.stored_attributes
+
+    # Modules
+
+    def module_of(self, node: ast.expr) -> Module | None:
+        """The module or library member that `node` names, if it is such a dotted name."""
+        if type(node) is ast.Name:
+            owner = self.environment.scope.owner(node.id)
+            return None if owner is None else self.modules.get((owner, node.id))
+        if type(node) is not ast.Attribute:
+            return None
+        base = self.module_of(node.value)
+        return None if base is None else self.member_of(base, node.attr, node)
+
+    def member_of(self, base: Module, name: str, node: ast.AST) -> Module:
+        if base.member:
+            self.check_attribute(name, node)
+            return Module(base.path, f"{base.member}.{name}")
+        below = f"{base.path}.{name}"
+        if below in library.MODULES or below in library.PACKAGES:
+            return Module(below)
+        names = library.MODULES.get(base.path)
+        known = names is not None and name in names
+        if names is None and base.path not in library.PACKAGES:  # additionally allowed package
+            known = not name.startswith("_") and name not in library.ESCAPES
+        if not known:
+            self.feature("module-attribute", below, node)
+        return Module(base.path, name)
+
+    def module_value(self, module: Module, node: ast.AST) -> int:
+        """A module or library member used as a value, not as the callee of a call."""
+        if not module.member:
+            self.feature("module-as-value", module.path, node)
+        if module.path in library.STATEFUL_MODULES:
+            return self.state_of(module.path)
+        if (module.path, module.member) == ("operator", "attrgetter"):
+            self.feature("reflection", "attrgetter", node)
+        return self.literal
+
+    def state_of(self, path: str) -> int:
+        state = self.module_state.get(path)
+        if state is None:
+            state = self.module_state[path] = self.graph.node(self.literal_mask)
+        return state
+
+    # Operators
+
+    def binary(self, node: ast.BinOp) -> int:
+        left, right = self.evaluate(node.left), self.evaluate(node.right)
+        result = self.join(left, right)
+        if result != self.literal:
+            self.raises(result)
+            if type(node.op) in (ast.Add, ast.Mult, ast.BitOr):  # may be lists or mappings
+                for operand in {left, right} - {self.literal}:
+                    self.graph.hold(result, operand, 2)
+        return result
+
+    def boolean(self, node: ast.BoolOp) -> int:
+        path, guard = self.path, self.guard
+        values: list[int] = []
+        for operand in node.values:
+            value = self.evaluate(operand)
+            values.append(value)
+            self.narrow(value)
+        self.path, self.guard = path, guard
+        return self.merge(*values)
+
+    def merge(self, *values: int) -> int:
+        """One of `values`, as the same object."""
+        if set(values) == {self.literal}:
+            return self.literal
+        result = self.graph.node()
+        for value in values:
+            self.alias(value, result)
+        return result
+
+    def narrow(self, condition: int, *, branch: bool = True) -> None:
+        """What follows happens only if `condition` said so."""
+        if condition == self.literal or not condition:
+            return
+        self.path = self.join(self.path, condition) if self.path else condition
+        if branch:
+            self.guard = self.join(self.guard, condition) if self.guard else condition
+
+    def unary(self, node: ast.UnaryOp) -> int:
+        return self.join(self.evaluate(node.operand))
+
+    def compare(self, node: ast.Compare) -> int:
+        return self.join(self.evaluate(node.left), *(self.evaluate(c) for c in node.comparators))
+
+    def conditional(self, node: ast.IfExp) -> int:
+        condition = self.evaluate(node.test)
+        path, guard = self.path, self.guard
+        self.narrow(condition)
+        value = self.merge(self.evaluate(node.body), self.evaluate(node.orelse))
+        self.path, self.guard = path, guard
+        if condition == self.literal:
+            return value
+        result = self.graph.node()
+        self.alias(value, result)
+        self.decide(condition, result)
+        return result
+
+    def named(self, node: ast.NamedExpr) -> int:
+        value = self.evaluate(node.value)
+        environment = self.environment
+        block, self.block = self.block, self.block + 1  # may not be reached: never replaces
+        while environment.scope.kind in ("comprehension", "generator") and environment.parent:
+            environment = environment.parent
+        inner, self.environment = self.environment, environment
+        self.assign(node.target.id, value)
+        self.environment, self.block = inner, block
+        return value
+
+    # Displays
+
+    def display(self, node: ast.List | ast.Tuple | ast.Set) -> int:
+        result = self.graph.node(self.literal_mask)
+        for element in node.elts:
+            self.put(self.evaluate(element), result)
+        return result
+
+    def dictionary(self, node: ast.Dict) -> int:
+        result = self.graph.node(self.literal_mask)
+        fields: dict[str, int] | None = {}
+        for key, value in zip(node.keys, node.values, strict=True):
+            item = self.evaluate(value)
+            if key is None:
+                fields = None
+                self.put(item, result)
+                continue
+            self.put(item, result)
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                if fields is not None:
+                    self.field(fields, key.value, item)
+            else:
+                fields = None
+                self.put(self.evaluate(key), result)
+        if fields is not None:
+            self.records[result] = fields
+        return result
+
+    def field(self, fields: dict[str, int], key: str, item: int) -> None:
+        node = fields.get(key)
+        if node is None:
+            node = fields[key] = self.graph.node()
+        self.alias(item, node)
+
+    def starred(self, node: ast.Starred) -> int:
+        return self.part(self.evaluate(node.value))
+
+    def subscript(self, node: ast.Subscript) -> int:
+        whole = self.evaluate(node.value)
+        key = self.evaluate(node.slice)
+        fields = self.records.get(whole)
+        if fields is not None and isinstance(node.slice, ast.Constant):
+            result = self.read_field(whole, fields, node.slice.value)
+        elif key == self.literal:
+            result = self.part(whole)
+        else:
+            result = self.graph.node()
+            self.alias(self.part(whole), result)
+            self.decide(key, result)
+            if not self.scopes.methods.keys().isdisjoint(("__getitem__", "__missing__")):
+                self.flow(key, result)
+        self.raises(result)
+        self.raises(key)
+        return result
+
+    def read_field(self, whole: int, fields: dict[str, int], key: object) -> int:
+        """One field of a dictionary whose fields are known, with later changes to the whole."""
+        result = self.graph.node()
+        if isinstance(key, str):
+            if key not in fields:
+                fields[key] = self.graph.node()
+            self.alias(fields[key], result)
+        else:
+            self.graph.edge(whole, result)
+        self.graph.edge(whole, result, CHANGES)
+        self.graph.hold(result, whole, 1)
+        return result
+
+    def slice(self, node: ast.Slice) -> int:
+        parts = [part for part in (node.lower, node.upper, node.step) if part is not None]
+        return self.join(*(self.evaluate(part) for part in parts))
+
+    def joined(self, node: ast.JoinedStr) -> int:
+        return self.join(*(self.evaluate(value) for value in node.values))
+
+    def formatted(self, node: ast.FormattedValue) -> int:
+        value = self.evaluate(node.value)
+        return self.join(value, self.evaluate(node.format_spec)) if node.format_spec else value
+
+    # Comprehensions
+
+    def comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> int:
+        return self.run_comprehension(node, node.generators, [node.elt])
+
+    def mapping_comprehension(self, node: ast.DictComp) -> int:
+        return self.run_comprehension(node, node.generators, [node.key, node.value])
+
+    def run_comprehension(
+        self, node: ast.expr, generators: list[ast.comprehension], elements: list[ast.expr]
+    ) -> int:
+        outer, path, guard = self.environment, self.path, self.guard
+        multiplicity, before = self.multiplicity, len(self.sites)
+        self.loops += len(generators)
+        self.deepest_loop = max(self.deepest_loop, self.loops)
+        first = self.evaluate(generators[0].iter)
+        inner = Environment(self.scopes.by_node[node], outer, self.block)
+        for index, generator in enumerate(generators):
+            if generator.is_async:
+                self.not_modelled("async", "async for", node)
+            if index:
+                first = self.evaluate(generator.iter)
+            self.environment = inner
+            self.multiplicity = self.times(self.multiplicity, generator.iter)
+            self.bind_loop(generator.target, generator.iter, first)
+            self.narrow(first, branch=False)
+            for condition in generator.ifs:
+                self.narrow(self.evaluate(condition))
+        result = self.graph.node(self.literal_mask)
+        for element in elements:
+            self.put(self.evaluate(element), result)
+        self.decide(self.path, result)
+        self.environment, self.path, self.guard = outer, path, guard
+        self.loops -= len(generators)
+        self.multiplicity = multiplicity
+        self.loop_ran(before)
+        return result
+
+    def loop_ran(self, before: int) -> None:
+        """Calls of one loop may each come before each other."""
+        inside = self.sites[before:]
+        names = {site.spec.name for site in inside}
+        for site in inside:
+            site.in_loop = True
+            site.after |= names
+
+    def times(self, outer: int | None, iterable: ast.expr) -> int | None:
+        count = _count(iterable)
+        return None if outer is None or count is None else outer * count
+
+    def bind_loop(self, target: ast.expr, iterable: ast.expr, value: int) -> None:
+        """Binds a loop target; zip() and enumerate() keep their parts apart."""
+        if isinstance(target, ast.Tuple | ast.List):
+            parts = self.loop_parts(target, iterable)
+            if parts is not None:
+                for element, part in zip(target.elts, parts, strict=True):
+                    self.bind(element, part)
+                return
+        self.bind(target, self.part(value))
+
+    def loop_parts(self, target: ast.Tuple | ast.List, iterable: ast.expr) -> list[int] | None:
+        if not isinstance(iterable, ast.Call):
+            return None
+        function, arguments = iterable.func, iterable.args
+        if not isinstance(function, ast.Name) or self.environment_of(function.id) is not None:
+            return None
+        if any(isinstance(a, ast.Starred) for a in (*target.elts, *arguments)):
+            return None
+        if function.id == "zip" and len(arguments) == len(target.elts):
+            values = [self.evaluate(argument) for argument in arguments]
+            return [self.part(value) for value in values]
+        if function.id == "enumerate" and len(target.elts) == 2 and arguments:
+            value = self.evaluate(arguments[0])
+            index = self.graph.node(self.literal_mask)
+            self.decide(value, index)
+            return [index, self.part(value)]
+        return None
+
+    # Targets
+
+    def bind(self, target: ast.expr, value: int, *, fresh: bool = False) -> None:
+        """Assigns `value` to a target of any form."""
+        if isinstance(target, ast.Name):
+            self.check_name(target.id, target)
+            self.assign(target.id, value, fresh=fresh)
+        elif isinstance(target, ast.Tuple | ast.List):
+            for element in target.elts:
+                if isinstance(element, ast.Starred):
+                    gathered = self.graph.node()
+                    self.put(self.part(value), gathered)
+                    self.bind(element.value, gathered)
+                else:
+                    self.bind(element, self.part(value))
+        elif isinstance(target, ast.Attribute):
+            self.write_attribute(target, value)
+        elif isinstance(target, ast.Subscript):
+            self.write_item(target, value)
+        elif isinstance(target, ast.Starred):
+            self.bind(target.value, value)
+        else:
+            self.not_modelled("target", type(target).__name__, target)
+
+    def write_attribute(self, target: ast.Attribute, value: int) -> None:
+        if self.module_of(target.value) is not None:
+            self.feature("monkeypatch", target.attr, target)
+            return
+        base = target.value
+        if isinstance(base, ast.Name) and self.is_builtin(base.id):
+            self.feature("monkeypatch", f"{base.id}.{target.attr}", target)
+        if library.is_dunder(target.attr) or library.is_introspection(target.attr):
+            self.check_attribute(target.attr, target)
+        self.set_attribute(self.evaluate(base), target.attr, value)
+
+    def is_builtin(self, name: str) -> bool:
+        return name in library.BUILTINS and self.environment_of(name) is None
+
+    def set_attribute(self, receiver: int, name: str, value: int) -> None:
+        self.store(value, receiver)
+        node = self.attribute_node(name)
+        self.alias(value, node)
+        self.decide(self.path, node)
+
+    def write_item(self, target: ast.Subscript, value: int) -> None:
+        whole = self.evaluate(target.value)
+        key = self.evaluate(target.slice)
+        fields = self.records.get(whole)
+        constant = isinstance(target.slice, ast.Constant) and target.slice.value
+        if fields is not None and isinstance(constant, str):
+            self.field(fields, constant, value)
+            self.put(value, whole)
+            self.decide(self.path, fields[constant])
+            self.decide(self.path, whole)
+            return
+        self.store(self.merge(value, key) if key != self.literal else value, whole)
+
+    # Functions as values
+
+    def function_value(self, node: ast.Lambda) -> int:
+        function = self.make_function(node, is_method=False)
+        self.defaults(node.args, function.nodes)
+        return self.graph.node(function.bit)
+
+    def defaults(self, arguments: ast.arguments, nodes: dict[str, int]) -> None:
+        positional = [*arguments.posonlyargs, *arguments.args]
+        given = zip(reversed(positional), reversed(arguments.defaults), strict=False)
+        keyword = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        for parameter, default in [*given, *keyword]:
+            if default is not None:
+                self.alias(self.evaluate(default), nodes[parameter.arg])
+
+    def yielded(self, node: ast.Yield) -> int:
+        if node.value is not None:
+            self.put(self.evaluate(node.value), self.result)
+        self.decide(self.path, self.result)
+        return self.sent
+
+    def yielded_from(self, node: ast.YieldFrom) -> int:
+        value = self.evaluate(node.value)
+        self.alias(value, self.result)
+        self.decide(self.path, self.result)
+        return self.part(value)
+
+    def awaited(self, node: ast.Await) -> int:
+        self.not_modelled("async", "await", node)
+        return self.evaluate(node.value)
+
+
+def _count(iterable: ast.expr) -> int | None:
+    """How many elements a literal or a range of literals has."""
+    if isinstance(iterable, ast.List | ast.Tuple | ast.Set):
+        return len(iterable.elts)
+    if not isinstance(iterable, ast.Call) or not isinstance(iterable.func, ast.Name):
+        return None
+    if iterable.func.id == "enumerate" and len(iterable.args) == 1:
+        return _count(iterable.args[0])
+    if iterable.func.id != "range":
+        return None
+    bounds = [bound.value for bound in iterable.args if isinstance(bound, ast.Constant)]
+    numbers = [bound for bound in bounds if isinstance(bound, int)]
+    if len(numbers) != len(iterable.args) or not 1 <= len(numbers) <= 3 or numbers[2:] == [0]:
+        return None
+    return len(range(*numbers)) if all(abs(n) < 2**31 for n in numbers) else None
+
+
+_VISITORS: dict[type, Callable[..., int]] = {
+    ast.Name: Expressions.name,
+    ast.Attribute: Expressions.attribute,
+    ast.BinOp: Expressions.binary,
+    ast.BoolOp: Expressions.boolean,
+    ast.UnaryOp: Expressions.unary,
+    ast.Compare: Expressions.compare,
+    ast.IfExp: Expressions.conditional,
+    ast.NamedExpr: Expressions.named,
+    ast.List: Expressions.display,
+    ast.Tuple: Expressions.display,
+    ast.Set: Expressions.display,
+    ast.Dict: Expressions.dictionary,
+    ast.Starred: Expressions.starred,
+    ast.Subscript: Expressions.subscript,
+    ast.Slice: Expressions.slice,
+    ast.JoinedStr: Expressions.joined,
+    ast.FormattedValue: Expressions.formatted,
+    ast.ListComp: Expressions.comprehension,
+    ast.SetComp: Expressions.comprehension,
+    ast.GeneratorExp: Expressions.comprehension,
+    ast.DictComp: Expressions.mapping_comprehension,
+    ast.Lambda: Expressions.function_value,
+    ast.Yield: Expressions.yielded,
+    ast.YieldFrom: Expressions.yielded_from,
+    ast.Await: Expressions.awaited,
+}
+VISITORS = _VISITORS

@@ -1,0 +1,335 @@
+"""Static analysis of one program: `extract(code, …) -> Facts`.
+
+Guarantees: never raises and never runs the program; whatever it cannot follow is in the
+record as a problem, a feature or an unmodelled construct; origins are an over-approximation.
+Does not guarantee: that a program behaves well. The broker decides again on actual values.
+
+Order:
+1. parse, with limits (source.py);
+2. resolve names (scopes.py);
+3. walk the statements into a value graph (statements.py and below), then solve it (flow.py);
+4. read call sites and variables off the solved graph;
+5. look at the literals (resources.py).
+"""
+
+import ast
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+
+from policies.facts import library
+from policies.facts.lookalikes import lookalike
+from policies.facts.record import (
+    CALLS,
+    EMPTY,
+    FINAL_ANSWER,
+    Argument,
+    CallSite,
+    Cost,
+    Facts,
+    Finding,
+    Origin,
+    ToolSpec,
+)
+from policies.facts.resources import resources_in
+from policies.facts.scopes import Scopes
+from policies.facts.shape import shape_of
+from policies.facts.source import Source, parse
+from policies.facts.state import ClassRecord, Environment, Function, Site
+from policies.facts.statements import Statements
+
+ANSWER = ToolSpec(
+    name=FINAL_ANSWER,
+    effect="release",
+    parameters={"type": "object", "properties": {"value": {}}},
+)
+
+
+def extract(
+    code: str,
+    *,
+    tools: Sequence[ToolSpec],
+    allowed_imports: Collection[str] = library.DEFAULT_IMPORTS,
+    known: Mapping[str, Origin] = EMPTY,
+    task_text: str = "",
+) -> Facts:
+    """Facts of `code`.
+
+    Args:
+        code: the program's text; it may be anything.
+        tools: the tool versions the program may call; `final_answer` is always one more.
+        allowed_imports: module names; "pandas" also allows its public submodules.
+        known: origins of variables that exist before the program runs.
+        task_text: the goal as the requester typed it; a literal that stands in it as a
+            whole word counts as coming from the task.
+    """
+    digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
+    source = parse(code)
+    if source.tree is None:
+        cost = Cost(lines=source.lines, nodes=source.nodes)
+        return Facts(digest, problems=source.problems, cost=cost, variables=dict(known))
+    try:
+        return _analyse(digest, source, source.tree, tools, allowed_imports, known, task_text)
+    except RecursionError:
+        problem = Finding("too-deep", "too deep to analyse", 1, 0)
+    except Exception as error:  # noqa: BLE001 - hostile input must end as a fact, and deny
+        problem = Finding("analysis-failed", type(error).__name__, 1, 0)
+    return Facts(digest, problems=(problem,), variables=dict(known))
+
+
+def _analyse(
+    digest: str,
+    source: Source,
+    tree: ast.Module,
+    tools: Sequence[ToolSpec],
+    allowed: Collection[str],
+    known: Mapping[str, Origin],
+    task_text: str,
+) -> Facts:
+    scopes = Scopes(tree)
+    specs = {spec.name: spec for spec in (*tools, ANSWER)}
+    walk = Statements(scopes, specs, allowed, known)
+    walk.run(tree.body)
+    walk.walk_uncalled()
+    walk.graph.everywhere = (walk.implicit_mask, walk.run_implicitly)
+    walk.graph.solve()
+    _rebindings(walk)
+    reader = _Reader(walk, task_text)
+    return Facts(
+        source_sha256=digest,
+        shape=shape_of(tree, specs, scopes.bound),
+        imports=tuple(sorted(walk.imports, key=lambda i: (i.line, i.column, i.module, i.name))),
+        features=_sorted(walk.features),
+        unmodelled=_sorted(walk.unmodelled),
+        unbound=tuple(sorted(walk.unbound)),
+        calls=reader.calls(),
+        resources=resources_in(scopes.strings),
+        cost=Cost(source.lines, source.nodes, walk.deepest_loop, walk.unbounded),
+        variables=reader.variables(),
+    )
+
+
+def _sorted(findings: Collection[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda f: (f.line, f.column, f.kind, f.name)))
+
+
+_GUARDED = library.CRITICAL_BUILTINS | library.CHECKED_BUILTINS - {"type"} - {"input", "help"}
+
+
+def _rebindings(walk: Statements) -> None:
+    for name, node in walk.scopes.bound.items():
+        if name in walk.tools:
+            walk.feature("tool-rebound", name, node)
+        elif name in _GUARDED:
+            walk.feature("builtin-rebound", name, node)
+        elif not name.isascii():
+            twin = lookalike(name)
+            if twin in walk.tools or twin in library.BUILTINS:
+                walk.feature("lookalike", name, node)
+    for name in walk.unbound:
+        if not name.isascii() and lookalike(name) in walk.tools:
+            walk.feature("lookalike", name, ast.Pass(lineno=1, col_offset=0))
+    for (scope, name), _module in walk.modules.items():
+        if scope.bindings.get(name, 0) > walk.import_counts[scope, name]:
+            walk.not_modelled("module-rebound", name, walk.scopes.bound[name])
+
+
+class _Reader:
+    """Reads origins off the solved graph."""
+
+    def __init__(self, walk: Statements, task_text: str) -> None:
+        self.walk = walk
+        self.task_text = task_text
+        self._origins: dict[int, Origin] = {}
+
+    def origin(self, node: int) -> Origin:
+        return self.origin_of_mask(self.walk.graph.value[node])
+
+    def origin_of_mask(self, mask: int) -> Origin:
+        origin = self._origins.get(mask)
+        if origin is None:
+            origin = self._origins[mask] = self._read(mask)
+        return origin
+
+    def _read(self, mask: int) -> Origin:
+        width = self.walk.graph.width
+        sources: set[str] = set()
+        labels: set[str] = set()
+        control: set[str] = set()
+        for index, meaning in enumerate(self.walk.origins):
+            if not isinstance(meaning, Origin):
+                continue
+            if mask >> index & 1:
+                sources |= meaning.sources
+                labels |= meaning.labels
+                control |= meaning.control
+            elif mask >> (index + width) & 1:
+                control |= meaning.labels | meaning.control
+        return Origin(frozenset(sources), frozenset(labels), frozenset(control))
+
+    def labels(self, node: int) -> frozenset[str]:
+        origin = self.origin(node)
+        return origin.labels | origin.control
+
+    # Call sites
+
+    def calls(self) -> tuple[CallSite, ...]:
+        groups: dict[tuple[int, int, str], list[Site]] = {}
+        for site in self.walk.sites:
+            key = (site.place.line, site.place.column, site.spec.name)
+            groups.setdefault(key, []).append(site)
+        return tuple(self.call_site(groups[key]) for key in sorted(groups))
+
+    def call_site(self, sites: list[Site]) -> CallSite:
+        """One place in the code; its function may have been walked for several callers."""
+        spec, place = sites[0].spec, sites[0].place
+        counts = [site.maximum for site in sites]
+        known = [count for count in counts if count is not None]
+        return CallSite(
+            tool=spec.name,
+            effect=spec.effect,
+            tier=spec.tier,
+            tool_labels=spec.labels,
+            line=place.line,
+            column=place.column,
+            arguments=self.arguments(spec, sites),
+            guarded_by=frozenset().union(*(self.labels(site.guard) for site in sites)),
+            looped_by=frozenset().union(*(self.labels(site.path) for site in sites)),
+            in_loop=any(site.in_loop for site in sites),
+            maximum=sum(known) if len(known) == len(counts) else None,
+            after=frozenset().union(*(site.after for site in sites)),
+        )
+
+    def arguments(self, spec: ToolSpec, sites: list[Site]) -> tuple[Argument, ...]:
+        merged: dict[str, Argument] = {}
+        for site in sites:
+            for name, node, expression in _spread(spec, site):
+                found = self.argument(spec, name, node, expression)
+                before = merged.get(name)
+                merged[name] = found if before is None else _either(before, found)
+        return tuple(merged.values())
+
+    def argument(
+        self, spec: ToolSpec, name: str, node: int, expression: ast.expr | None
+    ) -> Argument:
+        found, value = _literal(self.walk, expression)
+        origin = self.origin(node)
+        if found and _stands_in(value, self.task_text):
+            origin = Origin(origin.sources | {"task"}, origin.labels, origin.control)
+        effect = "read" if spec.effect == "release" else spec.effect
+        role = library.role_of(name, spec.roles.get(name, ""), effect)
+        text = "" if expression is None else ast.unparse(expression)[:200]
+        return Argument(name, role, found, value if found else None, text, origin)
+
+    # Variables
+
+    def variables(self) -> dict[str, Origin]:
+        result = dict(self.walk.known)
+        module = self.walk.environment
+        for name, versions in module.versions.items():
+            mask = 0
+            for node in versions:
+                mask |= self.walk.graph.value[node]
+            origin = self.with_functions(mask)
+            before = result.get(name)
+            result[name] = origin if before is None else before.joined(origin)
+        return {name: origin for name, origin in result.items() if name not in self.walk.unbound}
+
+    def with_functions(self, mask: int) -> Origin:
+        """A function's origin: what it returns, and the tools it may call when called."""
+        origin = self.origin_of_mask(mask)
+        functions = self._functions(mask)
+        if not functions:
+            return origin
+        origin = self.origin_of_mask(mask | self._results(functions))
+        tools = {f"{CALLS}{site.spec.name}" for site in self.walk.sites if self._inside(site)}
+        return Origin(origin.sources | tools, origin.labels, origin.control)
+
+    def _functions(self, mask: int) -> list[Function]:
+        found: list[Function] = []
+        for index, meaning in enumerate(self.walk.origins):
+            if mask >> index & 1:
+                if isinstance(meaning, Function):
+                    found.append(meaning)
+                elif isinstance(meaning, ClassRecord):
+                    found.extend(f for functions in meaning.methods.values() for f in functions)
+        return found
+
+    def _results(self, functions: list[Function]) -> int:
+        mask = 0
+        for function in functions:
+            mask |= self.walk.graph.value[function.result]
+            for name in function.scope.uses:
+                for node in self.captured(function, name):
+                    mask |= self.walk.graph.value[node]
+        return mask
+
+    def captured(self, function: Function, name: str) -> list[int]:
+        owner = function.scope.owner(name)
+        environment: Environment | None = function.environment
+        while environment is not None and environment.scope is not owner:
+            environment = environment.parent
+        return [] if environment is None else environment.versions.get(name, [])
+
+    def _inside(self, site: Site) -> bool:
+        """Whether a call site stands in the body of some function."""
+        return any(
+            function.node.lineno <= site.place.line <= (function.node.end_lineno or 0)
+            for function in self.walk.functions.values()
+        )
+
+
+def _spread(spec: ToolSpec, site: Site) -> list[tuple[str, int, ast.expr | None]]:
+    """`*` and `**` may fill any parameter that is not passed by name."""
+    named = [given for given in site.arguments if given[0] not in ("*", "**")]
+    names = {name for name, _, _ in named}
+    open_ = [p for p in dict.fromkeys((*spec.parameter_names, *spec.roles)) if p not in names]
+    for star, node, _ in site.arguments:
+        if star in ("*", "**"):
+            named.extend((name, node, None) for name in open_ or [star])
+    return named
+
+
+def _either(first: Argument, second: Argument) -> Argument:
+    known = first.known and second.known and first.value == second.value
+    return Argument(
+        first.name,
+        first.role,
+        known,
+        first.value if known else None,
+        first.text,
+        first.origin.joined(second.origin),
+    )
+
+
+def _literal(walk: Statements, node: ast.expr | None) -> tuple[bool, object]:
+    """Whether `node` is a literal JSON value, and which."""
+    if node is None:
+        return False, None
+    if isinstance(node, ast.Constant):
+        plain = node.value is None or isinstance(node.value, str | int | float | bool)
+        return plain, node.value if plain else None
+    if isinstance(node, ast.List | ast.Tuple):
+        items = [_literal(walk, element) for element in node.elts]
+        return all(found for found, _ in items), [value for _, value in items]
+    if isinstance(node, ast.Dict):
+        keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+        values = [_literal(walk, value) for value in node.values]
+        texts = [key for key in keys if isinstance(key, str)]
+        complete = len(texts) == len(node.values) and all(found for found, _ in values)
+        return complete, dict(zip(texts, [value for _, value in values], strict=False))
+    value = walk.constant(node)
+    return value is not None and isinstance(value, str | int | float), value
+
+
+def _stands_in(value: object, text: str) -> bool:
+    """Whether a string literal of three or more characters is in `text` as a whole word."""
+    if not isinstance(value, str) or len(value) < 3 or not text:
+        return False
+    start = text.find(value)
+    while start >= 0:
+        end = start + len(value)
+        before, after = text[start - 1 : start], text[end : end + 1]
+        if not (before.isalnum() or after.isalnum() or before in ("@", ".")):
+            return True
+        start = text.find(value, start + 1)
+    return False

@@ -1,0 +1,134 @@
+"""A graph of values: what flows where, solved to a fixed point.
+
+Every node stands for a value and holds a bit mask of the sources it may come from. The low
+half of a mask is data, the high half control: the same sources, where they only decided
+which value it is. An edge copies a mask; a control edge moves the data half into the control
+half on the way.
+
+Mutation runs backwards. What is stored into an object is seen by everyone who holds the
+same object, so each node also has `shallow` (stored into the object itself) and `deep`
+(stored into something the object holds), and they travel along `back` edges:
+
+- ALIAS: two names of one object: shallow to shallow, deep to deep;
+- PART: this value was taken out of the target: anything stored into it is deep there;
+- WHOLE: this value holds the target: what is deep here may be in the target.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+COPY, CONTROL, STORE, CHANGES = 0, 1, 2, 3
+ALIAS, PART, WHOLE = 0, 1, 2
+
+
+class Graph:
+    """Nodes are integers; node 0 is "nothing": it holds no source and takes none."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.low = (1 << width) - 1
+        self.value: list[int] = [0]
+        self.shallow: list[int] = [0]
+        self.deep: list[int] = [0]
+        self.forward: list[list[int]] = [[]]
+        self.back: list[list[int]] = [[]]
+        self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
+        self.everywhere: tuple[int, Callable[[int, int], None]] = (0, lambda _node, _mask: None)
+        self._queue: deque[int] = deque()
+        self._queued: set[int] = set()
+
+    def node(self, mask: int = 0) -> int:
+        self.value.append(mask)
+        self.shallow.append(0)
+        self.deep.append(0)
+        self.forward.append([])
+        self.back.append([])
+        return len(self.value) - 1
+
+    def edge(self, source: int, target: int, kind: int = COPY) -> None:
+        if source and target and (source != target or kind == STORE):
+            self.forward[source].append(target << 2 | kind)
+            self._wake(source)
+
+    def hold(self, value: int, target: int, kind: int) -> None:
+        """Adds a back edge: what is stored into `value` reaches `target`."""
+        if value and target and value != target:
+            self.back[value].append(target << 2 | kind)
+            self._wake(value)
+
+    def add(self, node: int, mask: int) -> None:
+        if node and mask & ~self.value[node]:
+            self.value[node] |= mask
+            self._wake(node)
+
+    def watch(self, node: int, mask: int, call: Callable[[int], None]) -> None:
+        """Calls `call(bits)` whenever new bits of `mask` reach `node`."""
+        self.watchers.setdefault(node, []).append((mask, call))
+        self._wake(node)
+
+    def _wake(self, node: int) -> None:
+        if node not in self._queued:
+            self._queued.add(node)
+            self._queue.append(node)
+
+    def solve(self) -> None:
+        seen: dict[tuple[int, int], int] = {}
+        spread: dict[int, int] = {}
+        queue, queued = self._queue, self._queued
+        special, broadcast = self.everywhere
+        while queue:
+            node = queue.popleft()
+            queued.discard(node)
+            self._push(node)
+            mask = self.value[node]
+            if node in self.watchers:
+                for index, (wanted, call) in enumerate(self.watchers[node]):
+                    new = mask & wanted & ~seen.get((node, index), 0)
+                    if new:
+                        seen[node, index] = seen.get((node, index), 0) | new
+                        call(new)
+            new = mask & special & ~spread.get(node, 0)
+            if new:
+                spread[node] = spread.get(node, 0) | new
+                broadcast(node, new)
+
+    def _push(self, node: int) -> None:
+        value, shallow, deep = self.value, self.shallow, self.deep
+        changes = shallow[node] | deep[node]
+        mask = value[node] = value[node] | changes
+        for edge in self.forward[node]:
+            target, kind = edge >> 2, edge & 3
+            if kind == COPY:
+                new = value[target] | mask
+            elif kind == CONTROL:
+                new = value[target] | self.as_control(mask)
+            elif kind == CHANGES:
+                new = value[target] | changes
+            else:
+                if mask & ~shallow[target]:
+                    shallow[target] |= mask
+                    self._wake(target)
+                continue
+            if new != value[target]:
+                value[target] = new
+                self._wake(target)
+        if changes:
+            self._push_back(node)
+
+    def _push_back(self, node: int) -> None:
+        shallow, deep = self.shallow, self.deep
+        for edge in self.back[node]:
+            target, kind = edge >> 2, edge & 3
+            if kind == ALIAS:
+                top, below = shallow[node], deep[node]
+            elif kind == PART:
+                top, below = 0, shallow[node] | deep[node]
+            else:
+                top = below = deep[node]
+            if top & ~shallow[target] or below & ~deep[target]:
+                shallow[target] |= top
+                deep[target] |= below
+                self._wake(target)
+
+    def as_control(self, mask: int) -> int:
+        return (mask & self.low) << self.width | (mask >> self.width) << self.width

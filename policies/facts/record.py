@@ -1,0 +1,337 @@
+"""The facts of one program: the only thing a policy ever reads about code.
+
+A `Facts` record is frozen, versioned and hashed. It says what the program *may* do, as an
+over-approximation: a value whose origin is not certain carries every origin it could have.
+Labels come with origins (a tool version labels what it returns) and are tracked in two
+kinds that are never mixed:
+
+- data: the value contains, or is computed from, what the source returned;
+- control: the source only decided *which* value this is (a branch, a loop, a lookup key).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+FACTS_VERSION = 1
+
+TASK = "task"
+LITERAL = "literal"
+TOOL = "tool:"
+STEP = "step:"
+UNBOUND = "unbound:"
+CALLS = "calls:"
+FINAL_ANSWER = "final_answer"
+UNKNOWN_LABEL = "unknown"
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """What the analysis and the policies know about one tool version.
+
+    Attributes:
+        version: content hash of the tool version, or "" where it is not registered.
+        effect: "read" or "write"; anything else is treated as a write.
+        labels: data labels of what the tool returns, e.g. "untrusted".
+        roles: argument name to role, e.g. {"to": "recipient"}.
+        parameters: JSON Schema object; the order of its properties binds positions.
+    """
+
+    name: str
+    version: str = ""
+    effect: str = "write"
+    tier: int = 0
+    labels: frozenset[str] = frozenset()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    idempotent: bool = False
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        properties = self.parameters.get("properties", {})
+        return tuple(properties) if isinstance(properties, Mapping) else ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from.
+
+    Attributes:
+        sources: "task", "literal", "tool:<name>", "step:<variable>", "unbound:<name>", and
+            "calls:<tool>" for a value that holds a function which calls that tool.
+        labels: labels of the data in the value.
+        control: labels of what decided which value this is.
+    """
+
+    sources: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    control: frozenset[str] = frozenset()
+
+    def joined(self, other: "Origin") -> "Origin":
+        return Origin(
+            self.sources | other.sources,
+            self.labels | other.labels,
+            self.control | other.control,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sources": sorted(self.sources),
+            "labels": sorted(self.labels),
+            "control": sorted(self.control),
+        }
+
+
+def join_origins(origins: Iterable[Origin]) -> Origin:
+    result = Origin()
+    for origin in origins:
+        result = result.joined(origin)
+    return result
+
+
+@dataclass(frozen=True)
+class Place:
+    """A position in the source: 1-based line, 0-based column as in `ast`."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found in the code.
+
+    Attributes:
+        kind: stable word a policy can name, e.g. "dunder" or "computed-callee".
+        name: the identifier, module, path or other subject; bounded text.
+    """
+
+    kind: str
+    name: str
+    line: int
+    column: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "name": self.name, "line": self.line, "column": self.column}
+
+
+@dataclass(frozen=True)
+class Import:
+    module: str
+    name: str
+    line: int
+    column: int
+    allowed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "module": self.module,
+            "name": self.name,
+            "line": self.line,
+            "column": self.column,
+            "allowed": self.allowed,
+        }
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a call site.
+
+    Attributes:
+        name: parameter name; "*" or "**" stands for every parameter not named.
+        role: declared role, or the one its name implies where none is declared, or "".
+        known: whether `value` is the exact value that will be passed.
+        value: JSON value when known.
+        text: source text otherwise, cut at 200 characters.
+    """
+
+    name: str
+    role: str
+    known: bool
+    value: Any
+    text: str
+    origin: Origin
+
+    def to_json(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"value": safe_json(self.value)} if self.known else {}
+        return {
+            "name": self.name,
+            "role": self.role,
+            "known": self.known,
+            **shown,
+            "text": self.text,
+            **self.origin.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class CallSite:
+    """One place where the program may call a tool.
+
+    Attributes:
+        guarded_by: labels of the branch conditions that decide whether it is reached.
+        looped_by: labels of what decides how often it is reached.
+        maximum: greatest number of calls from this site, or None when unknown.
+        after: tools that may have run before it.
+    """
+
+    tool: str
+    effect: str
+    tier: int
+    tool_labels: frozenset[str]
+    line: int
+    column: int
+    arguments: tuple[Argument, ...]
+    guarded_by: frozenset[str]
+    looped_by: frozenset[str]
+    in_loop: bool
+    maximum: int | None
+    after: frozenset[str]
+
+    @property
+    def writes(self) -> bool:
+        return self.effect == "write"
+
+    def to_json(self) -> dict[str, Any]:
+        count: dict[str, Any] = {} if self.maximum is None else {"maximum": self.maximum}
+        return {
+            "tool": self.tool,
+            "effect": self.effect,
+            "tier": self.tier,
+            "tool_labels": sorted(self.tool_labels),
+            "line": self.line,
+            "column": self.column,
+            "arguments": [argument.to_json() for argument in self.arguments],
+            "guarded_by": sorted(self.guarded_by),
+            "looped_by": sorted(self.looped_by),
+            "in_loop": self.in_loop,
+            **count,
+            "after": sorted(self.after),
+        }
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the program could cost, as far as its text shows.
+
+    Attributes:
+        loop_depth: deepest nesting of loops.
+        unbounded_loops: `while` loops with a constant true condition and no way out.
+    """
+
+    lines: int = 0
+    nodes: int = 0
+    loop_depth: int = 0
+    unbounded_loops: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "lines": self.lines,
+            "nodes": self.nodes,
+            "loop_depth": self.loop_depth,
+            "unbounded_loops": self.unbounded_loops,
+        }
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the policies may know about one program.
+
+    Attributes:
+        source_sha256: of the program's UTF-8 text.
+        shape: SHA-256 of the normalised syntax tree, "" where there is none.
+        problems: why the program could not be analysed; any one of them means deny.
+        features: dynamic features and other things outside the allowed language.
+        unmodelled: constructs the analysis does not follow.
+        unbound: names read that nothing binds.
+        variables: origins of the top-level names after this program, for the next step.
+        resources: hosts, paths, addresses, SQL, secrets and the like found in literals.
+    """
+
+    source_sha256: str
+    shape: str = ""
+    problems: tuple[Finding, ...] = ()
+    imports: tuple[Import, ...] = ()
+    features: tuple[Finding, ...] = ()
+    unmodelled: tuple[Finding, ...] = ()
+    unbound: tuple[str, ...] = ()
+    calls: tuple[CallSite, ...] = ()
+    resources: tuple[Finding, ...] = ()
+    cost: Cost = Cost()
+    variables: Mapping[str, Origin] = field(default_factory=dict)
+    version: int = FACTS_VERSION
+
+    def origins_of(self, tool: str, argument: str) -> Origin:
+        """Joins what every call site of `tool` may pass as `argument`."""
+        return join_origins(
+            passed.origin
+            for site in self.calls
+            if site.tool == tool
+            for passed in site.arguments
+            if passed.name in (argument, "*", "**")
+        )
+
+    def guards_of(self, tool: str) -> frozenset[str]:
+        """Labels of the conditions that decide whether `tool` is called."""
+        return frozenset().union(*(site.guarded_by for site in self.calls if site.tool == tool))
+
+    def read_before(self, tool: str) -> frozenset[str]:
+        """Labels of what this program may have read before it calls `tool`."""
+        before = frozenset().union(*(site.after for site in self.calls if site.tool == tool))
+        return frozenset().union(*(s.tool_labels for s in self.calls if s.tool in before))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON value of the canonical profile: ASCII keys, no floats, no nulls."""
+        return {
+            "version": self.version,
+            "source_sha256": self.source_sha256,
+            "shape": self.shape,
+            "problems": [finding.to_json() for finding in self.problems],
+            "imports": [imported.to_json() for imported in self.imports],
+            "features": [finding.to_json() for finding in self.features],
+            "unmodelled": [finding.to_json() for finding in self.unmodelled],
+            "unbound": list(self.unbound),
+            "calls": [site.to_json() for site in self.calls],
+            "resources": [finding.to_json() for finding in self.resources],
+            "cost": self.cost.to_json(),
+            "variables": [
+                {"name": name, **origin.to_json()}
+                for name, origin in sorted(self.variables.items())
+            ],
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, in hex, over the RFC 8785 form of `to_json()`."""
+        # The record has ASCII keys and no floats, so sorted compact JSON is its RFC 8785 form.
+        text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+_EXACT = 2**53 - 1
+
+
+def safe_json(value: object) -> object:
+    """Rewrites a literal so that the record keeps its canonical profile.
+
+    Floats and integers beyond ±2**53-1 become {"number": text}, null becomes
+    {"null": true}, mappings become lists of pairs, since their keys need not be ASCII.
+    """
+    if isinstance(value, bool | str):
+        return value
+    if value is None:
+        return {"null": True}
+    if isinstance(value, int) and -_EXACT <= value <= _EXACT:
+        return value
+    if isinstance(value, int | float):
+        return {"number": repr(value)}
+    if isinstance(value, Mapping):
+        return {"pairs": [[safe_json(key), safe_json(item)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [safe_json(item) for item in value]
+    return {"text": str(value)[:200]}

@@ -1,0 +1,314 @@
+"""Who binds which name: Python's scoping rules over one syntax tree, in one pass.
+
+Besides the owner of every name this tells which variables a lazily run body (a function, a
+lambda, a generator expression) can see: those have no order of reads and writes one could
+rely on, so the flow analysis never lets a later assignment hide an earlier one for them.
+"""
+
+import ast
+from collections.abc import Callable, Iterator
+
+_LAZY = frozenset({"function", "lambda", "generator"})
+Definition = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Scope:
+    """One scope; `bindings` counts how often each name is bound in it."""
+
+    __slots__ = (
+        "bindings",
+        "captured",
+        "globals",
+        "kind",
+        "nonlocals",
+        "owners",
+        "parent",
+        "single",
+        "uses",
+        "yields",
+    )
+
+    def __init__(self, kind: str, parent: "Scope | None") -> None:
+        self.kind = kind
+        self.parent = parent
+        self.bindings: dict[str, int] = {}
+        self.single: dict[str, ast.expr] = {}
+        self.globals: set[str] = set()
+        self.nonlocals: set[str] = set()
+        self.uses: set[str] = set()
+        self.captured: set[str] = set()
+        self.owners: dict[str, Scope | None] = {}
+        self.yields = False
+
+    def bind(self, name: str, value: ast.expr | None = None) -> None:
+        count = self.bindings.get(name, 0)
+        self.bindings[name] = count + 1
+        if count == 0 and value is not None:
+            self.single[name] = value
+        else:
+            self.single.pop(name, None)
+
+    def owner(self, name: str) -> "Scope | None":
+        """The scope whose variable `name` means here, or None for builtins and the like."""
+        try:
+            return self.owners[name]
+        except KeyError:
+            found = self.owners[name] = self._find(name)
+            return found
+
+    def _find(self, name: str) -> "Scope | None":
+        if name in self.globals:
+            return self.module()
+        if name in self.bindings and name not in self.nonlocals:
+            return self
+        scope = self.parent
+        while scope is not None:
+            if name in scope.globals:
+                return scope.module()
+            visible = scope.kind != "class" or scope.parent is None
+            if visible and name in scope.bindings and name not in scope.nonlocals:
+                return scope
+            scope = scope.parent
+        return None
+
+    def module(self) -> "Scope":
+        scope = self
+        while scope.parent is not None:
+            scope = scope.parent
+        return scope
+
+
+class Scopes:
+    """All scopes of a program and what its classes define.
+
+    Attributes:
+        by_node: scope of each module, function, lambda, class and comprehension node.
+        methods: method name to the definitions of that name in any class.
+        stored_attributes: attribute names the program itself assigns or defines.
+        bound: every name bound anywhere.
+        definitions: number of functions, lambdas and classes.
+    """
+
+    def __init__(self, tree: ast.Module) -> None:
+        self.by_node: dict[ast.AST, Scope] = {}
+        self.methods: dict[str, list[Definition]] = {}
+        self.stored_attributes: set[str] = set()
+        self.bound: dict[str, ast.AST] = {}
+        self.strings: list[ast.Constant] = []
+        self.definitions = 0
+        self._pending: list[tuple[ast.AST, Scope]] = []
+        module = Scope("module", None)
+        self.by_node[tree] = module
+        self._pending.extend((child, module) for child in tree.body)
+        while self._pending:
+            node, scope = self._pending.pop()
+            handler = _HANDLERS.get(type(node))
+            if handler:
+                handler(self, node, scope)
+            else:
+                self.children(node, scope)
+        self._mark_captured()
+
+    def children(self, node: ast.AST, scope: Scope) -> None:
+        pending = self._pending
+        for value in node.__dict__.values():
+            if isinstance(value, list):
+                for item in value:
+                    if isinstance(item, ast.AST):
+                        pending.append((item, scope))
+            elif isinstance(value, ast.AST):
+                pending.append((value, scope))
+
+    def bind(self, name: str, scope: Scope, node: ast.AST, value: ast.expr | None = None) -> None:
+        scope.bind(name, value)
+        self.bound.setdefault(name, node)
+
+    def nested(self, kind: str, node: ast.AST, scope: Scope) -> Scope:
+        inner = Scope(kind, scope)
+        self.by_node[node] = inner
+        return inner
+
+    def push(self, nodes: Iterator[ast.AST | None], scope: Scope) -> None:
+        self._pending.extend((node, scope) for node in nodes if node is not None)
+
+    def _mark_captured(self) -> None:
+        for scope in self.by_node.values():
+            for name in scope.globals | scope.nonlocals:
+                owner = scope.owner(name)
+                if owner is not None:
+                    owner.captured.add(name)
+                    owner.single.pop(name, None)
+            for name in scope.uses:
+                owner = scope.owner(name)
+                if owner is None or owner is scope:
+                    continue
+                between: Scope | None = scope
+                while between is not None and between is not owner:
+                    if between.kind in _LAZY:
+                        owner.captured.add(name)
+                        break
+                    between = between.parent
+
+
+def _name(scopes: Scopes, node: ast.Name, scope: Scope) -> None:
+    if isinstance(node.ctx, ast.Load):
+        scope.uses.add(node.id)
+    else:
+        scopes.bind(node.id, scope, node)
+
+
+def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
+    # One plain target: remembered with its value, so that a constant can be read through it.
+    if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        scopes.bind(node.targets[0].id, scope, node.targets[0], node.value)
+        scopes.push(iter([node.value]), scope)
+    else:
+        scopes.children(node, scope)
+
+
+def _annotated(scopes: Scopes, node: ast.AnnAssign, scope: Scope) -> None:
+    if isinstance(node.target, ast.Name):
+        scopes.bind(node.target.id, scope, node.target, node.value)
+        scopes.push(iter([node.annotation, node.value]), scope)
+    else:
+        scopes.children(node, scope)
+
+
+def _attribute(scopes: Scopes, node: ast.Attribute, scope: Scope) -> None:
+    if not isinstance(node.ctx, ast.Load):
+        scopes.stored_attributes.add(node.attr)
+    scopes.push(iter([node.value]), scope)
+
+
+def _constant(scopes: Scopes, node: ast.Constant, _scope: Scope) -> None:
+    if isinstance(node.value, str | bytes):
+        scopes.strings.append(node)
+
+
+def parameters_of(arguments: ast.arguments) -> list[ast.arg]:
+    """All parameters, in the order of binding, `*args` and `**kwargs` last."""
+    stars = [star for star in (arguments.vararg, arguments.kwarg) if star is not None]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *stars]
+
+
+def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
+    scopes.bind(node.name, scope, node)
+    if scope.kind == "class":
+        scopes.methods.setdefault(node.name, []).append(node)
+        scopes.stored_attributes.add(node.name)
+    scopes.definitions += 1
+    inner = scopes.nested("function", node, scope)
+    for parameter in parameters_of(node.args):
+        scopes.bind(parameter.arg, inner, parameter)
+        scopes.push(iter([parameter.annotation]), scope)
+    scopes.push(iter([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]), scope)
+    scopes.push(iter([node.returns]), scope)
+    scopes.push(iter(node.body), inner)
+
+
+def _lambda(scopes: Scopes, node: ast.Lambda, scope: Scope) -> None:
+    scopes.definitions += 1
+    inner = scopes.nested("lambda", node, scope)
+    for parameter in parameters_of(node.args):
+        scopes.bind(parameter.arg, inner, parameter)
+    scopes.push(iter([*node.args.defaults, *node.args.kw_defaults]), scope)
+    scopes.push(iter([node.body]), inner)
+
+
+def _class(scopes: Scopes, node: ast.ClassDef, scope: Scope) -> None:
+    scopes.bind(node.name, scope, node)
+    scopes.definitions += 1
+    inner = scopes.nested("class", node, scope)
+    scopes.push(iter([*node.decorator_list, *node.bases, *node.keywords]), scope)
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            scopes.stored_attributes.add(statement.target.id)
+        elif isinstance(statement, ast.Assign):
+            names = (target.id for target in statement.targets if isinstance(target, ast.Name))
+            scopes.stored_attributes.update(names)
+    scopes.push(iter(node.body), inner)
+
+
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+def _comprehension(scopes: Scopes, node: Comprehension, scope: Scope) -> None:
+    kind = "generator" if isinstance(node, ast.GeneratorExp) else "comprehension"
+    scopes.children(node, scopes.nested(kind, node, scope))
+
+
+def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
+    target = scope
+    while target.kind in ("comprehension", "generator") and target.parent is not None:
+        target = target.parent
+    scopes.bind(node.target.id, target, node.target)
+    if target is not scope:
+        target.captured.add(node.target.id)
+    scopes.push(iter([node.value]), scope)
+
+
+def _import(scopes: Scopes, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+    for alias in node.names:
+        if alias.name != "*":
+            scopes.bind(alias.asname or alias.name.split(".")[0], scope, node)
+
+
+def _handler(scopes: Scopes, node: ast.ExceptHandler, scope: Scope) -> None:
+    if node.name:
+        scopes.bind(node.name, scope, node)
+    scopes.children(node, scope)
+
+
+def _capture(
+    scopes: Scopes, node: ast.MatchAs | ast.MatchStar | ast.MatchMapping, scope: Scope
+) -> None:
+    name = node.rest if isinstance(node, ast.MatchMapping) else node.name
+    if name:
+        scopes.bind(name, scope, node)
+    scopes.children(node, scope)
+
+
+def _global(_scopes: Scopes, node: ast.Global, scope: Scope) -> None:
+    scope.globals.update(node.names)
+    module = scope.module()
+    for name in node.names:
+        module.bindings.setdefault(name, 0)
+        module.bind(name)
+
+
+def _nonlocal(_scopes: Scopes, node: ast.Nonlocal, scope: Scope) -> None:
+    scope.nonlocals.update(node.names)
+
+
+def _yield(scopes: Scopes, node: ast.Yield | ast.YieldFrom, scope: Scope) -> None:
+    scope.yields = True
+    scopes.children(node, scope)
+
+
+# Each handler takes the type of node that it is listed under.
+_HANDLERS: dict[type, Callable[..., None]] = {
+    ast.Name: _name,
+    ast.Assign: _assign,
+    ast.AnnAssign: _annotated,
+    ast.Attribute: _attribute,
+    ast.Constant: _constant,
+    ast.FunctionDef: _function,
+    ast.AsyncFunctionDef: _function,
+    ast.Lambda: _lambda,
+    ast.ClassDef: _class,
+    ast.ListComp: _comprehension,
+    ast.SetComp: _comprehension,
+    ast.DictComp: _comprehension,
+    ast.GeneratorExp: _comprehension,
+    ast.NamedExpr: _walrus,
+    ast.Import: _import,
+    ast.ImportFrom: _import,
+    ast.ExceptHandler: _handler,
+    ast.MatchAs: _capture,
+    ast.MatchStar: _capture,
+    ast.MatchMapping: _capture,
+    ast.Global: _global,
+    ast.Nonlocal: _nonlocal,
+    ast.Yield: _yield,
+    ast.YieldFrom: _yield,
+}

@@ -1,0 +1,92 @@
+"""From text to a syntax tree, for text that may be hostile.
+
+Refused before parsing: more than `MAX_BYTES`, NUL, characters that are not text, characters
+that make the shown program differ from the run one. CPython's own parser refuses absurd
+nesting with an exception, and `MAX_DEPTH` refuses what our recursive walk could not follow.
+"""
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass
+
+from policies.facts.record import Finding
+
+MAX_BYTES = 200_000
+MAX_NODES = 30_000
+MAX_DEPTH = 90
+
+# Bidirectional controls reorder what a reviewer reads (CVE-2021-42574, "Trojan Source"); tag
+# characters are text that only a machine sees. Joiners stay: emoji and Persian need them.
+_DECEPTIVE = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed program, or the problems that stopped parsing."""
+
+    tree: ast.Module | None
+    problems: tuple[Finding, ...]
+    lines: int
+    nodes: int
+
+
+def parse(code: str) -> Source:
+    """Parses `code`; whatever it holds, the answer is a value, never an exception."""
+    refused = _refusal(code)
+    if refused:
+        return Source(None, (refused,), 0, 0)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a SyntaxWarning is the author's, not ours
+            tree = ast.parse(code)
+    except SyntaxError as error:
+        finding = Finding(
+            "unparsable", str(error.msg)[:200], error.lineno or 1, max((error.offset or 1) - 1, 0)
+        )
+        return Source(None, (finding,), 0, 0)
+    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+        return Source(None, (Finding("unparsable", type(error).__name__, 1, 0),), 0, 0)
+    nodes, depth = _measure(tree)
+    lines = code.count("\n") + 1
+    if depth > MAX_DEPTH:
+        return Source(None, (Finding("too-deep", f"nesting over {MAX_DEPTH}", 1, 0),), lines, nodes)
+    if nodes > MAX_NODES:
+        return Source(None, (Finding("too-large", f"over {MAX_NODES} nodes", 1, 0),), lines, nodes)
+    return Source(tree, (), lines, nodes)
+
+
+def _refusal(code: str) -> Finding | None:
+    if len(code) > MAX_BYTES:
+        return Finding("too-large", f"over {MAX_BYTES} characters", 1, 0)
+    if "\0" in code:
+        return Finding("nul", "NUL character", code.count("\n", 0, code.index("\0")) + 1, 0)
+    if code.isascii():
+        return None
+    try:
+        code.encode()
+    except UnicodeEncodeError:
+        return Finding("unparsable", "text is not valid Unicode", 1, 0)
+    deceptive = _DECEPTIVE.search(code)
+    if deceptive:
+        line = code.count("\n", 0, deceptive.start()) + 1
+        return Finding("deceptive-text", f"U+{ord(deceptive.group()):04X}", line, 0)
+    return None
+
+
+def _measure(tree: ast.Module) -> tuple[int, int]:
+    """Counts nodes and the deepest nesting, level by level, without recursion."""
+    level: list[ast.AST] = [tree]
+    nodes = depth = 0
+    while level and depth <= MAX_DEPTH and nodes <= MAX_NODES:
+        depth += 1
+        nodes += len(level)
+        below: list[ast.AST] = []
+        for node in level:
+            for value in node.__dict__.values():
+                if isinstance(value, list):
+                    below.extend(item for item in value if isinstance(item, ast.AST))
+                elif isinstance(value, ast.AST):
+                    below.append(value)
+        level = below
+    return nodes, depth

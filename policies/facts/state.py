@@ -1,0 +1,345 @@
+"""What the walk over a program carries: sources, environments, the current path.
+
+The walk (statements.py, expressions.py, calls.py) visits every statement once, in order, and
+turns it into a value graph (flow.py). `Frame`, `Function` and `ClassRecord` are its notes
+about definitions; `Walk` holds the state and the small operations all visitors share.
+"""
+
+import ast
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from policies.facts import library
+from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
+from policies.facts.record import Finding, Import, Origin, Place, ToolSpec
+from policies.facts.scopes import Scope, Scopes, parameters_of
+
+
+class Environment:
+    """The variables of one scope while it runs.
+
+    Attributes:
+        current: node of each variable as the walk now sees it.
+        versions: all nodes a variable has had; what the next step may find in it.
+        block: block depth at which the scope's own straight line runs.
+    """
+
+    __slots__ = ("block", "current", "parent", "scope", "versions")
+
+    def __init__(self, scope: Scope, parent: "Environment | None", block: int) -> None:
+        self.scope = scope
+        self.parent = parent
+        self.current: dict[str, int] = {}
+        self.versions: dict[str, list[int]] = {}
+        self.block = block
+
+    def set(self, name: str, node: int) -> None:
+        self.current[name] = node
+        self.versions.setdefault(name, []).append(node)
+
+
+@dataclass(eq=False)
+class Function:
+    """A function, method or lambda of the program.
+
+    Attributes:
+        bit: its bit in the masks: a value with this bit may be this function.
+        nodes: parameter name to graph node, of the one shared instance.
+    """
+
+    node: "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
+    bit: int
+    scope: Scope
+    environment: Environment
+    is_method: bool
+    result: int
+    error: int
+    path: int
+    guard: int
+    nodes: dict[str, int] = field(default_factory=dict)
+    shared: bool = False
+    inlined: bool = False
+
+    @property
+    def decorated(self) -> bool:
+        return not isinstance(self.node, ast.Lambda) and bool(self.node.decorator_list)
+
+    @property
+    def positional(self) -> list[str]:
+        return [p.arg for p in (*self.node.args.posonlyargs, *self.node.args.args)]
+
+
+@dataclass(eq=False)
+class ClassRecord:
+    """A class of the program and the functions in its body."""
+
+    bit: int
+    methods: dict[str, list[Function]] = field(default_factory=dict)
+
+    @property
+    def implicit(self) -> list[Function]:
+        """Methods that Python itself may call on an instance."""
+        return [
+            function
+            for name, functions in self.methods.items()
+            if library.is_dunder(name) and name not in library.EXPLICIT_DUNDERS
+            for function in functions
+        ]
+
+
+@dataclass(eq=False)
+class Site:
+    """A call site as the walk met it; its origins are read after the graph is solved."""
+
+    spec: ToolSpec
+    place: Place
+    arguments: list[tuple[str, int, ast.expr | None]]
+    guard: int
+    path: int
+    in_loop: bool
+    maximum: int | None
+    after: set[str]
+
+
+@dataclass(eq=False)
+class Module:
+    """An imported module, or one name imported from it, as a compile-time thing."""
+
+    path: str
+    member: str = ""
+
+
+class Walk:
+    """State and shared operations of the walk."""
+
+    def __init__(
+        self,
+        scopes: Scopes,
+        tools: Mapping[str, ToolSpec],
+        allowed: Collection[str],
+        known: Mapping[str, Origin],
+    ) -> None:
+        self.scopes = scopes
+        self.tools = tools
+        self.allowed = frozenset(allowed)
+        self.known = known
+        self.graph = Graph(16 + len(tools) + len(known) + scopes.definitions)
+        self.origins: list[Origin | Function | ClassRecord] = []
+        self._bits: dict[str, int] = {}
+        self.functions: dict[int, Function] = {}
+        self.classes: dict[int, ClassRecord] = {}
+        self.definitions: dict[ast.AST, list[Function]] = {}
+        self.function_mask = 0
+        self.class_mask = 0
+        self.implicit_mask = 0
+        self.literal_mask = self.source("literal", Origin(frozenset({"literal"})))
+        self.literal = self.graph.node(self.literal_mask)
+        self.imports: list[Import] = []
+        self.features: dict[Finding, None] = {}
+        self.unmodelled: dict[Finding, None] = {}
+        self.unbound: dict[str, None] = {}
+        self.sites: list[Site] = []
+        self.modules: dict[tuple[Scope, str], Module] = {}
+        self.records: dict[int, dict[str, int]] = {}
+        self.attributes: dict[str, int] = {}
+        self.module_state: dict[str, int] = {}
+        self.sent = self.graph.node()
+        self.files = self.graph.node()
+        self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)
+        self.block = 0
+        self.path = 0
+        self.guard = 0
+        self.error = 0
+        self.function: Function | None = None
+        self.result = 0
+        self.class_record: ClassRecord | None = None
+        self.import_counts: dict[tuple[Scope, str], int] = {}
+        self.multiplicity: int | None = 1
+        self.loops = 0
+        self.deepest_loop = 0
+        self.unbounded = 0
+        self.ran: set[str] = set()
+        self.active: list[ast.AST] = []
+        self.budget = 4_000
+
+    # Sources
+
+    def source(self, name: str, origin: Origin) -> int:
+        """The mask of a source; one bit per name."""
+        mask = self._bits.get(name)
+        if mask is None:
+            mask = self._bits[name] = self.new_bit(origin)
+        return mask
+
+    def new_bit(self, meaning: "Origin | Function | ClassRecord") -> int:
+        self.origins.append(meaning)
+        return 1 << (len(self.origins) - 1)
+
+    # Findings
+
+    def feature(self, kind: str, name: str, node: ast.AST) -> None:
+        self.features[_finding(kind, name, node)] = None
+
+    def not_modelled(self, kind: str, name: str, node: ast.AST) -> None:
+        self.unmodelled[_finding(kind, name, node)] = None
+
+    # Values
+
+    def join(self, *parts: int) -> int:
+        """A fresh immutable value computed from all `parts`."""
+        distinct = {part for part in parts if part}
+        if not distinct or distinct == {self.literal}:
+            return self.literal
+        result = self.graph.node()
+        for part in distinct:
+            self.flow(part, result)
+        return result
+
+    def flow(self, source: int, target: int) -> None:
+        if source == self.literal:
+            self.graph.add(target, self.literal_mask)
+        else:
+            self.graph.edge(source, target, COPY)
+
+    def decide(self, source: int, target: int) -> None:
+        """`source` decides which value `target` is, but is not in it."""
+        if source and source != self.literal:
+            self.graph.edge(source, target, CONTROL)
+
+    def alias(self, source: int, target: int) -> None:
+        """`target` may be the very object that `source` is."""
+        self.flow(source, target)
+        if source != self.literal:
+            self.graph.hold(target, source, ALIAS)
+
+    def part(self, whole: int) -> int:
+        """Something taken out of `whole`: an element, an attribute."""
+        if whole == self.literal:
+            return whole
+        result = self.graph.node()
+        self.graph.edge(whole, result, COPY)
+        self.graph.hold(result, whole, PART)
+        return result
+
+    def put(self, value: int, container: int) -> None:
+        """`container` now holds `value`, from its making."""
+        self.flow(value, container)
+        if value != self.literal:
+            self.graph.hold(container, value, WHOLE)
+
+    def store(self, value: int, container: int) -> None:
+        """`value` is stored into the object that `container` is."""
+        if container == self.literal:
+            return
+        carrier = value
+        if self.path or value == self.literal:
+            carrier = self.graph.node()
+            self.flow(value, carrier)
+            self.decide(self.path, carrier)
+        self.graph.edge(carrier, container, 2)
+        if value != self.literal:
+            self.graph.hold(container, value, WHOLE)
+
+    def raises(self, value: int) -> None:
+        """Evaluating this may raise, with the value in the exception."""
+        if self.error and value != self.literal:
+            self.graph.edge(value, self.error, COPY)
+
+    # Variables
+
+    def environment_of(self, name: str) -> Environment | None:
+        owner = self.environment.scope.owner(name)
+        if owner is None:
+            return None
+        environment: Environment | None = self.environment
+        while environment is not None and environment.scope is not owner:
+            environment = environment.parent
+        return environment
+
+    def assign(self, name: str, value: int, *, fresh: bool = False) -> None:
+        """Binds `name`; an earlier value stays possible unless it certainly is replaced."""
+        environment = self.environment_of(name) or self.environment
+        scope = environment.scope
+        straight = (
+            environment is self.environment
+            and self.block == environment.block
+            and name not in scope.captured
+        )
+        current = environment.current.get(name)
+        only = scope.bindings.get(name, 0) <= 1 and current is None
+        kept = scope.parent is None and name in self.known
+        if straight or (only and fresh and not kept):
+            environment.set(name, self._steered(value, fresh=fresh))
+            return
+        if current is None:
+            current = self._first(environment, name)
+        self.alias(value, current)
+        self.decide(self.path, current)
+
+    def _steered(self, value: int, *, fresh: bool) -> int:
+        if not fresh or value == self.literal:
+            # A node of its own: a later assignment to this name must not reach another's.
+            node = self.graph.node()
+            self.alias(value, node)
+            self.decide(self.path, node)
+            return node
+        if self.path:
+            for item in self.records.get(value, {}).values():
+                self.decide(self.path, item)
+            self.decide(self.path, value)
+        return value
+
+    def _first(self, environment: Environment, name: str) -> int:
+        node = self.graph.node()
+        if environment.scope.parent is None and name in self.known:
+            self.graph.add(node, self.known_mask(name))
+        environment.set(name, node)
+        return node
+
+    def known_mask(self, name: str) -> int:
+        origin = self.known[name]
+        return self.source(
+            f"step:{name}", Origin(origin.sources | {f"step:{name}"}, origin.labels, origin.control)
+        )
+
+    def variable(self, name: str) -> int | None:
+        """The node of a program variable, or None if `name` is not one."""
+        environment = self.environment_of(name)
+        if environment is None:
+            return None
+        node = environment.current.get(name)
+        return self._first(environment, name) if node is None else node
+
+    def attribute_node(self, name: str) -> int:
+        """Joins everything the program stores in any attribute of this name."""
+        node = self.attributes.get(name)
+        if node is None:
+            node = self.attributes[name] = self.graph.node()
+        return node
+
+    def make_function(
+        self, node: "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda", *, is_method: bool
+    ) -> Function:
+        graph = self.graph
+        function = Function(
+            node=node,
+            bit=0,
+            scope=self.scopes.by_node[node],
+            environment=self.environment,
+            is_method=is_method,
+            result=graph.node(),
+            error=graph.node(),
+            path=graph.node(),
+            guard=graph.node(),
+        )
+        function.bit = self.new_bit(function)
+        self.functions[function.bit] = function
+        self.function_mask |= function.bit
+        self.definitions.setdefault(node, []).append(function)
+        for parameter in parameters_of(node.args):
+            function.nodes[parameter.arg] = graph.node()
+        return function
+
+
+def _finding(kind: str, name: str, node: ast.AST) -> Finding:
+    return Finding(kind, name[:100], getattr(node, "lineno", 1), getattr(node, "col_offset", 0))

@@ -1,0 +1,537 @@
+"""Statements and definitions: the order in which a program does things."""
+
+import ast
+from collections.abc import Callable, Sequence
+
+from policies.facts import library
+from policies.facts.calls import Arguments, Calls
+from policies.facts.record import Import
+from policies.facts.scopes import Definition
+from policies.facts.state import ClassRecord, Environment, Function, Module
+
+_FRESH = (
+    ast.Dict | ast.List | ast.Set | ast.Tuple | ast.ListComp | ast.SetComp | ast.DictComp
+    | ast.GeneratorExp | ast.Call | ast.BinOp | ast.JoinedStr | ast.Subscript | ast.Lambda
+)  # fmt: skip
+_EXITS = (ast.Return, ast.Break, ast.Continue, ast.Raise)
+
+
+class Statements(Calls):
+    """Visits every kind of statement."""
+
+    def run(self, statements: Sequence[ast.stmt]) -> None:
+        for statement in statements:
+            visitor = _VISITORS.get(type(statement))
+            if visitor is None:
+                # Its inner statements are unknown too: this is a finding, not a gap to live with.
+                self.feature("unknown-syntax", type(statement).__name__, statement)
+                continue
+            visitor(self, statement)
+
+    def nested(self, statements: Sequence[ast.stmt]) -> None:
+        """A block that may not run, or run again: its assignments replace nothing."""
+        self.block += 1
+        self.run(statements)
+        self.block -= 1
+
+    # Simple statements
+
+    def expression(self, node: ast.Expr) -> None:
+        self.evaluate(node.value)
+
+    def assignment(self, node: ast.Assign) -> None:
+        value_node = node.value
+        for target in node.targets:
+            pairs = _pairs(target, value_node)
+            if pairs is not None:
+                values = [(element, self.evaluate(value)) for element, value in pairs]
+                for element, value in values:
+                    self.bind(element, value)
+                continue
+            self.bind(target, self.evaluate(value_node), fresh=isinstance(value_node, _FRESH))
+
+    def annotated(self, node: ast.AnnAssign) -> None:
+        self.annotation(node.annotation)
+        if node.value is not None:
+            fresh = isinstance(node.value, _FRESH)
+            self.bind(node.target, self.evaluate(node.value), fresh=fresh)
+        elif not isinstance(node.target, ast.Name):
+            self.evaluate(node.target)
+
+    def annotation(self, node: ast.expr | None) -> None:
+        """Annotations are evaluated too, and may hold calls; names in them are only names."""
+        if node is None:
+            return
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Call | ast.NamedExpr | ast.Lambda | ast.Attribute):
+                self.evaluate(node)
+                return
+            if isinstance(inner, ast.Name):
+                self.check_name(inner.id, inner)
+                if inner.id in self.tools:
+                    self.feature("tool-as-value", inner.id, inner)
+
+    def augmented(self, node: ast.AugAssign) -> None:
+        value = self.evaluate(node.value)
+        target = node.target
+        if isinstance(target, ast.Name):
+            self.check_name(target.id, target)
+            old = self.name(ast.copy_location(ast.Name(target.id, ast.Load()), target))
+            self.store(value, old)
+            result = self.graph.node()
+            self.alias(old, result)
+            self.put(value, result)
+            self.block += 1  # never replaces: `+=` may change the object in place
+            self.assign(target.id, result)
+            self.block -= 1
+        elif isinstance(target, ast.Attribute):
+            self.write_attribute(target, value)
+        else:
+            self.write_item(target, value)
+        self.raises(value)
+
+    def delete(self, node: ast.Delete) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                self.check_name(target.id, target)
+            elif isinstance(target, ast.Attribute):
+                self.write_attribute(target, self.literal)
+            elif isinstance(target, ast.Subscript):
+                self.write_item(target, self.literal)
+
+    def assertion(self, node: ast.Assert) -> None:
+        condition = self.evaluate(node.test)
+        if node.msg is not None:
+            self.raises(self.evaluate(node.msg))
+        self.raises(condition)
+        self.narrow(condition)
+
+    def raising(self, node: ast.Raise) -> None:
+        for part in (node.exc, node.cause):
+            if part is not None:
+                self.raises(self.evaluate(part))
+        if self.error:
+            self.decide(self.path, self.error)
+
+    def returning(self, node: ast.Return) -> None:
+        if node.value is not None:
+            self.alias(self.evaluate(node.value), self.result) if self.result else None
+        if self.result:
+            self.decide(self.path, self.result)
+
+    def nothing(self, node: ast.stmt) -> None:
+        """`pass`, `break`, `continue`, `global`, `nonlocal`: their effect is elsewhere."""
+
+    # Branches and loops
+
+    def branch(self, node: ast.If) -> None:
+        condition = self.evaluate(node.test)
+        path, guard = self.path, self.guard
+        self.narrow(condition)
+        narrowed = (self.path, self.guard)
+        self.nested(node.body)
+        self.path, self.guard = narrowed
+        self.nested(node.orelse)
+        self.path, self.guard = path, guard
+        if _leaves(node):
+            # Whatever comes after runs only because this did not leave.
+            self.narrow(condition)
+
+    def for_loop(self, node: ast.For) -> None:
+        iterable = self.evaluate(node.iter)
+        before, outer = len(self.sites), self.multiplicity
+        path, guard = self.path, self.guard
+        old = self.current_of(node.target)
+        self.multiplicity = self.times(outer, node.iter)
+        self.enter_loop()
+        self.narrow(iterable, branch=False)
+        self.bind_loop(node.target, node.iter, iterable)
+        self.loop_body(node.body, before)
+        self.multiplicity = outer
+        if not _returns(node.body):
+            self.path, self.guard = path, guard
+        self.nested(node.orelse)
+        self.leave_names(old)
+
+    def enter_loop(self) -> None:
+        self.loops += 1
+        self.deepest_loop = max(self.deepest_loop, self.loops)
+
+    def loop_body(self, body: Sequence[ast.stmt], before: int) -> None:
+        if not _breaks(body):
+            self.nested(body)
+        else:
+            # `break` and `continue` decide about every further round as well.
+            late_path, late_guard = self.graph.node(), self.graph.node()
+            self.path = self.join(self.path, late_path)
+            self.guard = self.join(self.guard, late_guard)
+            self.nested(body)
+            self.flow(self.path, late_path)
+            self.flow(self.guard, late_guard)
+        self.loops -= 1
+        self.loop_ran(before)
+
+    def current_of(self, target: ast.expr) -> dict[str, int]:
+        """Nodes of the names a loop target replaces: without a round they stay."""
+        names = [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
+        current = self.environment.current
+        return {name: current[name] for name in names if name in current}
+
+    def leave_names(self, old: dict[str, int]) -> None:
+        current = self.environment.current
+        for name, node in old.items():
+            if current.get(name) != node:
+                self.environment.set(name, self.merge(node, current[name]))
+
+    def while_loop(self, node: ast.While) -> None:
+        before, outer = len(self.sites), self.multiplicity
+        self.multiplicity = None
+        condition = self.evaluate(node.test)
+        path, guard = self.path, self.guard
+        endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+        if endless and not _breaks(node.body):
+            self.unbounded += 1
+        self.enter_loop()
+        self.narrow(condition)
+        self.loop_body(node.body, before)
+        self.multiplicity = outer
+        if not _returns(node.body):
+            self.path, self.guard = path, guard
+        self.nested(node.orelse)
+
+    def trying(self, node: ast.Try | ast.TryStar) -> None:
+        """Whatever the body computes may decide whether a handler runs."""
+        outer_error, path, guard = self.error, self.path, self.guard
+        caught = self.graph.node()
+        self.error = caught
+        self.path = self.join(path, caught) if path else caught
+        self.nested(node.body)
+        inner_path, inner_guard = self.path, self.guard
+        self.error = outer_error
+        if outer_error:
+            self.graph.edge(caught, outer_error)
+        self.path, self.guard = path, guard
+        self.narrow(caught)
+        for handler in node.handlers:
+            self.handler(handler, caught)
+        left = any(_leaves(handler) for handler in node.handlers) or _leaves(node)
+        self.path, self.guard = (inner_path, inner_guard) if left else (path, guard)
+        self.nested(node.orelse)
+        self.nested(node.finalbody)
+
+    def handler(self, node: ast.ExceptHandler, caught: int) -> None:
+        self.block += 1
+        if node.type is not None:
+            self.evaluate(node.type)
+        if node.name:
+            value = self.graph.node()
+            self.alias(caught, value)
+            self.assign(node.name, value)
+        path, guard = self.path, self.guard
+        self.run(node.body)
+        self.path, self.guard = path, guard
+        self.block -= 1
+
+    def with_block(self, node: ast.With) -> None:
+        for item in node.items:
+            value = self.evaluate(item.context_expr)
+            if item.optional_vars is not None:
+                self.bind(item.optional_vars, self.merge(value, self.part(value)))
+        self.nested(node.body)
+
+    def asynchronous(self, node: ast.AsyncFor | ast.AsyncWith) -> None:
+        self.not_modelled("async", type(node).__name__, node)
+        if isinstance(node, ast.AsyncFor):
+            self.bind(node.target, self.part(self.evaluate(node.iter)))
+        else:
+            for item in node.items:
+                value = self.evaluate(item.context_expr)
+                if item.optional_vars is not None:
+                    self.bind(item.optional_vars, value)
+        self.nested(node.body)
+
+    # match
+
+    def matching(self, node: ast.Match) -> None:
+        subject = self.evaluate(node.subject)
+        path, guard = self.path, self.guard
+        leaves = False
+        for case in node.cases:
+            self.narrow(subject)
+            self.block += 1
+            self.pattern(case.pattern, subject)
+            if case.guard is not None:
+                self.narrow(self.evaluate(case.guard))
+            self.run(case.body)
+            self.block -= 1
+            leaves = leaves or any(_leaves(statement) for statement in case.body)
+        self.path, self.guard = path, guard
+        if leaves:
+            self.narrow(subject)
+
+    def pattern(self, node: ast.pattern, subject: int) -> None:
+        if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
+            self.assign(node.name, self.merge(subject, self.part(subject)))
+        if isinstance(node, ast.MatchMapping) and node.rest:
+            self.assign(node.rest, self.part(subject))
+        if isinstance(node, ast.MatchClass):
+            for attribute in node.kwd_attrs:
+                self.check_attribute(attribute, node)
+                self.raises(self.read_attribute(subject, attribute))
+        inner = subject if isinstance(node, ast.MatchAs | ast.MatchOr) else self.part(subject)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.pattern):
+                self.pattern(child, inner)
+            elif isinstance(child, ast.expr):
+                self.evaluate(child)
+
+    # Imports
+
+    def importing(self, node: ast.Import) -> None:
+        for alias in node.names:
+            allowed = self.may_import(alias.name)
+            self.note_import(node, alias.name, "", allowed=allowed)
+            path = alias.name if alias.asname else alias.name.split(".")[0]
+            self.bind_module(alias.asname or path, Module(path), node)
+
+    def importing_from(self, node: ast.ImportFrom) -> None:
+        source = node.module or ""
+        if node.level:
+            self.note_import(node, "." * node.level + source, "", allowed=False)
+            return
+        for alias in node.names:
+            below = f"{source}.{alias.name}"
+            is_module = below in library.MODULES or below in library.PACKAGES
+            allowed = self.may_import(below if is_module else source) and alias.name != "*"
+            if allowed and not is_module and source != "__future__":
+                allowed = self.may_take(source, alias.name)
+            self.note_import(node, source, alias.name, allowed=allowed)
+            if alias.name != "*":
+                module = Module(below) if is_module else Module(source, alias.name)
+                self.bind_module(alias.asname or alias.name, module, node)
+
+    def may_import(self, module: str) -> bool:
+        if module in self.allowed:
+            return True
+        extra = self.allowed - library.DEFAULT_IMPORTS
+        parts = module.split(".")
+        parents = {".".join(parts[:length]) for length in range(1, len(parts))}
+        if parents & extra and not set(parts[1:]) & library.ESCAPES:
+            return not any(part.startswith("_") for part in parts)
+        return module in library.PACKAGES and any(a.startswith(module + ".") for a in self.allowed)
+
+    def may_take(self, module: str, name: str) -> bool:
+        names = library.MODULES.get(module)
+        if names is not None:
+            return name in names
+        return not name.startswith("_") and name not in library.ESCAPES
+
+    def note_import(self, node: ast.stmt, module: str, name: str, *, allowed: bool) -> None:
+        self.imports.append(Import(module, name, node.lineno, node.col_offset, allowed))
+
+    def bind_module(self, name: str, module: Module, node: ast.stmt) -> None:
+        owner = self.environment.scope.owner(name) or self.environment.scope
+        before = self.modules.setdefault((owner, name), module)
+        self.import_counts[owner, name] = self.import_counts.get((owner, name), 0) + 1
+        if (before.path, before.member) != (module.path, module.member):
+            self.not_modelled("module-rebound", name, node)
+
+    # Definitions
+
+    def function_definition(self, node: Definition) -> None:
+        if isinstance(node, ast.AsyncFunctionDef):
+            self.not_modelled("async", node.name, node)
+        in_class = self.environment.scope.kind == "class"
+        if library.is_dunder(node.name) and not (
+            in_class and node.name in library.ORDINARY_DUNDERS
+        ):
+            self.feature("dunder", node.name, node)
+        function = self.make_function(node, is_method=in_class)
+        self.defaults(node.args, function.nodes)
+        for parameter in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+            self.annotation(parameter.annotation)
+        self.annotation(node.returns)
+        value = self.graph.node(function.bit)
+        if in_class and self.class_record is not None:
+            self.class_record.methods.setdefault(node.name, []).append(function)
+        value = self.decorated(node.decorator_list, value)
+        self.assign(node.name, value, fresh=True)
+        if in_class:
+            self.alias(value, self.attribute_node(node.name))
+
+    def decorated(self, decorators: Sequence[ast.expr], value: int) -> int:
+        for decorator in reversed(decorators):
+            named = decorator.func if isinstance(decorator, ast.Call) else decorator
+            plain = isinstance(named, ast.Name) and self.is_builtin(named.id)
+            if plain or self.module_of(named) is not None:
+                self.evaluate(decorator)
+                continue  # library decorators keep the function they are given
+            applied = self.apply(self.evaluate(decorator), Arguments([value], {}, []))
+            value = self.merge(value, applied)
+        return value
+
+    def class_definition(self, node: ast.ClassDef) -> None:
+        for keyword in node.keywords:
+            self.evaluate(keyword.value)
+            if keyword.arg not in ("frozen", "total", "boundary"):
+                self.not_modelled("metaclass", keyword.arg or "**", node)
+        record = ClassRecord(0)
+        record.bit = self.new_bit(record)
+        self.classes[record.bit] = record
+        self.class_mask |= record.bit
+        for base in node.bases:
+            self.inherit(base, record, node)
+        value = self.graph.node(record.bit)
+        value = self.decorated(node.decorator_list, value)
+        outer, outer_record = self.environment, self.class_record
+        self.environment = Environment(self.scopes.by_node[node], outer, self.block)
+        self.class_record = record
+        self.run(node.body)
+        inner = self.environment
+        self.environment, self.class_record = outer, outer_record
+        for name, versions in inner.versions.items():
+            for version in versions:
+                self.alias(version, self.attribute_node(name))
+        if record.implicit:
+            self.implicit_mask |= record.bit
+        self.assign(node.name, value, fresh=True)
+
+    def inherit(self, base: ast.expr, record: ClassRecord, node: ast.ClassDef) -> None:
+        value = self.evaluate(base) if not isinstance(base, ast.Name) else 0
+        if isinstance(base, ast.Name):
+            value = self.name(base)
+            parent = self.classes.get(self.graph.value[value])
+            if parent is not None:
+                for name, functions in parent.methods.items():
+                    record.methods.setdefault(name, list(functions))
+        elif not isinstance(base, ast.Attribute | ast.Subscript):
+            self.not_modelled("computed-base", ast.unparse(base)[:60], node)
+
+    def walk_body(self, function: Function, *, inline: bool = False) -> None:
+        """Walks a function's body with the given parameters."""
+        saved = self.save()
+        node = function.node
+        self.block = 0
+        self.environment = Environment(function.scope, function.environment, 0)
+        for name, value in function.nodes.items():
+            self.environment.set(name, value)
+        self.path, self.guard, self.error = function.path, function.guard, function.error
+        self.function, self.result = function, function.result
+        self.class_record = None
+        if not inline:
+            self.multiplicity, self.ran = None, set(self.tools)
+        if isinstance(node, ast.Lambda):
+            self.alias(self.evaluate(node.body), function.result)
+            self.decide(self.path, function.result)
+        else:
+            if inline:
+                self.budget -= 10 * len(node.body)
+            self.run(node.body)
+        ran = self.ran
+        self.restore(saved)
+        if inline:
+            self.ran |= ran
+
+    def walk_uncalled(self) -> None:
+        """Bodies that no direct call has walked: reached through values, or not at all."""
+        done = 0
+        while done < len(self.functions):
+            for function in list(self.functions.values())[done:]:
+                done += 1
+                if not function.inlined:
+                    self.share(function)
+
+    def share(self, function: Function) -> None:
+        """Walks the one shared instance of a function, if that has not been done."""
+        if not function.shared:
+            function.shared = True
+            self.walk_body(function)
+
+    def run_implicitly(self, node: int, bits: int) -> None:
+        """A value that may be an instance: Python may call its special methods on it."""
+        for record in self.classes_in(bits):
+            for function in record.implicit:
+                self.share(function)
+                names = function.positional
+                for index, name in enumerate(names):
+                    self.alias(node, function.nodes[name])
+                    if index:
+                        self.flow(self.sent, function.nodes[name])
+                self.flow(node, function.path)
+                self.alias(function.result, node)
+
+    def save(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in _CONTEXT)
+
+    def restore(self, saved: tuple[object, ...]) -> None:
+        for name, value in zip(_CONTEXT, saved, strict=True):
+            setattr(self, name, value)
+
+
+_CONTEXT = (
+    "block",
+    "environment",
+    "path",
+    "guard",
+    "error",
+    "function",
+    "result",
+    "class_record",
+    "multiplicity",
+    "ran",
+)
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]] | None:
+    """`a, b = x, y` taken apart, so that a does not look like y."""
+    if not isinstance(target, ast.Tuple | ast.List) or not isinstance(value, ast.Tuple | ast.List):
+        return None
+    if len(target.elts) != len(value.elts):
+        return None
+    if any(isinstance(element, ast.Starred) for element in (*target.elts, *value.elts)):
+        return None
+    return list(zip(target.elts, value.elts, strict=True))
+
+
+def _leaves(node: ast.AST) -> bool:
+    """Whether a statement inside leaves the block around `node`."""
+    return any(isinstance(inner, (*_EXITS, ast.Assert)) for inner in ast.walk(node))
+
+
+def _breaks(body: Sequence[ast.stmt]) -> bool:
+    return any(_leaves(statement) for statement in body)
+
+
+def _returns(body: Sequence[ast.stmt]) -> bool:
+    return any(isinstance(inner, ast.Return) for stmt in body for inner in ast.walk(stmt))
+
+
+_VISITORS: dict[type, Callable[..., None]] = {
+    ast.Expr: Statements.expression,
+    ast.Assign: Statements.assignment,
+    ast.AnnAssign: Statements.annotated,
+    ast.AugAssign: Statements.augmented,
+    ast.Delete: Statements.delete,
+    ast.Assert: Statements.assertion,
+    ast.Raise: Statements.raising,
+    ast.Return: Statements.returning,
+    ast.Pass: Statements.nothing,
+    ast.Break: Statements.nothing,
+    ast.Continue: Statements.nothing,
+    ast.Global: Statements.nothing,
+    ast.Nonlocal: Statements.nothing,
+    ast.If: Statements.branch,
+    ast.For: Statements.for_loop,
+    ast.While: Statements.while_loop,
+    ast.Try: Statements.trying,
+    ast.TryStar: Statements.trying,
+    ast.With: Statements.with_block,
+    ast.AsyncFor: Statements.asynchronous,
+    ast.AsyncWith: Statements.asynchronous,
+    ast.Match: Statements.matching,
+    ast.Import: Statements.importing,
+    ast.ImportFrom: Statements.importing_from,
+    ast.FunctionDef: Statements.function_definition,
+    ast.AsyncFunctionDef: Statements.function_definition,
+    ast.ClassDef: Statements.class_definition,
+}

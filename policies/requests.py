@@ -1,0 +1,491 @@
+"""What the engine is asked: builders of Cedar requests, one for each action.
+
+Cedar cannot iterate, so facts are flattened here into sets of strings and counters; the
+meaning of each attribute stands in schema.py beside its type. Three rules hold throughout:
+
+- every attribute is always present: a fact that is missing makes the request invalid, and
+  an invalid request is denied;
+- numbers are 64-bit integers; an amount is in hundredths, rounded up, and what does not fit
+  is a problem of the request, which denies;
+- an argument that a rule could read but that has no faithful Cedar value is a problem too,
+  never left out.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_UP, Decimal, InvalidOperation
+from typing import Any
+
+from policies.facts.library import role_of
+from policies.facts.record import (
+    FINAL_ANSWER,
+    LITERAL,
+    STEP,
+    TASK,
+    TOOL,
+    UNKNOWN_LABEL,
+    Argument,
+    CallSite,
+    Facts,
+    Finding,
+    Origin,
+    ToolSpec,
+    join_origins,
+)
+from policies.facts.resources import hosts_in
+from policies.facts.sensitive import emails_in, personal_in, secrets_in
+from policies.schema import argument_types
+
+LONG_MAX = 2**63 - 1
+_AMOUNT_ROLES = {"amount": 100, "amount_minor": 1}
+_NOBODY = datetime(1970, 1, 1, tzinfo=UTC)
+_COUNTERS = ("tokens", "cost_micros", "tool_calls", "writes", "steps", "seconds")
+_OUTWARD_LABELS = frozenset({"untrusted", "external", "outward", "public", "egress"})
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Who is asking, and what has happened in the run so far.
+
+    Attributes:
+        control_labels: labels of everything the model had read when it wrote this.
+        spent: counters so far: tokens, cost_micros, tool_calls, writes, steps, seconds.
+        now: aware; the time of the decision.
+    """
+
+    workspace: str = ""
+    agent: str = ""
+    agent_version: str = ""
+    requester: str = ""
+    agency: int = 3
+    step: int = 0
+    control_labels: frozenset[str] = frozenset()
+    spent: Mapping[str, int] = field(default_factory=dict)
+    now: datetime = _NOBODY
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model endpoint as the policies see it; `labels` holding "*" takes any data."""
+
+    name: str
+    labels: frozenset[str] = frozenset({"*"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question to the engine.
+
+    Attributes:
+        action: Cedar action id, e.g. "execute" or "call:send_email".
+        principal, resource: Cedar entity type and id.
+        entities: attributes of entities that the schema's tools do not cover.
+        problems: why the facts could not be put faithfully; any one denies.
+        tool: name and version of the tool called; checked against the policy set's.
+        unknown: arguments whose values are not known yet; only a preview may have any.
+    """
+
+    action: str
+    principal: tuple[str, str]
+    resource: tuple[str, str]
+    context: Mapping[str, Any]
+    entities: tuple[Mapping[str, Any], ...] = ()
+    problems: tuple[str, ...] = ()
+    tool: tuple[str, str] | None = None
+    unknown: tuple[str, ...] = ()
+
+
+def start_run(ctx: RunContext, goal: str) -> Request:
+    """May this person start a run of this agent with this goal?"""
+    about = {
+        "secrets": list(secrets_in(goal)),
+        "personal": list(personal_in(goal)),
+        "characters": len(goal),
+    }
+    context = {"run": _run(ctx), "goal": about}
+    return Request("start_run", ("Person", ctx.requester), ("Workspace", ctx.workspace), context)
+
+
+def use_model(
+    ctx: RunContext, model: ModelSpec, *, tokens: int = 0, cost_micros: int = 0
+) -> Request:
+    """May what the run has read be sent to this model?"""
+    refused = frozenset() if "*" in model.labels else ctx.control_labels - model.labels
+    prompt = {
+        "labels": sorted(ctx.control_labels),
+        "refused_labels": sorted(refused),
+        "tokens": tokens,
+        "cost_micros": cost_micros,
+    }
+    entity = _entity("Model", model.name, {"name": model.name, "labels": sorted(model.labels)})
+    return Request(
+        "use_model",
+        ("Agent", ctx.agent),
+        ("Model", model.name),
+        {"run": _run(ctx), "prompt": prompt},
+        (entity,),
+        _long_problems(tokens=tokens, cost_micros=cost_micros),
+    )
+
+
+def execute(ctx: RunContext, facts: Facts) -> Request:
+    """May this whole program run? Decided before anything of it does."""
+    context = {"run": _run(ctx), "program": _program(facts)}
+    return Request("execute", ("Agent", ctx.agent), ("Workspace", ctx.workspace), context)
+
+
+def call(
+    ctx: RunContext,
+    tool: ToolSpec,
+    arguments: Mapping[str, Any],
+    origins: Mapping[str, Origin],
+    *,
+    guards: Collection[str] = (),
+    seen: Collection[str] = (),
+) -> Request:
+    """May this tool be called with these actual arguments?
+
+    Args:
+        origins: argument name to origin; "*" and "**" stand for all others. An argument
+            without any origin counts as unknown.
+        guards: labels of what decided whether the call happens (`CallSite.guarded_by`).
+        seen: labels of what this step read before the call.
+    """
+    passed = [
+        Argument(name, _role(tool, name), True, value, "", _origin_for(name, origins))
+        for name, value in arguments.items()
+    ]
+    typed, problems = typed_arguments(tool, arguments)
+    about, more = _call(ctx, tool, passed, guards, seen)
+    return Request(
+        f"call:{tool.name}",
+        ("Agent", ctx.agent),
+        ("Tool", tool.name),
+        {"run": _run(ctx), "call": about, "argument": typed},
+        problems=(*problems, *more),
+        tool=(tool.name, tool.version),
+    )
+
+
+def planned_call(
+    ctx: RunContext, tool: ToolSpec, site: CallSite, *, seen: Collection[str] = ()
+) -> Request:
+    """What `call` would be asked for this call site, as far as the program's text shows.
+
+    Arguments that are not literals are left out of `argument`: only `engine.preview` may
+    look at such a request, and it treats what depends on them as not decided.
+    """
+    literal = {a.name: a.value for a in site.arguments if a.known}
+    typed, problems = typed_arguments(tool, literal)
+    about, more = _call(ctx, tool, site.arguments, site.guarded_by, seen)
+    return Request(
+        f"call:{tool.name}",
+        ("Agent", ctx.agent),
+        ("Tool", tool.name),
+        {"run": _run(ctx), "call": about, "argument": typed},
+        problems=(*problems, *more),
+        tool=(tool.name, tool.version),
+        unknown=tuple(a.name for a in site.arguments if not a.known),
+    )
+
+
+def release(ctx: RunContext, value: object, origin: Origin) -> Request:
+    """May this answer leave the run?"""
+    text = _text_of(value)
+    answer = {
+        "labels": sorted(origin.labels),
+        "choices": sorted(origin.control),
+        "secrets": list(secrets_in(text)),
+        "personal": list(personal_in(text)),
+        "bytes": len(text.encode("utf-8", "surrogatepass")),
+    }
+    context = {"run": _run(ctx), "answer": answer}
+    return Request("release", ("Agent", ctx.agent), ("Workspace", ctx.workspace), context)
+
+
+def change(*, person: str, kind: str, summary: str, tier: int, now: datetime) -> Request:
+    """May this person change how the platform is governed?"""
+    about = {"kind": kind, "summary": summary[:500], "tier": tier, "now": _time(now)}
+    entity = _entity("Subject", kind, {"kind": kind})
+    return Request(
+        "change", ("Person", person), ("Subject", kind), {"change": about}, (entity,),
+        _long_problems(tier=tier),
+    )  # fmt: skip
+
+
+def is_outward(effect: str, labels: Collection[str]) -> bool:
+    """Whether what is passed to such a tool leaves the platform.
+
+    Every write does. A read does when it answers with data from outside: the question it is
+    asked is seen there (`fetch("https://…/?q=" + secret)`).
+    """
+    return effect != "read" or bool(_OUTWARD_LABELS & set(labels))
+
+
+# Parts
+
+
+def _entity(kind: str, name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {"uid": {"type": kind, "id": name}, "attrs": dict(attributes), "parents": []}
+
+
+def tool_entity(tool: ToolSpec) -> dict[str, Any]:
+    return _entity(
+        "Tool",
+        tool.name,
+        {
+            "name": tool.name,
+            "effect": tool.effect,
+            "tier": tool.tier,
+            "labels": sorted(tool.labels),
+            "outward": is_outward(tool.effect, tool.labels),
+        },
+    )
+
+
+def _time(moment: datetime) -> dict[str, Any]:
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return {"__extn": {"fn": "datetime", "arg": text}}
+
+
+def _run(ctx: RunContext) -> dict[str, Any]:
+    now = ctx.now.astimezone(UTC)
+    return {
+        "agent": ctx.agent,
+        "agent_version": ctx.agent_version,
+        "requester": ctx.requester,
+        "agency": ctx.agency,
+        "step": ctx.step,
+        "seen": sorted(ctx.control_labels),
+        "spent": {name: min(ctx.spent.get(name, 0), LONG_MAX) for name in _COUNTERS},
+        "hour": now.hour,
+        "weekday": now.isoweekday(),
+        "now": _time(now),
+    }
+
+
+def _program(facts: Facts) -> dict[str, Any]:
+    sites = [site for site in facts.calls if site.tool != FINAL_ANSWER]
+    writes = [site for site in sites if site.effect != "read"]
+    counts = [site.maximum for site in writes]
+    known = [count for count in counts if count is not None]
+    flows, choices = _flows(sites)
+    named = _resources(facts)
+    return {
+        "problems": sorted({problem.kind for problem in facts.problems}),
+        "imports": sorted({item.module.split(".")[0] for item in facts.imports}),
+        "refused_imports": sorted({item.module for item in facts.imports if not item.allowed}),
+        "features": _kinds(facts.features),
+        "unmodelled": _kinds(facts.unmodelled),
+        "unbound": list(facts.unbound),
+        "tools": sorted({site.tool for site in sites}),
+        "writes": sorted({site.tool for site in writes}),
+        "max_tier": max((site.tier for site in sites), default=0),
+        "has_effect": any(is_outward(site.effect, site.tool_labels) for site in sites),
+        "flows": sorted(flows),
+        "choices": sorted(choices),
+        "guards": sorted({f"{label} -> {s.tool}" for s in sites for label in s.guarded_by}),
+        "reads": sorted(frozenset().union(*(site.tool_labels for site in sites))),
+        "hosts": named("host"),
+        "paths": named("path"),
+        "emails": named("email"),
+        "sql": named("sql"),
+        "tables": named("table"),
+        "secrets": named("secret"),
+        "personal": named("personal"),
+        "sent": sorted(_sent(sites)),
+        "blobs": len(named("blob")),
+        "loop_depth": facts.cost.loop_depth,
+        "unbounded_loops": facts.cost.unbounded_loops,
+        "max_writes": min(sum(known), LONG_MAX),
+        "writes_counted": len(known) == len(counts),
+        "lines": facts.cost.lines,
+    }
+
+
+def _sent(sites: Iterable[CallSite]) -> frozenset[str]:
+    """Labels of data that the program passes to tools which reach outward."""
+    outward = [site for site in sites if is_outward(site.effect, site.tool_labels)]
+    return join_origins(a.origin for site in outward for a in site.arguments).labels
+
+
+def _resources(facts: Facts) -> Callable[[str], list[str]]:
+    grouped: dict[str, set[str]] = {}
+    for finding in facts.resources:
+        grouped.setdefault(finding.kind, set()).add(finding.name)
+    return lambda kind: sorted(grouped.get(kind, ()))
+
+
+def _kinds(findings: Iterable[Finding]) -> list[str]:
+    return sorted({text for f in findings for text in (f.kind, f"{f.kind}:{f.name}")})
+
+
+def _flows(sites: Iterable[CallSite]) -> tuple[set[str], set[str]]:
+    flows: set[str] = set()
+    choices: set[str] = set()
+    for site in sites:
+        for argument in site.arguments:
+            for target in (_family(argument.role), f"{site.tool}.{argument.name}"):
+                if target:
+                    flows.update(f"{label} -> {target}" for label in argument.origin.labels)
+                    choices.update(f"{label} -> {target}" for label in argument.origin.control)
+    return flows, choices
+
+
+def _family(role: str) -> str:
+    return "amount" if role in _AMOUNT_ROLES else role
+
+
+def _role(tool: ToolSpec, name: str) -> str:
+    return role_of(name, tool.roles.get(name, ""), tool.effect)
+
+
+def _origin_for(name: str, origins: Mapping[str, Origin]) -> Origin:
+    found = [origins[key] for key in (name, "*", "**") if key in origins]
+    return join_origins(found) if found else Origin(frozenset(), frozenset({UNKNOWN_LABEL}))
+
+
+def _call(
+    ctx: RunContext,
+    tool: ToolSpec,
+    arguments: Iterable[Argument],
+    guards: Collection[str],
+    seen: Collection[str],
+) -> tuple[dict[str, Any], list[str]]:
+    passed = list(arguments)
+    texts = [_text_of(argument.value) for argument in passed if argument.known]
+    whole = "\n".join(texts)
+    amount, amount_known, problems = _amount(passed)
+    about = {
+        "flows": _pairs(passed, lambda origin: origin.labels),
+        "choices": _pairs(passed, lambda origin: origin.control),
+        "labels": sorted(join_origins(a.origin for a in passed).labels),
+        "guards": sorted(guards),
+        "seen": sorted({*seen, *ctx.control_labels}),
+        "recipient_sources": sorted(
+            {kind for a in passed if a.role == "recipient" for kind in _source_kinds(a)}
+        ),
+        "roles": sorted({a.role for a in passed if a.role}),
+        "amount_minor": amount,
+        "amount_known": amount_known,
+        "secrets": list(secrets_in(whole)),
+        "personal": list(personal_in(whole)),
+        "hosts": sorted(set(hosts_in(whole))),
+        "emails": sorted({address.lower() for address in emails_in(whole)}),
+    }
+    return about, problems
+
+
+def _pairs(arguments: Iterable[Argument], labels: Callable[[Origin], frozenset[str]]) -> list[str]:
+    return sorted(
+        {
+            f"{label} -> {target}"
+            for argument in arguments
+            for target in (_family(argument.role), argument.name)
+            if target
+            for label in labels(argument.origin)
+        }
+    )
+
+
+def _source_kinds(argument: Argument) -> set[str]:
+    """Kinds of source of a recipient: task, literal, tool, step or unknown."""
+    sources = argument.origin.sources
+    if argument.known and TASK in sources:
+        return {TASK}  # a literal that stands in the task
+    kinds = set()
+    for source in sources - {LITERAL}:
+        if source == TASK:
+            kinds.add(TASK)
+        elif source.startswith(TOOL):
+            kinds.add("tool")
+        else:
+            kinds.add("step" if source.startswith(STEP) else "unknown")
+    return kinds or ({LITERAL} if LITERAL in sources else {"unknown"})
+
+
+def _amount(arguments: Iterable[Argument]) -> tuple[int, bool, list[str]]:
+    """Sum of all amounts in hundredths, rounded up; `amount_minor` is in hundredths already."""
+    total, known = 0, True
+    for argument in arguments:
+        if argument.role not in _AMOUNT_ROLES:
+            continue
+        if not argument.known:
+            known = False
+            continue
+        minor = _minor(argument.value, _AMOUNT_ROLES[argument.role])
+        if minor is None or abs(total + minor) > LONG_MAX:
+            return 0, False, [f"amount {argument.name!r} is not a number the policies can compare"]
+        total += minor
+    return total, known, []
+
+
+def _minor(value: object, hundredths: int) -> int | None:
+    """Hundredths of a number, rounded up, so that a limit is not dodged by a fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = Decimal(str(value))
+        if not number.is_finite() or number.adjusted() > 16:
+            return None
+        return int((number * hundredths).to_integral_value(ROUND_CEILING))
+    except InvalidOperation:
+        return None
+
+
+def typed_arguments(
+    tool: ToolSpec, arguments: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """Arguments as Cedar values of the schema's types, and those that have none."""
+    typed: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, (kind, nullable) in argument_types(tool).items():
+        if name not in arguments or (nullable and arguments[name] is None):
+            continue
+        value = _typed(kind, arguments[name])
+        if value is None:
+            problems.append(f"argument {name!r} is not a {kind} the policies can compare")
+        else:
+            typed[name] = value
+    return typed, problems
+
+
+def _typed(kind: str, value: object) -> object:
+    if kind == "Bool":
+        return value if isinstance(value, bool) else None
+    if kind == "String":
+        return value if isinstance(value, str) else None
+    if kind == "Long":
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return value if whole and -LONG_MAX <= int(str(value)) <= LONG_MAX else None
+    if kind == "decimal":
+        return _decimal(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return list(value)
+    return None
+
+
+def _decimal(value: object) -> object:
+    """A Cedar decimal: four places, rounded away from zero, or None when out of range."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    number = Decimal(str(value))
+    if not number.is_finite() or number.adjusted() > 13:
+        return None
+    text = format(number.quantize(Decimal("0.0001"), ROUND_UP), "f")
+    return {"__extn": {"fn": "decimal", "arg": text}}
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):
+        return str(type(value))
+
+
+def _long_problems(**numbers: int) -> tuple[str, ...]:
+    return tuple(f"{name} is out of range" for name, n in numbers.items() if abs(n) > LONG_MAX)
