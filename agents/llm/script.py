@@ -254,7 +254,10 @@ def load_script(path: Path) -> Script:
     """
     if path.stat().st_size > MAX_SCRIPT_BYTES:
         raise ScriptError(f"{path}: a script has at most {MAX_SCRIPT_BYTES} bytes")
-    return parse_script(path.read_text("utf-8"))
+    try:
+        return parse_script(path.read_text("utf-8"))
+    except (ScriptError, UnicodeDecodeError) as fault:
+        raise ScriptError(f"{path}: {fault}") from None
 
 
 def parse_script(text: str) -> Script:

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         try:
             script = load_script(options["file"])
             server = ScriptedServer(script, host=options["host"], port=options["port"])
-        except (ScriptError, OSError, UnicodeDecodeError) as fault:
+        except (ScriptError, OSError) as fault:
             raise CommandError(str(fault)) from None
         self.stdout.write(f"{server.base_url} plays {script.model}")
         sys.stdout.flush()
