@@ -40,6 +40,19 @@ class Directory(Protocol):
         """
 
 
+class OnePage:
+    """A directory that asks each question once, for one page of many requests.
+
+    Made and dropped within one transaction; what it remembers must not outlive it.
+    """
+
+    def __init__(self, people: Directory) -> None:
+        self.roles = cache(people.roles)
+        self.person = cache(people.person)
+        self.members_with_role = cache(people.members_with_role)
+        self.behind = cache(people.behind)
+
+
 @cache
 def directory() -> Directory:
     """The directory that ``settings.COUNTERSIGN_DIRECTORY`` names."""

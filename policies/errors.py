@@ -61,10 +61,6 @@ class PoliciesError(Exception):
     """Base of this room."""
 
 
-class PolicyError(PoliciesError):
-    """The policy text cannot be used; the message names the line and what to change."""
-
-
 class InvalidRequest(PoliciesError):
     """The caller asked for an approval that cannot mean anything, such as one by nobody."""
 

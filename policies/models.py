@@ -294,11 +294,15 @@ class EventKind(models.TextChoices):
 
 
 class ApprovalEvent(models.Model):
-    """A question, an answer, a reassignment or an edit. Whoever edits may no longer sign."""
+    """A question, an answer, a reassignment or an edit. Whoever edits may no longer sign.
+
+    ``number``: 1, 2, … within its request.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
     request = models.ForeignKey(ApprovalRequest, models.PROTECT, related_name="events")
+    number = models.PositiveIntegerField()
     kind = models.CharField(max_length=16, choices=EventKind)
     user = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
     user_name = models.CharField(max_length=120)
@@ -306,7 +310,12 @@ class ApprovalEvent(models.Model):
     created = models.DateTimeField(editable=False)
 
     class Meta:
-        ordering = ["created", "id"]
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["request", "number"], name="policies_approvalevent_number"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_name}: {self.kind}"

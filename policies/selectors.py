@@ -16,6 +16,7 @@ from django.db.models import Q, QuerySet
 
 from audit.transactions import in_workspace
 from policies import approvals, standing
+from policies.directory import Directory, OnePage, directory
 from policies.errors import NotFound, Refusal
 from policies.models import (
     OPEN_STATES,
@@ -160,11 +161,12 @@ def queue(
     Those this person may not sign are there too and say why.
     """
     with in_workspace(workspace_id):
-        viewer = standing.voter(user_id, workspace_id)
+        people = OnePage(directory())
+        viewer = standing.voter(user_id, workspace_id, people)
         requests = _complete(ApprovalRequest.objects.filter(state__in=states)).order_by(
             "-tier", "sign_by", "id"
         )
-        return [_queue_row(request, viewer, now) for request in requests]
+        return [_queue_row(request, viewer, people, now) for request in requests]
 
 
 def request_detail(
@@ -175,20 +177,21 @@ def request_detail(
         request = _complete(ApprovalRequest.objects.filter(id=request_id)).first()
         if request is None:
             return None
-        viewer = standing.voter(user_id, workspace_id)
+        people = OnePage(directory())
+        viewer = standing.voter(user_id, workspace_id, people)
         newer = ApprovalRequest.objects.filter(supersedes=request).values_list("id", flat=True)
         requirement = approvals.parse_requirement(request.requirement)
         return RequestDetail(
             request=request,
             requirement=requirement,
             votes=tuple(
-                CountedVote(vote, standing.counts(request, vote))
+                CountedVote(vote, standing.counts(request, vote, people))
                 for vote in sorted(request.votes.all(), key=lambda vote: vote.created)
             ),
             events=tuple(request.events.all()),
-            signed=_signed(request),
+            signed=_signed(request, people),
             needed=approvals.needed(requirement),
-            refusal=approvals.may_sign(standing.standing(request), viewer, now),
+            refusal=approvals.may_sign(standing.standing(request, people), viewer, now),
             approval=Approval.objects.filter(request=request).first(),
             superseded_by=newer.first(),
         )
@@ -245,9 +248,10 @@ def policy_version(workspace_id: UUID, number: int) -> PolicyVersion | None:
 
 
 def policy_diff(old: str, new: str) -> list[str]:
-    """Unified difference of two texts, line by line, without file names."""
-    lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=3)
-    return [line for line in lines if not line.startswith(("--- ", "+++ "))]
+    """Unified difference of two texts, line by line, without the two lines of file names."""
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=3))
+    # By position: a changed line may itself begin like a file name, and must not be hidden.
+    return lines[2:]
 
 
 def _complete(requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
@@ -256,18 +260,20 @@ def _complete(requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
     ).prefetch_related("votes", "events")
 
 
-def _queue_row(request: ApprovalRequest, viewer: approvals.Voter, now: datetime) -> QueueRow:
+def _queue_row(
+    request: ApprovalRequest, viewer: approvals.Voter, people: Directory, now: datetime
+) -> QueueRow:
     return QueueRow(
         request=request,
-        signed=_signed(request),
+        signed=_signed(request, people),
         needed=approvals.needed(approvals.parse_requirement(request.requirement)),
-        refusal=approvals.may_sign(standing.standing(request), viewer, now),
+        refusal=approvals.may_sign(standing.standing(request, people), viewer, now),
         left=max(request.sign_by - now, timedelta(0)),
         mine=str(request.assignee_id) == viewer.id,
     )
 
 
-def _signed(request: ApprovalRequest) -> int:
-    view = standing.standing(request)
-    counted = approvals.counted(view, standing.signatures(request))
+def _signed(request: ApprovalRequest, people: Directory) -> int:
+    view = standing.standing(request, people)
+    counted = approvals.counted(view, standing.signatures(request, people))
     return approvals.seats_filled(view.requirement, [item.voter.roles for item in counted])

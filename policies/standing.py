@@ -6,7 +6,7 @@ Runs inside the caller's ``in_workspace`` block; roles are read now, never remem
 from uuid import UUID
 
 from policies import approvals
-from policies.directory import directory
+from policies.directory import Directory
 from policies.models import Answer, ApprovalRequest, EventKind, Vote
 
 SERVICE = "service"
@@ -30,12 +30,12 @@ def terms(request: ApprovalRequest) -> approvals.Terms:
     )
 
 
-def standing(request: ApprovalRequest) -> approvals.Standing:
+def standing(request: ApprovalRequest, people: Directory) -> approvals.Standing:
     """The request as it stands now, editors and controllers of the asking account barred."""
     return approvals.Standing(
         state=request.state,
         requester_id=request.requester_id,
-        barred=frozenset(request.barred) | editors(request) | _controllers(request),
+        barred=frozenset(request.barred) | editors(request) | _controllers(request, people),
         requirement=approvals.parse_requirement(request.requirement),
         sign_by=request.sign_by,
         execute_by=request.execute_by,
@@ -51,33 +51,40 @@ def editors(request: ApprovalRequest) -> frozenset[str]:
     return frozenset(str(event.user_id) for event in events if event.user_id)
 
 
-def voter(user_id: str, workspace_id: UUID) -> approvals.Voter:
-    """Anyone who claims to vote, with the roles held at this moment."""
-    people = directory()
-    is_person = people.person(user_id) is not None
-    roles = people.roles(user_id, workspace_id) if is_person else frozenset()
-    return approvals.Voter(user_id, is_person, roles)
+def voter(user_id: str, workspace_id: UUID, people: Directory) -> approvals.Voter:
+    """Anyone who claims to vote, with the roles held at this moment.
+
+    The id is the directory's, not the caller's: rules compare text, and an id has many spellings.
+    """
+    person = people.person(user_id)
+    if person is None:
+        return approvals.Voter(user_id, is_person=False, roles=frozenset())
+    return approvals.Voter(person.id, True, people.roles(person.id, workspace_id))
 
 
-def signatures(request: ApprovalRequest) -> list[approvals.Signature]:
+def signatures(request: ApprovalRequest, people: Directory) -> list[approvals.Signature]:
     """Every vote that signs, with its voter as of now."""
     return [
-        approvals.Signature(voter(str(vote.user_id), request.workspace_id), vote.binding_digest)
+        _signature(request, vote, people)
         for vote in request.votes.all()
         if vote.answer == Answer.SIGN
     ]
 
 
-def counts(request: ApprovalRequest, vote: Vote) -> bool:
+def counts(request: ApprovalRequest, vote: Vote, people: Directory) -> bool:
     """Whether this vote signs and would count if the request were completed now."""
     if vote.answer != Answer.SIGN:
         return False
-    person = voter(str(vote.user_id), request.workspace_id)
-    signature = approvals.Signature(person, vote.binding_digest)
-    return bool(approvals.counted(standing(request), [signature]))
+    view = standing(request, people)
+    return bool(approvals.counted(view, [_signature(request, vote, people)]))
 
 
-def _controllers(request: ApprovalRequest) -> frozenset[str]:
+def _signature(request: ApprovalRequest, vote: Vote, people: Directory) -> approvals.Signature:
+    person = voter(str(vote.user_id), request.workspace_id, people)
+    return approvals.Signature(person, vote.binding_digest)
+
+
+def _controllers(request: ApprovalRequest, people: Directory) -> frozenset[str]:
     if request.requester_type != SERVICE:
         return frozenset()
-    return directory().behind(request.requester_id)
+    return people.behind(request.requester_id)

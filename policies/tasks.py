@@ -33,10 +33,14 @@ def notify_reviewers(workspace_id: str, request_id: str) -> None:
 @shared_task(name="policies.sweep", ignore_result=True)
 def sweep() -> None:
     """Expire requests that belong to no run, send mail that is overdue, remind before sign-by."""
+    sweep_at(timezone.now())
+
+
+def sweep_at(now: datetime) -> None:
+    """What the sweep does at ``now``."""
     # Services import this module to enqueue; the way back is taken at run time only.
     from policies.services import approvals_expire  # noqa: PLC0415
 
-    now = timezone.now()
     approvals_expire(now=now)
     for workspace_id, request_id in _unsent(now):
         _notify(workspace_id, request_id, now)
@@ -81,16 +85,18 @@ def _claim(request_id: UUID, unsent: Q) -> ApprovalRequest | None:
 
 
 def _reviewers(request: ApprovalRequest, now: datetime) -> list[Person]:
-    view = standing.standing(request)
-    people = [
+    people = directory()
+    view = standing.standing(request, people)
+    holders = [
         person
         for seat in view.requirement
-        for person in directory().members_with_role(request.workspace_id, seat.role)
+        for person in people.members_with_role(request.workspace_id, seat.role)
     ]
     return [
         person
-        for person in _unique(people)
-        if approvals.may_sign(view, standing.voter(person.id, request.workspace_id), now) is None
+        for person in _unique(holders)
+        if approvals.may_sign(view, standing.voter(person.id, request.workspace_id, people), now)
+        is None
     ]
 
 

@@ -13,6 +13,7 @@ from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import approvals, selectors, standing, tasks
+from policies.directory import directory
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.models import OPEN_STATES, Approval, ApprovalRequest, ApprovalState, Kind
 
@@ -221,7 +222,7 @@ def _row(
         binding=dict(draft.binding),
         requirement=[dict(seat) for seat in draft.requirement],
         requester_type=draft.requester.type,
-        requester_id=_account(draft.requester),
+        requester_id=_requester(draft.requester),
         requester_name=draft.requester.name,
         barred=barred,
         displayed=displayed,
@@ -237,19 +238,23 @@ def _row(
     return request
 
 
-def _account(requester: Actor) -> str:
-    """The id in its one spelling: separation of duties compares text."""
+def _requester(requester: Actor) -> str:
     if requester.type not in (standing.USER, standing.SERVICE):
         raise InvalidRequest("A request is made for a person or a service account.")
+    return _spelled(requester.id)
+
+
+def _spelled(account_id: str) -> str:
+    """The id in its one spelling: separation of duties compares text."""
     try:
-        return str(UUID(requester.id))
+        return str(UUID(account_id))
     except ValueError as error:
-        raise InvalidRequest(f"{requester.id!r} is not the id of an account.") from error
+        raise InvalidRequest(f"{account_id!r} is not the id of an account.") from error
 
 
 def _barred(draft: RequestDraft, old: ApprovalRequest | None) -> list[str]:
     inherited = frozenset() if old is None else frozenset(old.barred) | standing.editors(old)
-    return sorted(inherited | frozenset(draft.barred))
+    return sorted(inherited.union(map(_spelled, draft.barred)))
 
 
 def _supersede(old: ApprovalRequest, draft: RequestDraft, now: datetime) -> list[Draft]:
@@ -329,8 +334,8 @@ def _why_not(
     except InvalidRequest as error:
         return Refusal(Reason.BINDING, str(error))
     return approvals.may_use(
-        standing.standing(request),
-        standing.signatures(request),
+        standing.standing(request, directory()),
+        standing.signatures(request, directory()),
         digest=digest,
         active_policy=str(selectors.active_policy(request.workspace_id).version_id),
         now=now,

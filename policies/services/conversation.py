@@ -72,10 +72,10 @@ def approval_reassign(
     """
     with in_workspace(workspace_id):
         request = locked(request_id)
-        target = standing.voter(to, workspace_id)
+        target = standing.voter(to, workspace_id, directory())
         refusal = _may_take_part(request, actor, now)
         if refusal is None:
-            unable = approvals.may_sign(standing.standing(request), target, now)
+            unable = approvals.may_sign(standing.standing(request, directory()), target, now)
             if unable is not None:
                 refusal = Refusal(unable.reason, "That person may not sign this.")
         if refusal is not None:
@@ -114,7 +114,7 @@ def _may_take_part(request: ApprovalRequest, actor: Actor, now: datetime) -> Ref
         return Refusal(Reason.SIGN_BY, "The time to sign has passed.")
     if actor.type != standing.USER:
         return Refusal(Reason.NOT_A_PERSON, "Only a person can do this.")
-    voter = standing.voter(actor.id, request.workspace_id)
+    voter = standing.voter(actor.id, request.workspace_id, directory())
     wanted = {seat.role for seat in approvals.parse_requirement(request.requirement)}
     if not voter.roles & wanted:
         return Refusal(Reason.ROLE, f"This needs the role {' or '.join(sorted(wanted))}.")
@@ -137,6 +137,8 @@ def _note(
     ApprovalEvent.objects.create(
         workspace_id=request.workspace_id,
         request=request,
+        # Safe: whoever writes an event holds the request's row.
+        number=request.events.count() + 1,
         kind=kind,
         user_id=UUID(actor.id),
         user_name=actor.name,

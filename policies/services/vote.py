@@ -92,7 +92,7 @@ def vote_cast(
 def _voter(actor: Actor, workspace_id: UUID) -> approvals.Voter:
     if actor.type != standing.USER:
         return approvals.Voter(actor.id, is_person=False, roles=frozenset())
-    return standing.voter(actor.id, workspace_id)
+    return standing.voter(actor.id, workspace_id, directory())
 
 
 def _actor(actor: Actor) -> Actor:
@@ -102,7 +102,9 @@ def _actor(actor: Actor) -> Actor:
 
 
 def _refusal(ballot: _Ballot) -> Refusal | None:
-    refusal = approvals.may_sign(standing.standing(ballot.request), ballot.voter, ballot.now)
+    refusal = approvals.may_sign(
+        standing.standing(ballot.request, directory()), ballot.voter, ballot.now
+    )
     if refusal is not None:
         return refusal
     if not approvals.is_fresh(ballot.reauthenticated_at, ballot.now, REAUTHENTICATED_WITHIN):
@@ -143,8 +145,8 @@ def _cast(ballot: _Ballot) -> VoteResult:
 
 def _complete(request: ApprovalRequest, now: datetime, entries: list[Draft]) -> bool:
     """Create the approval if the votes that count now fill every seat."""
-    signatures = standing.signatures(request)
-    view = standing.standing(request)
+    signatures = standing.signatures(request, directory())
+    view = standing.standing(request, directory())
     if not approvals.is_complete(view, signatures):
         return False
     # The approval first: the database lets a request become "approved" only with one.

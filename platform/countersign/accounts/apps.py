@@ -7,3 +7,6 @@ class AccountsConfig(AppConfig):
     name = "countersign.accounts"
     label = "accounts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from countersign.accounts import checks  # noqa: F401, PLC0415 - registers them

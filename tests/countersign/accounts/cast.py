@@ -5,13 +5,20 @@ Chris are policy officers, Dan audits, Ada administers. Mallory holds every role
 workspace.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from django.db import transaction
+from pytest_django.plugin import DjangoDbBlocker
 
 from audit.services import Actor
 from countersign.accounts.models import User, Workspace
 from countersign.accounts.services import PersonDraft, workspace_prepare
+from tests.harness.server import Clone, Server, pointed_at
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -45,6 +52,23 @@ class Cast:
     def actor(self, username: str) -> Actor:
         user = self.user(username)
         return Actor("user", str(user.id), user.name)
+
+
+@contextmanager
+def cast_on_stage(server: Server, blocker: DjangoDbBlocker) -> Iterator[Cast]:
+    """The cast in a transaction that is rolled back; it is made once per test session."""
+    with blocker.unblock():
+        if server not in _stages:
+            clone = server.clone()
+            with pointed_at(clone):
+                _stages[server] = (clone, make_cast())
+        clone, cast = _stages[server]
+        with pointed_at(clone), transaction.atomic():
+            yield cast
+            transaction.set_rollback(True)
+
+
+_stages: WeakKeyDictionary[Server, tuple[Clone, Cast]] = WeakKeyDictionary()
 
 
 def make_cast() -> Cast:

@@ -66,7 +66,7 @@ def member_add(
         user, password = _user(person, must_change_password=must_change_password)
         if Membership.objects.filter(user=user, workspace=workspace).exists():
             raise InvalidPerson(f"{user.username} is in this workspace already.")
-        if str(user.id) == actor.id:
+        if _is(actor, user.id):
             return _refuse(workspace_id, actor, "add", _OWN)
         membership = Membership.objects.create(user=user, workspace=workspace, roles=roles)
         _grant(workspace, user, roles)
@@ -140,7 +140,7 @@ def _may_change(
     refusal = not_admin(workspace_id, actor)
     if refusal is not None:
         return refusal
-    if actor.id == str(membership.user_id):
+    if _is(actor, membership.user_id):
         return _OWN
     if Role.ADMIN in membership.roles and Role.ADMIN not in wanted:
         others = Membership.objects.filter(
@@ -149,6 +149,10 @@ def _may_change(
         if not others.exists():
             return Refusal(Reason.LAST_ADMIN, "A workspace keeps at least one administrator.")
     return None
+
+
+def _is(actor: Actor, user_id: UUID) -> bool:
+    return actor.type == "user" and UUID(actor.id) == user_id
 
 
 def _locked(workspace_id: UUID) -> Workspace:

@@ -1,0 +1,62 @@
+"""Mail to reviewers: that something waits, and nothing else."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.mail import EmailMessage
+
+from policies import tasks
+from tests.countersign.accounts.cast import NOW, Cast
+from tests.countersign.accounts.log import actions, last
+from tests.policies.approvals.asking import ask, vote
+
+
+def test_each_reviewer_gets_one_mail_without_personal_data(
+    cast: Cast, mailoutbox: list[EmailMessage]
+) -> None:
+    request = ask(cast)
+    for _ in range(2):
+        tasks.notify_reviewers(str(cast.acme.id), str(request.id))
+    assert sorted(mail.to for mail in mailoutbox) == [
+        ["beth@example.org"],
+        ["bob@example.org"],
+        ["rita@example.org"],
+    ]
+    mail = mailoutbox[0]
+    assert mail.subject == "High risk: Accounts payable: Payments wait for a countersignature."
+    assert f"/w/acme/approvals/{request.id}" in mail.body
+    for private in ("1,200", "Alice", "bob@"):
+        assert private not in mail.subject + mail.body
+    detail = last(cast.acme.id, "approval.notified")["detail"]
+    assert sorted(detail["people"]) == sorted(str(cast.id(n)) for n in ("bob", "beth", "rita"))
+
+
+def test_a_title_cannot_add_headers(cast: Cast, mailoutbox: list[EmailMessage]) -> None:
+    request = ask(cast, agent_name="Agent\nBcc: all@example.org")
+    tasks.notify_reviewers(str(cast.acme.id), str(request.id))
+    assert {mail.subject for mail in mailoutbox} == {
+        "High risk: Agent Bcc: all@example.org: Payments wait for a countersignature."
+    }
+
+
+def test_nobody_is_told_of_what_is_closed(cast: Cast, mailoutbox: list[EmailMessage]) -> None:
+    request = ask(cast)
+    for name in ("bob", "beth"):
+        vote(cast, request, name)
+    tasks.notify_reviewers(str(cast.acme.id), str(request.id))
+    assert mailoutbox == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "sent"), [(0, []), (2, ["notified"]), (200, ["notified", "reminded"])]
+)
+def test_the_sweep_sends_what_was_lost_and_reminds_in_the_last_quarter(
+    cast: Cast, mailoutbox: list[EmailMessage], minutes: int, sent: list[str]
+) -> None:
+    ask(cast)
+    for _ in range(2):
+        tasks.sweep_at(NOW + timedelta(minutes=minutes))
+    found = [action.split(".")[1] for action in actions(cast.acme.id)]
+    assert [word for word in found if word in ("notified", "reminded")] == sent
+    reminders = [mail for mail in mailoutbox if mail.subject.startswith("Reminder: ")]
+    assert len(reminders) == (5 if "reminded" in sent else 0)
