@@ -1,9 +1,13 @@
 """One throw-away PostgreSQL server per test session, and clones of one migrated template."""
 
+import hashlib
 import itertools
+import os
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +24,8 @@ from countersign.embedded.location import PORT, at
 
 TEMPLATE = "countersign_template"
 SUPERUSER_PASSWORD = "only-in-tests"
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".pytest_cache" / "countersign"
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,40 @@ class Server:
         return Administrator(parameters, TEMPLATE)
 
     def start(self) -> None:
-        """Make the server and migrate the template, as the owner role."""
+        """Start a server with a migrated template, from the kept copy if nothing changed since."""
+        kept = KEPT / digest_of_schema()
+        if not kept.is_dir():
+            self._make(kept)
+        location = self.cluster.location
+        location.state.mkdir(mode=0o755, parents=True, exist_ok=True)
+        copy(kept, location.data)
+        self.cluster.start()
+        # Every session has passwords of its own.
+        provision(self.admin, passwords())
+
+    def _make(self, kept: Path) -> None:
+        """Make and migrate the template, as the owner role, and keep a copy of the server."""
         self.cluster.create(SUPERUSER_PASSWORD)
         self.cluster.start()
         provision(self.admin, passwords())
         with pointed_at(Clone(TEMPLATE, self.cluster.location.socket)):
             migrate(self.admin, application())
+        self.cluster.stop()
+        KEPT.mkdir(parents=True, exist_ok=True)
+        for older in KEPT.iterdir():
+            # A session that started a moment ago may still be copying from it.
+            if older.stat().st_mtime < time.time() - 3600:
+                shutil.rmtree(older, ignore_errors=True)
+        aside = KEPT / f".{kept.name}.{os.getpid()}"
+        copy(self.cluster.location.data, aside)
+        os.utime(aside)
+        with suppress(OSError):  # another session was first
+            aside.rename(kept)
+        shutil.rmtree(self.cluster.location.data)
 
     def stop(self) -> None:
         self.cluster.stop()
-        shutil.rmtree(self.cluster.location.state, ignore_errors=True)
+        self.cluster.delete()
 
     def clone(self) -> Clone:
         """Copy the template into a new database (about 0.05 s)."""
@@ -98,6 +128,28 @@ class Server:
             connection.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(clone.name))
             )
+
+
+def digest_of_schema() -> str:
+    """Return a hash over everything that a migrated server is made from."""
+    sources = [
+        *ROOT.glob("*/migrations/*.py"),
+        *ROOT.glob("platform/countersign/*/migrations/*.py"),
+        *ROOT.glob("platform/countersign/database/*"),
+        *ROOT.glob("platform/countersign/embedded/*.py"),
+        ROOT / "audit" / "guards.py",
+        ROOT / "deploy" / "requirements.lock",
+        Path(__file__),
+    ]
+    found = hashlib.sha256()
+    for file in sorted(file for file in sources if file.is_file()):
+        found.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes() + b"\0")
+    return found.hexdigest()[:16]
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a stopped server's folder, with owners and modes."""
+    subprocess.run(["cp", "--archive", "--reflink=auto", source, target], check=True)
 
 
 @contextmanager
