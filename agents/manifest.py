@@ -9,6 +9,7 @@ the filled arguments must then equal what the program passes when it is applied.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from audit import canonical
@@ -77,15 +78,18 @@ def digest(entries: Sequence[Entry]) -> str:
 
 
 def totals(entries: Sequence[Entry]) -> Totals:
-    """Add up amounts by currency and count recipients, by the roles the tools declare."""
+    """Add up amounts by currency and count recipients, by the roles the tools declare.
+
+    Role `amount` is in units of the currency, `amount_minor` in hundredths of it.
+    """
     amounts: dict[str, int] = {}
     recipients: dict[str, None] = {}
     for entry in entries:
         by_role = {role: entry.arguments.get(name) for name, role in entry.roles.items()}
-        amount, currency = by_role.get("amount"), by_role.get("currency")
-        if type(amount) is int:
+        minor, currency = _minor(by_role), by_role.get("currency")
+        if minor is not None:
             key = currency if isinstance(currency, str) else ""
-            amounts[key] = amounts.get(key, 0) + amount
+            amounts[key] = amounts.get(key, 0) + minor
         for name, role in entry.roles.items():
             if role == "recipient":
                 recipients[str(entry.arguments.get(name))] = None
@@ -165,6 +169,20 @@ def _follow(value: JSON, path: Sequence[str | int]) -> JSON:
     for part in path:
         value = value[int(part)] if isinstance(value, list) else value[str(part)]
     return value
+
+
+def _minor(by_role: Mapping[str, JSON]) -> int | None:
+    """The amount of a call in hundredths, where a role names one and it is exact."""
+    if type(by_role.get("amount_minor")) is int:
+        return int(by_role["amount_minor"])
+    amount = by_role.get("amount")
+    if isinstance(amount, bool) or not isinstance(amount, int | float | str):
+        return None
+    try:
+        hundredths = Decimal(str(amount)) * 100
+        return int(hundredths) if hundredths == int(hundredths) else None
+    except (InvalidOperation, OverflowError, ValueError):
+        return None
 
 
 def _verb(tool: str) -> str:

@@ -112,7 +112,6 @@ class ToolVersion(models.Model):
         ordering = ["tool", "-number"]
         constraints = [
             models.UniqueConstraint(fields=["tool", "number"], name="tool_version_number_once"),
-            models.UniqueConstraint(fields=["tool", "digest"], name="tool_version_digest_once"),
             models.CheckConstraint(condition=Q(tier__lte=4), name="tool_tier_0_to_4"),
             models.CheckConstraint(condition=Q(timeout_s__gt=0), name="tool_timeout_positive"),
         ]
@@ -145,9 +144,6 @@ class ModelEndpoint(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["workspace", "name", "number"], name="endpoint_number_once"
-            ),
-            models.UniqueConstraint(
-                fields=["workspace", "name", "digest"], name="endpoint_digest_once"
             ),
         ]
 
@@ -210,7 +206,6 @@ class AgentVersion(models.Model):
         ordering = ["agent", "-number"]
         constraints = [
             models.UniqueConstraint(fields=["agent", "number"], name="agent_version_number_once"),
-            models.UniqueConstraint(fields=["agent", "digest"], name="agent_version_digest_once"),
         ]
 
     def __str__(self) -> str:
@@ -340,6 +335,7 @@ class Step(models.Model):
     )
     variables = models.JSONField(default=dict)
 
+    runtime = models.CharField(max_length=64, blank=True, help_text="Hash of the jail's runtime.")
     status = models.CharField(
         max_length=20, blank=True, help_text="How the jail ended the program."
     )

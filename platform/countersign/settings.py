@@ -233,6 +233,11 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "agents.sweep", "schedule": 2.0, "options": {"expires": 10}},
 }
 
+# --- Tools -----------------------------------------------------------------------------------
+
+COUNTERSIGN_TOOL_MODULES = env.texts("TOOL_MODULES", ["countersign.demo"])
+"""Modules, with all below them, whose functions may be registered as tools."""
+
 # --- E-mail ----------------------------------------------------------------------------------
 
 _mail = env.url("EMAIL_URL", ["smtp", "smtps", "smtp+starttls"])

@@ -1,5 +1,6 @@
 """The manifest: sentences, totals, templates and their filling."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from agents import manifest
 from agents.manifest import Entry
 
-ROLES = {"vendor": "recipient", "amount": "amount", "currency": "currency"}
+ROLES = {"vendor": "recipient", "amount": "amount_minor", "currency": "currency"}
 TOKEN = "tokentokentoken1"
 
 
@@ -82,3 +83,8 @@ def test_fill_refuses_a_reference_to_a_result_that_is_not_there() -> None:
 def test_tokens_finds_whole_values_and_references_in_text() -> None:
     template = {"a": {"$placeholder": "first-token-1", "path": ["x"]}, "b": ["⟦second-token/y⟧"]}
     assert manifest.tokens(template) == {"first-token-1", "second-token"}
+
+
+def test_an_amount_in_units_of_the_currency_is_counted_in_hundredths() -> None:
+    units = replace(entry(0, "V-1", 0), arguments={"sum": "12.50"}, roles={"sum": "amount"})
+    assert dict(manifest.totals([units]).amounts) == {"": 1250}

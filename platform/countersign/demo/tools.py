@@ -112,7 +112,7 @@ def read_vendor_notes(week: str) -> list[NoteRow]:
         "vendor": "vendor",
         "payee": "payee",
         "account": "recipient",
-        "amount_cents": "amount",
+        "amount_cents": "amount_minor",
         "currency": "currency",
         "reference": "reference",
     },

@@ -1,0 +1,313 @@
+"""The broker: every tool call of a program crosses it, and nothing else lets an effect happen.
+
+For each call, in this order:
+
+1. The call has a place in the step's journal already: it must be the same call (tool version and
+   canonical arguments), and the journal answers. An entry of a signed manifest is applied here.
+2. Else it is new: the tool must be one of the agent version's, the call limit must hold, the
+   arguments must match the schema.
+3. The policy decides on the actual arguments.
+4. `deny` raises in the program. `review`, or any write after a deferred one, is *deferred*: the
+   program gets a placeholder and goes on; the step then asks for a countersignature.
+5. A read runs and is journaled with the step; a sensitive read and every write has its intent
+   committed before it runs and its outcome after.
+
+The guest is hostile: it supplies a tool name and JSON arguments, nothing more. What it may call, as
+what, and whether it was signed is read from our own rows. Not promised: that the other side of a
+tool honours the idempotency key it is given.
+"""
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from agents import gate, journal, manifest
+from agents.bound import BoundTool
+from agents.errors import Divergence, ReplayDiverged
+from agents.models import Call, CallState, Effect, Step
+from agents.sandbox.contract import Deferred, EndStep, GuestCall, Raise, Reply, Value
+from agents.session import Session
+from agents.tools.errors import Acted, ToolArgumentError, ToolError
+from agents.tools.invoke import ToolContext, invoke, validate_arguments
+from audit import canonical
+from audit.canonical import JSON
+from policies.engine import Outcome
+
+
+class Ending(StrEnum):
+    """Why the broker ended a step before the program did."""
+
+    NONE = ""
+    NEEDS_RESULT = "needs_result"
+    IN_DOUBT = "in_doubt"
+    MISMATCH = "mismatch"
+    EFFECT_FAILED = "effect_failed"
+    CALL_LIMIT = "call_limit"
+
+
+@dataclass
+class Broker:
+    """Answers the calls of one pass over one step.
+
+    Attributes:
+        step: the step whose program runs.
+        recorded: the step's journal so far, by place.
+        approved: number of the manifest that was signed and consumed for this pass, if any.
+        history: the step ended in the past and is only being restored: nothing new may happen.
+    """
+
+    session: Session
+    step: Step
+    recorded: dict[int, Call]
+    approved: int | None = None
+    history: bool = False
+    fresh: list[Call] = field(default_factory=list)
+    planned: list[Call] = field(default_factory=list)
+    gated: dict[int, gate.Gated] = field(default_factory=dict)
+    results: dict[str, JSON] = field(default_factory=dict)
+    ending: Ending = Ending.NONE
+    note: str = ""
+    seen: int = 0
+
+    def __post_init__(self) -> None:
+        for call in self.recorded.values():
+            if call.token and call.state == CallState.SUCCEEDED:
+                self.results[call.token] = call.result
+
+    def call(self, guest: GuestCall) -> Reply:
+        """Answer one call of the program."""
+        self.seen = guest.seq + 1
+        recorded = self.recorded.get(guest.seq)
+        if recorded is not None:
+            return self._from_journal(recorded, guest)
+        if self.history:
+            raise ReplayDiverged(
+                Divergence(self.step.number, guest.seq, "tool call", "none", guest.tool)
+            )
+        return self._new(guest)
+
+    def needs_value(self, token: str, what: str) -> None:
+        """The program needs the real result of a deferred effect: its plan ends here."""
+        self._end(Ending.NEEDS_RESULT, f"the program needs the result ({what})")
+
+    @property
+    def unused(self) -> list[Call]:
+        """Entries of the approved manifest that were not executed, in their order."""
+        if self.approved is None:
+            return []
+        open_entries = (
+            call
+            for call in self.recorded.values()
+            if call.state == CallState.PLANNED and call.manifest == self.approved
+        )
+        return sorted(open_entries, key=lambda call: call.position or 0)
+
+    # 1. A call that is in the journal.
+
+    def _from_journal(self, call: Call, guest: GuestCall) -> Reply:
+        mismatch = self._compare(call, guest)
+        if mismatch is not None:
+            if self.history or call.state != CallState.PLANNED:
+                raise ReplayDiverged(mismatch)
+            return self._end(Ending.MISMATCH, f"call {call.seq + 1} is not what was signed")
+        match call.state:
+            case CallState.SUCCEEDED:
+                return Value(call.result)
+            case CallState.FAILED if self._approves(call):
+                return self._end(Ending.EFFECT_FAILED, f"{guest.tool}: {_failure(call).message}")
+            case CallState.FAILED:
+                return _failure(call)
+            case CallState.VOID:
+                return self._placeholder(call)
+            case CallState.PLANNED:
+                return self._planned_again(call)
+            case CallState.INTENDED:
+                return self._repeat(call)
+            case _:
+                return self._end(Ending.IN_DOUBT, f"the outcome of {call.tool_version} is unknown")
+
+    def _compare(self, call: Call, guest: GuestCall) -> Divergence | None:
+        """Where the program's call differs from the recorded one, if it does."""
+        recorded = call.tool_version.tool.name
+        if guest.tool != recorded:
+            return Divergence(self.step.number, call.seq, "tool", recorded, guest.tool)
+        tool = self.session.tools[recorded]
+        expected = call.arguments
+        if manifest.tokens(expected) <= set(self.results):
+            expected = _checked(tool, manifest.fill(expected, self.results))
+        now = _checked(tool, guest.arguments)
+        if canonical.digest(expected) == canonical.digest(now):
+            return None
+        return Divergence(self.step.number, call.seq, "arguments", repr(expected), repr(now))
+
+    def _planned_again(self, call: Call) -> Reply:
+        if self._approves(call):
+            return self._apply(call)
+        self.planned.append(call)
+        return self._placeholder(call)
+
+    def _approves(self, call: Call) -> bool:
+        return self.approved is not None and call.manifest == self.approved
+
+    def _apply(self, call: Call) -> Reply:
+        """Execute the next entry of the signed manifest, and stop everything if it fails."""
+        if self.unused[0] is not call:
+            return self._end(Ending.MISMATCH, f"effect {call.position} came out of its order")
+        tool = self.session.tools[call.tool_version.tool.name]
+        arguments = manifest.fill(call.arguments, self.results)
+        problem = self._refused_when_concrete(call, tool, arguments)
+        if problem:
+            return self._end(Ending.MISMATCH, problem)
+        reply = self._perform(call, tool, arguments)
+        if isinstance(reply, Raise):
+            return self._end(Ending.EFFECT_FAILED, f"{tool.name}: {reply.message}")
+        return reply
+
+    def _refused_when_concrete(
+        self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]
+    ) -> str:
+        """Check what could not be checked while earlier results were unknown."""
+        if not manifest.tokens(call.arguments):
+            return ""
+        try:
+            validate_arguments(tool.definition, arguments)
+        except ToolArgumentError as error:
+            return f"{tool.name}: {error}"
+        decision = gate.decide_call(self.session, self.step, tool, arguments).decision
+        return decision.sentence if decision.outcome is Outcome.DENY else ""
+
+    def _repeat(self, call: Call) -> Reply:
+        """An intent without outcome: the worker died in between, or the call timed out."""
+        tool = self.session.tools[call.tool_version.tool.name]
+        if tool.version.idempotent or tool.version.effect == Effect.READ:
+            return self._perform(call, tool, manifest.fill(call.arguments, self.results))
+        journal.call_in_doubt(self.session, call, "the worker stopped during the call")
+        return self._end(Ending.IN_DOUBT, f"whether {tool.name} happened is not known")
+
+    # 2.-5. A new call.
+
+    def _new(self, guest: GuestCall) -> Reply:
+        tool = self.session.tools.get(guest.tool)
+        if tool is None:
+            return Raise("NameError", f"there is no tool named {guest.tool!r}")
+        if self.session.calls_left(self.seen_new) <= 0:
+            return self._end(Ending.CALL_LIMIT, "The limit of tool calls of this run is reached.")
+        waits_for = manifest.tokens(guest.arguments) & {c.token for c in self.planned}
+        arguments = guest.arguments
+        if not waits_for:
+            try:
+                arguments = validate_arguments(tool.definition, guest.arguments)
+            except ToolArgumentError as error:
+                return self._refuse(self._row(guest, tool, arguments), error.kind, str(error))
+        call = self._row(guest, tool, arguments)
+        gated = gate.decide_call(self.session, self.step, tool, arguments)
+        self.gated[call.seq] = gated
+        call.origins = gated.origins
+        if gated.decision.outcome is Outcome.DENY:
+            return self._refuse(call, "PolicyDenied", gate.explain(gated.decision))
+        is_write = tool.version.effect == Effect.WRITE
+        if gated.decision.outcome is Outcome.REVIEW or (is_write and self.planned):
+            return self._defer(call)
+        if waits_for:
+            return self._end(Ending.NEEDS_RESULT, f"{tool.name} needs the result of an effect")
+        if is_write or tool.sensitive:
+            return self._perform(call, tool, arguments)
+        return self._read(call, tool, arguments)
+
+    @property
+    def seen_new(self) -> int:
+        return len(self.fresh) + len(self.planned)
+
+    def _row(self, guest: GuestCall, tool: BoundTool, arguments: dict[str, JSON]) -> Call:
+        return Call(
+            workspace_id=self.session.lease.workspace_id,
+            run_id=self.session.lease.run_id,
+            step=self.step,
+            seq=guest.seq,
+            tool_version=tool.version,
+            arguments=arguments,
+            arguments_digest=canonical.digest(arguments),
+            epoch=self.session.lease.epoch,
+        )
+
+    def _refuse(self, call: Call, kind: str, message: str) -> Reply:
+        call.state = CallState.FAILED
+        call.error = {"type": kind, "message": message, "refused": True}
+        self._keep(call)
+        return Raise(kind, message)
+
+    def _defer(self, call: Call) -> Reply:
+        call.state = CallState.PLANNED
+        call.token = secrets.token_urlsafe(18)
+        call.position = len(self.planned)
+        self.planned.append(call)
+        self._keep(call)
+        return self._placeholder(call)
+
+    def _placeholder(self, call: Call) -> Reply:
+        return Deferred(call.token, call.tool_version.result)
+
+    def _read(self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]) -> Reply:
+        ended, call.duration_ms = self._invoke(call, tool, arguments)
+        reply = Raise("ToolTimeout", ended.reason) if isinstance(ended, EndStep) else ended
+        journal.put_outcome(call, reply)
+        self._keep(call)
+        return reply
+
+    def _perform(self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]) -> Reply:
+        """Intent, effect, outcome: three moments, two commits around the effect."""
+        journal.call_intended(self.session, self.step, call, self)
+        reply, call.duration_ms = self._invoke(call, tool, arguments)
+        if isinstance(reply, EndStep) and tool.version.idempotent:
+            reply, call.duration_ms = self._invoke(call, tool, arguments)
+        if isinstance(reply, EndStep):
+            if tool.version.effect == Effect.WRITE:
+                journal.call_in_doubt(self.session, call, reply.reason)
+                return self._end(Ending.IN_DOUBT, reply.reason)
+            reply = Raise("ToolTimeout", reply.reason)
+        journal.call_ended(self.session, call, reply)
+        self.recorded[call.seq] = call
+        if call.token and isinstance(reply, Value):
+            self.results[call.token] = reply.value
+        return reply
+
+    def _invoke(
+        self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]
+    ) -> tuple[Value | Raise | EndStep, int]:
+        began = time.monotonic()
+        context = ToolContext(
+            workspace=str(self.session.lease.workspace_id),
+            run=str(self.session.lease.run_id),
+            step=self.step.number,
+            idempotency_key=call.idempotency_key,
+        )
+        reply: Value | Raise | EndStep
+        try:
+            reply = Value(invoke(tool.definition, arguments, context))
+        except ToolError as error:
+            doubtful = error.acted in (Acted.UNKNOWN, Acted.YES)
+            reply = EndStep(str(error)) if doubtful else Raise(error.kind, str(error))
+        return reply, int((time.monotonic() - began) * 1000)
+
+    def _keep(self, call: Call) -> None:
+        self.fresh.append(call)
+        self.recorded[call.seq] = call
+
+    def _end(self, ending: Ending, note: str) -> EndStep:
+        self.ending, self.note = ending, note
+        return EndStep(note)
+
+
+def _failure(call: Call) -> Raise:
+    error = call.error or {}
+    return Raise(error.get("type", "ToolError"), error.get("message", ""))
+
+
+def _checked(tool: BoundTool, arguments: dict[str, JSON]) -> dict[str, JSON]:
+    """The arguments as the tool gets them; as they are where they do not fit (yet)."""
+    try:
+        return validate_arguments(tool.definition, arguments)
+    except ToolArgumentError:
+        return arguments

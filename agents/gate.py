@@ -1,0 +1,160 @@
+"""Asks the policy, from the words of a run: every decision of the loop and the broker is made here.
+
+Nothing is decided in this module and nothing is written: it builds the request, calls the engine,
+and hands back what the journal must store before anything happens.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID
+
+from agents.bound import BoundTool, bind
+from agents.models import Run, Step
+from agents.session import Session
+from audit.canonical import JSON
+from audit.services import Actor
+from policies import requests
+from policies.engine import Decision, FiredRule, compile_policy, decide
+from policies.facts.record import Facts
+from policies.requests import Request
+from policies.selectors import active_policy
+from policies.services import DecisionDraft
+
+
+@dataclass(frozen=True)
+class Gated:
+    """A decision with what it was made from."""
+
+    decision: Decision
+    request: Request
+    facts: Facts | None = None
+    origins: dict[str, list[str]] = field(default_factory=dict)
+
+
+def decide_start(run: Run) -> tuple[Decision, DecisionDraft]:
+    """May this run start at all? With the record to store, since there is no session yet."""
+    policy = active_policy(run.workspace_id)
+    tools = [bind(tool).spec for tool in run.agent_version.tools.select_related("tool")]
+    request = requests.start_run(_context(run, 0, frozenset()), run.goal)
+    decision = decide(request, compile_policy(policy.text, tools=tools))
+    return decision, draft(run, Gated(decision, request), policy.version_id, step=None, seq=None)
+
+
+def decide_model(session: Session) -> Gated:
+    """May this run send its conversation, with all it has read, to its model?"""
+    endpoint = session.version.endpoint
+    model = requests.ModelSpec(endpoint.name, frozenset(endpoint.labels))
+    return _gated(
+        session,
+        requests.use_model(
+            _context(session.run, session.next_number, session.control_labels), model
+        ),
+    )
+
+
+def decide_execute(session: Session, number: int, facts: Facts) -> Gated:
+    """May this program run at all?"""
+    request = requests.execute(_context(session.run, number, session.control_labels), facts)
+    return Gated(decide(request, session.policy_set), request, facts)
+
+
+def decide_call(
+    session: Session, step: Step, tool: BoundTool, arguments: Mapping[str, JSON]
+) -> Gated:
+    """May this call happen, with these arguments and what is known of their origin?"""
+    facts = session.facts(step.number, step.code)
+    origins = {name: facts.origins_of(tool.name, name) for name in arguments}
+    request = requests.call(
+        _context(session.run, step.number, session.control_labels), tool.spec, arguments, origins
+    )
+    decision = decide(request, session.policy_set)
+    told = {name: sorted(origin.sources) for name, origin in origins.items()}
+    return Gated(decision, request, origins=told)
+
+
+def decide_release(session: Session, step: Step, answer: JSON) -> Gated:
+    """May this answer leave the run?"""
+    facts = session.facts(step.number, step.code)
+    origin = facts.origins_of("final_answer", "value")
+    return _gated(
+        session,
+        requests.release(
+            _context(session.run, step.number, session.control_labels), answer, origin
+        ),
+    )
+
+
+def explain(decision: Decision) -> str:
+    """What the agent is told of a refusal: the rule and why, nothing else."""
+    rules = "; ".join(
+        f"rule {rule.id}: {rule.sentence}" + (f" ({rule.reason})" if rule.reason else "")
+        for rule in decision.rules
+        if not rule.shadow
+    )
+    return rules or decision.sentence
+
+
+def _gated(session: Session, request: Request) -> Gated:
+    return Gated(decide(request, session.policy_set), request)
+
+
+def draft(
+    run: Run, gated: Gated, policy_version_id: UUID, *, step: int | None, seq: int | None
+) -> DecisionDraft:
+    """A decision to be stored, before anything it allows has happened."""
+    decision = gated.decision
+    return DecisionDraft(
+        actor=Actor("agent", str(run.agent_version_id), str(run.agent_version)),
+        on_behalf_of=Actor(run.requester_type, run.requester_id, run.requester_name),
+        action=gated.request.action,
+        outcome=decision.outcome.value,
+        sentence=decision.sentence,
+        rules=[_rule(rule) for rule in decision.rules],
+        errors=decision.errors,
+        request=_request(gated.request),
+        facts=gated.facts.to_json() if gated.facts is not None else None,
+        facts_digest=gated.facts.digest if gated.facts is not None else "",
+        policy_version_id=policy_version_id,
+        run_id=run.id,
+        step=step,
+        call_seq=seq,
+    )
+
+
+def _context(run: Run, number: int, labels: frozenset[str]) -> requests.RunContext:
+    version = run.agent_version
+    return requests.RunContext(
+        workspace=str(run.workspace_id),
+        agent=version.agent.name,
+        agent_version=version.digest,
+        requester=run.requester_id,
+        agency=version.agency,
+        step=number,
+        control_labels=labels,
+        spent={
+            "steps": run.steps_taken,
+            "tokens": run.input_tokens + run.output_tokens,
+            "cost_micros": run.cost_micros,
+            "tool_calls": run.calls_made,
+            "seconds": run.working_ms // 1000,
+        },
+        now=datetime.now(UTC),
+    )
+
+
+def _rule(rule: FiredRule) -> dict[str, JSON]:
+    return {**asdict(rule), "roles": list(rule.roles), "obligations": list(rule.obligations)}
+
+
+def _request(request: Request) -> dict[str, JSON]:
+    """The question as it is stored: enough to decide it again under any policy."""
+    return {
+        "action": request.action,
+        "principal": list(request.principal),
+        "resource": list(request.resource),
+        "context": dict(request.context),
+        "entities": [dict(entity) for entity in request.entities],
+        "problems": list(request.problems),
+        "tool": list(request.tool) if request.tool else [],
+    }

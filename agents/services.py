@@ -1,0 +1,320 @@
+"""What doors may do to runs: start, stop, vote, settle an effect in doubt.
+
+Each is one transaction: check, change, record, and wake a worker on commit. What a worker does to a
+run is written by `journal`, under its lease.
+"""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+import jsonschema
+from celery import current_app
+from django.db import IntegrityError, transaction
+from opentelemetry import propagate
+
+from agents import entries, gate
+from agents.errors import InputsInvalid, NotFound, Refused
+from agents.leases import locked
+from agents.models import FINAL_STATES, AgentVersion, Call, CallState, Run, RunState
+from audit import canonical
+from audit.canonical import JSON
+from audit.services import Actor, Draft, Subject, record
+from audit.transactions import in_workspace
+from policies import services as policies
+from policies.engine import Outcome
+from policies.errors import Reason, Refusal
+from policies.models import OPEN_STATES, Answer, ApprovalRequest, Meaning
+from policies.services import VoteResult
+
+MAX_GOAL_CHARS = 20_000
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run, and whether this request made it or an earlier one with the same key did."""
+
+    run: Run
+    repeated: bool
+
+
+def run_start(
+    *,
+    workspace_id: UUID,
+    agent: str,
+    requester: Actor,
+    goal: str = "",
+    inputs: Mapping[str, JSON] | None = None,
+    idempotency_key: str = "",
+) -> Started:
+    """Start a run of the newest version of an agent.
+
+    A run that the policy does not allow is stored all the same, ended as `denied`.
+
+    Raises:
+        NotFound: no such agent in this workspace.
+        InputsInvalid: goal or inputs do not fit; says which and what is expected.
+        Refused: the key was used for another request.
+    """
+    given = dict(inputs or {})
+    with in_workspace(workspace_id):
+        version = _newest(agent)
+        goal = (goal or version.goal).strip()
+        _check_inputs(version, goal, given)
+        run = Run(
+            workspace_id=workspace_id,
+            agent_version=version,
+            goal=goal,
+            inputs=given,
+            requester_type=requester.type,
+            requester_id=requester.id,
+            requester_name=requester.name,
+            idempotency_key=idempotency_key,
+            request_digest=canonical.digest({"agent": agent, "goal": goal, "inputs": given}),
+            seed=secrets.token_hex(16),
+            trace_parent=_trace_parent(),
+        )
+        earlier = _earlier(run)
+        if earlier is None:
+            try:
+                with transaction.atomic():
+                    run.save(force_insert=True)
+            except IntegrityError:
+                # The same key at the same moment: the other request made the run.
+                earlier = _earlier(run)
+        if earlier is not None:
+            return Started(earlier, repeated=True)
+        record(workspace_id, [entries.started(run)])
+        _decide_start(run)
+    return Started(run, repeated=False)
+
+
+def run_cancel(*, workspace_id: UUID, run_id: UUID, actor: Actor, reason: str = "") -> Run:
+    """Stop a run at once; effects already made stay. A run that has ended stays as it is.
+
+    Its worker loses the lease: the next write of any kind fails, its jail ends within a second.
+
+    Raises:
+        NotFound: no such run in this workspace.
+    """
+    with in_workspace(workspace_id):
+        run = _locked(run_id)
+        if run.state in FINAL_STATES:
+            return run
+        now = datetime.now(UTC)
+        for request in ApprovalRequest.objects.filter(run_id=run.id, state__in=OPEN_STATES):
+            policies.approval_cancel(
+                workspace_id=workspace_id, request_id=request.id, actor=actor, now=now
+            )
+        run.state = RunState.CANCELLED
+        run.reason = canonical.clean(reason.strip()) or f"Stopped by {actor.name}."
+        run.ended, run.wake_at = now, None
+        run.epoch += 1
+        run.lease_owner, run.lease_until = "", None
+        run.save()
+        record(workspace_id, [entries.ended(run, actor)])
+    return run
+
+
+def approval_vote(
+    *,
+    workspace_id: UUID,
+    request_id: UUID,
+    voter: Actor,
+    answer: Answer,
+    meaning: Meaning,
+    comment: str,
+    displayed_digest: str,
+    reauthenticated_at: datetime,
+) -> VoteResult:
+    """Cast a vote, and wake the run when the request is decided by it.
+
+    A refused vote is a value (`VoteResult.refusal`): its audit entry is committed.
+
+    Raises:
+        policies.errors.NotFound: no such request in this workspace.
+    """
+    with in_workspace(workspace_id):
+        run = _run_of(request_id)
+        result = policies.vote_cast(
+            workspace_id=workspace_id,
+            request_id=request_id,
+            voter=voter,
+            answer=answer,
+            meaning=meaning,
+            comment=comment,
+            displayed_digest=displayed_digest,
+            reauthenticated_at=reauthenticated_at,
+            now=datetime.now(UTC),
+        )
+        if run is not None and result.state is not None and result.state not in OPEN_STATES:
+            _requeue(run, RunState.AWAITING_APPROVAL)
+    return result
+
+
+def approval_lapse(*, workspace_id: UUID, request_id: UUID) -> None:
+    """Expire a request whose clock has run out, and wake its run to end as `expired`."""
+    with in_workspace(workspace_id):
+        run = _run_of(request_id)
+        lapsed = policies.approval_expire(
+            workspace_id=workspace_id, request_id=request_id, now=datetime.now(UTC)
+        )
+        if run is not None and lapsed:
+            _requeue(run, RunState.AWAITING_APPROVAL)
+
+
+def call_resolve(
+    *,
+    workspace_id: UUID,
+    call_id: UUID,
+    actor: Actor,
+    happened: bool,
+    result: JSON = None,
+    comment: str = "",
+) -> Refusal | None:
+    """Record a person's word on an effect in doubt, and let the run go on.
+
+    Args:
+        happened: the effect took place, with `result`; otherwise it did not.
+
+    Raises:
+        NotFound: no such call in this workspace.
+    """
+    with in_workspace(workspace_id):
+        call = Call.objects.filter(id=call_id).select_related("tool_version__tool", "step").first()
+        if call is None:
+            raise NotFound(f"There is no call {call_id} in this workspace.")
+        run = _locked(call.run_id)
+        call.refresh_from_db(fields=["state"])
+        if call.state != CallState.UNKNOWN:
+            return Refusal(Reason.STATE, "This effect is not in doubt (any more).")
+        problem = _result_problem(call, result) if happened else None
+        if problem:
+            return Refusal(Reason.STATE, problem)
+        call.state = CallState.SUCCEEDED if happened else CallState.FAILED
+        call.result = result if happened else None
+        call.error = (
+            None
+            if happened
+            else {"type": "DidNotHappen", "message": f"{actor.name} found that it did not happen."}
+        )
+        call.ended = datetime.now(UTC)
+        call.save()
+        record(workspace_id, [_resolved(run, call, actor, comment)])
+        _requeue(run, RunState.AWAITING_INPUT)
+    return None
+
+
+def wake(run: Run) -> None:
+    """Ring for a worker once this transaction commits; the sweep finds the run if nobody hears."""
+    ids = [str(run.workspace_id), str(run.id)]
+    transaction.on_commit(lambda: current_app.send_task("agents.advance", ids), robust=True)
+
+
+def _newest(agent: str) -> AgentVersion:
+    version = (
+        AgentVersion.objects.filter(agent__name=agent)
+        .select_related("agent", "endpoint")
+        .order_by("-number")
+        .first()
+    )
+    if version is None:
+        raise NotFound(f"There is no agent {agent!r} in this workspace.")
+    return version
+
+
+def _check_inputs(version: AgentVersion, goal: str, inputs: dict[str, JSON]) -> None:
+    if not goal:
+        raise InputsInvalid("Say what the agent is to do: the goal is empty.")
+    if len(goal) > MAX_GOAL_CHARS:
+        raise InputsInvalid(f"The goal is longer than {MAX_GOAL_CHARS} characters.")
+    schema = {"additionalProperties": False, **version.inputs, "type": "object"}
+    problem = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(inputs)
+    )
+    if problem is not None:
+        where = ".".join(str(part) for part in problem.absolute_path) or "inputs"
+        raise InputsInvalid(f"{where}: {problem.message}")
+    if canonical.clean(inputs) != inputs or canonical.clean(goal) != goal:
+        raise InputsInvalid("The text holds characters that cannot be stored (NUL).")
+
+
+def _earlier(run: Run) -> Run | None:
+    """The run that an earlier request with the same key made.
+
+    Raises:
+        Refused: that request asked for something else.
+    """
+    if not run.idempotency_key:
+        return None
+    earlier = Run.objects.filter(
+        requester_id=run.requester_id, idempotency_key=run.idempotency_key
+    ).first()
+    if earlier is not None and earlier.request_digest != run.request_digest:
+        raise Refused("This Idempotency-Key was used for another request; use a new one.")
+    return earlier
+
+
+def _decide_start(run: Run) -> None:
+    decision, draft = gate.decide_start(run)
+    policies.decision_record(workspace_id=run.workspace_id, decisions=[draft])
+    if decision.outcome is Outcome.ALLOW:
+        wake(run)
+        return
+    run.state, run.ended = RunState.DENIED, datetime.now(UTC)
+    run.reason = gate.explain(decision)
+    run.save()
+    record(run.workspace_id, [entries.ended(run)])
+
+
+def _locked(run_id: UUID) -> Run:
+    try:
+        return locked(run_id)
+    except Run.DoesNotExist:
+        raise NotFound(f"There is no run {run_id} in this workspace.") from None
+
+
+def _run_of(request_id: UUID) -> Run | None:
+    """The run a request belongs to, locked before the request is."""
+    run_id = ApprovalRequest.objects.filter(id=request_id).values_list("run_id", flat=True).first()
+    return _locked(run_id) if run_id else None
+
+
+def _requeue(run: Run, waiting: RunState) -> None:
+    if run.state != waiting:
+        return
+    run.state, run.reason, run.wake_at = RunState.QUEUED, "", None
+    run.save()
+    wake(run)
+
+
+def _result_problem(call: Call, result: JSON) -> str:
+    schema = call.tool_version.result
+    problem = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(schema).iter_errors(result)
+    )
+    return f"The result does not fit the tool's schema: {problem.message}" if problem else ""
+
+
+def _resolved(run: Run, call: Call, actor: Actor, comment: str) -> Draft:
+    return Draft(
+        action="call.resolved",
+        actor=actor,
+        subject=Subject("call", str(call.id), call.tool_version.digest),
+        run=run.id,
+        on_behalf_of=entries.requester(run),
+        detail={
+            "step": call.step.number,
+            "seq": call.seq,
+            "happened": call.state == CallState.SUCCEEDED,
+        },
+        payloads={"result": call.result, "comment": canonical.clean(comment)},
+    )
+
+
+def _trace_parent() -> str:
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent", "")

@@ -1,0 +1,201 @@
+"""A run in a worker's hands: what it is made of, what it has done, and its jail."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents import jails
+from agents.bound import BoundTool, bind
+from agents.errors import LeaseLost
+from agents.leases import Lease
+from agents.limits import Limits, Spent
+from agents.models import AgentVersion, Call, Run, Step, StepState
+from agents.sandbox.contract import CallHandler, JailLimits, StepRequest, StepResult
+from agents.sandbox.errors import JailClosed
+from agents.sandbox.runtime import Runtime
+from agents.sandbox.session import Jail
+from audit.transactions import in_workspace
+from policies import selectors as policies
+from policies.engine import PolicySet, compile_policy
+from policies.facts.extract import extract
+from policies.facts.record import TASK, Facts, Origin
+
+REPLAYABLE = frozenset({"completed", "error", "final"})
+"""How a program must have ended for its step to be part of the variables."""
+
+
+@dataclass
+class Session:
+    """One run while one worker holds its lease.
+
+    Attributes:
+        run: the row as last read; counters are refreshed by the journal at each commit.
+        steps: every step so far, in order.
+        calls: step id → place in the step → recorded call.
+        runtime: what its jails are made of, named by its hash.
+    """
+
+    lease: Lease
+    run: Run
+    version: AgentVersion
+    limits: Limits
+    tools: dict[str, BoundTool]
+    policy: policies.ActivePolicy
+    policy_set: PolicySet
+    steps: list[Step]
+    calls: dict[Any, dict[int, Call]]
+    runtime: Runtime
+    lost: bool = False
+    cleared: Any = None
+    _jail: Jail | None = None
+    _primed: bool = False
+    _facts: dict[int, Facts] = field(default_factory=dict)
+
+    # What the run is.
+
+    @property
+    def last_step(self) -> Step | None:
+        return self.steps[-1] if self.steps else None
+
+    @property
+    def next_number(self) -> int:
+        return self.steps[-1].number + 1 if self.steps else 1
+
+    @property
+    def control_labels(self) -> frozenset[str]:
+        """Labels of everything the model has read so far."""
+        return frozenset(self.run.control_labels)
+
+    @property
+    def spent(self) -> Spent:
+        run = self.run
+        return Spent(
+            steps=run.steps_taken,
+            working_ms=run.working_ms,
+            tokens=run.input_tokens + run.output_tokens,
+            cost_micros=run.cost_micros,
+            calls=run.calls_made,
+        )
+
+    def calls_left(self, fresh: int) -> int:
+        """Tool calls the run may still make, when `fresh` are not yet counted on it."""
+        return self.limits.calls - self.run.calls_made - fresh
+
+    def known(self, before: int) -> dict[str, Origin]:
+        """Origins of the variables that the steps before number `before` left behind."""
+        origins = {name: Origin(sources=frozenset({TASK})) for name in self.run.inputs}
+        for step in self.steps:
+            if step.number < before and replayable(step):
+                origins.update(_origins(step.variables))
+        return origins
+
+    def facts(self, number: int, code: str) -> Facts:
+        """Facts of the program of step `number`, extracted once."""
+        if number not in self._facts:
+            self._facts[number] = extract(
+                code,
+                tools=[tool.spec for tool in self.tools.values()],
+                allowed_imports=self.version.imports,
+                known=self.known(number),
+            )
+        return self._facts[number]
+
+    # The jail.
+
+    @property
+    def jail_limits(self) -> JailLimits:
+        limits = self.limits
+        return JailLimits(
+            wall_s=limits.step_wall_s,
+            cpu_s=limits.step_cpu_s,
+            memory_bytes=limits.memory_mb << 20,
+            output_bytes=limits.output_kb << 10,
+            disk_bytes=limits.disk_mb << 20,
+        )
+
+    @property
+    def has_jail(self) -> bool:
+        return self._jail is not None and self._jail.alive
+
+    def new_jail(self) -> None:
+        """Put a fresh jail in place of whatever was there."""
+        self.drop_jail()
+        self._jail, self._primed = jails.start(self.runtime, self.jail_limits), False
+
+    def execute(self, step: Step, handler: CallHandler) -> StepResult:
+        """Run a step's program in the run's jail, as it stands."""
+        if self._jail is None:
+            raise LeaseLost("the run was stopped")
+        request = StepRequest(
+            index=step.number,
+            code=step.code,
+            time_us=step.time_us,
+            seed=f"{self.run.seed}:{step.number}",
+            stubs=tuple(tool.stub for tool in self.tools.values()),
+            state={} if self._primed else self.run.inputs,
+        )
+        self._primed = True
+        try:
+            return self._jail.step(request, handler)
+        except JailClosed as error:
+            if self.lost:
+                raise LeaseLost("the run was stopped") from error
+            raise
+
+    def drop_jail(self) -> None:
+        """End the jail; the next step starts from a restored one."""
+        if self._jail is not None:
+            self._jail.close()
+            self._jail = None
+
+    def stop(self) -> None:
+        """Called from the lease keeper's thread: the run is no longer ours."""
+        self.lost = True
+        jail = self._jail
+        if jail is not None:
+            jail.kill("the run was stopped")
+
+    def recorded(self, step: Step) -> dict[int, Call]:
+        return self.calls.setdefault(step.id, {})
+
+
+def replayable(step: Step) -> bool:
+    """Whether the step's program is part of the variables: it ran, and ended by itself."""
+    return step.state == StepState.EXECUTED and step.status in REPLAYABLE
+
+
+def open_session(lease: Lease) -> Session:
+    """Read all a worker needs of a run, in one transaction."""
+    with in_workspace(lease.workspace_id):
+        run = Run.objects.select_related(
+            "agent_version__agent", "agent_version__endpoint", "workspace"
+        ).get(id=lease.run_id)
+        version = run.agent_version
+        tools = [bind(tool) for tool in version.tools.select_related("tool")]
+        steps = list(
+            Step.objects.filter(run=run).select_related("approval_request").order_by("number")
+        )
+        calls: dict[Any, dict[int, Call]] = {}
+        for call in Call.objects.filter(run=run).select_related("tool_version__tool"):
+            calls.setdefault(call.step_id, {})[call.seq] = call
+        policy = policies.active_policy(lease.workspace_id)
+    return Session(
+        lease=lease,
+        run=run,
+        version=version,
+        limits=Limits.from_json(version.limits),
+        tools={tool.name: tool for tool in tools},
+        policy=policy,
+        policy_set=compile_policy(policy.text, tools=[tool.spec for tool in tools]),
+        steps=steps,
+        calls=calls,
+        runtime=jails.runtime_named(version.runtime),
+    )
+
+
+def _origins(stored: dict[str, Any]) -> dict[str, Origin]:
+    return {
+        name: Origin(
+            frozenset(origin["sources"]), frozenset(origin["labels"]), frozenset(origin["control"])
+        )
+        for name, origin in stored.items()
+    }

@@ -1,0 +1,84 @@
+"""The doorbell: Celery tasks carry only ids, PostgreSQL says what there is to do.
+
+Losing every message loses no run: `sweep` rings again for whatever is due.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+from celery import shared_task
+from django.db import connection
+from opentelemetry import context, propagate, trace
+
+from agents import journal, leases, loop, services
+from agents.endpoints import chat_model
+from agents.errors import ToolChanged
+from agents.models import Run, RunState
+from agents.sandbox.errors import RuntimeBuildError, SandboxUnavailable
+from agents.session import open_session
+from policies import selectors as policies
+
+tracer = trace.get_tracer("countersign.agents")
+keeper = leases.Keeper()
+
+SWEEP_LIMIT = 200
+MAX_ATTEMPTS = 10
+GAVE_UP = f"Given up: {MAX_ATTEMPTS} workers took this run and none got it further. See their logs."
+
+
+@shared_task(name="agents.advance", ignore_result=True)
+def advance(workspace_id: str, run_id: str) -> None:
+    """Drive a run until it parks or ends, if there is anything to claim."""
+    owner = f"{socket.gethostname()}:{os.getpid()}:{threading.get_native_id()}"
+    lease = leases.claim(workspace_id=UUID(workspace_id), run_id=UUID(run_id), owner=owner)
+    if lease is None:
+        return
+    try:
+        session = open_session(lease)
+    except (ToolChanged, RuntimeBuildError) as error:
+        journal.run_abandoned(lease, str(error))
+        return
+    if session.run.attempts > MAX_ATTEMPTS:
+        journal.run_ended(session, RunState.FAILED, GAVE_UP)
+        return
+    with _traced(session.run), keeper.keeping(lease, session.stop):
+        try:
+            loop.advance(session, chat_model(session.version.endpoint))
+        except SandboxUnavailable as error:
+            journal.run_waits(session, f"No sandbox: {error}")
+
+
+@contextlib.contextmanager
+def _traced(run: Run) -> Iterator[None]:
+    """One span of this worker's part of the run, in the trace the run was started in."""
+    parent = propagate.extract({"traceparent": run.trace_parent})
+    token = context.attach(parent)
+    try:
+        name = f"run {run.agent_version.agent.name}"
+        with tracer.start_as_current_span(name, kind=trace.SpanKind.CONSUMER) as span:
+            span.set_attribute("countersign.run", str(run.id))
+            yield
+    finally:
+        context.detach(token)
+
+
+@shared_task(name="agents.sweep", ignore_result=True)
+def sweep() -> None:
+    """Ring for runs that are due and expire what nobody signed in time."""
+    for workspace_id, run_id in due():
+        advance.delay(workspace_id, run_id)
+    for late in policies.approvals_due(datetime.now(UTC)):
+        if late.run_id is not None:
+            services.approval_lapse(workspace_id=late.workspace_id, request_id=late.request_id)
+
+
+def due() -> list[tuple[str, str]]:
+    """Ids of runs, of any workspace, that no live worker holds and nobody is waited for."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT workspace_id, run_id FROM countersign_runs_due(%s)", [SWEEP_LIMIT])
+        return [(str(workspace_id), str(run_id)) for workspace_id, run_id in cursor.fetchall()]
