@@ -11,6 +11,8 @@ import pytest
 from django.db import transaction
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.benchmarks.result import MEASURED, Result
+from tests.countersign.accounts.cast import Cast, cast_on_stage, make_cast
 from tests.harness.server import Clone, Server, pointed_at
 from tests.harness.settings import SESSION_FOLDER
 
@@ -57,3 +59,22 @@ def committing_database(
             yield clone
     finally:
         database_server.drop(clone)
+
+
+@pytest.fixture
+def cast(database_server: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
+    """Alice, Bob, Carol, Dan, Mallory and the others, in a transaction that is rolled back."""
+    with cast_on_stage(database_server, django_db_blocker) as cast:
+        yield cast
+
+
+@pytest.fixture
+def committing_cast(committing_database: Clone) -> Cast:
+    """The same people in a database of this test's own."""
+    return make_cast()
+
+
+@pytest.fixture
+def measured() -> list[Result]:
+    """Where a soak harness puts its numbers; ``make soak`` keeps them."""
+    return MEASURED
