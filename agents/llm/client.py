@@ -7,7 +7,7 @@ never passed on as if it were whole; redirects are not followed, so a conversati
 the registered host only. Does not guarantee that the endpoint is honest about its usage.
 
 Order of one call: (1) read the key, (2) send without the parameters the endpoint lacks,
-(3) collect the stream, checking cancellation and deadline at each chunk, (4) on a temporary
+(3) collect the answer, checking cancellation and deadline at each piece of it, (4) on a temporary
 failure wait or give up (`agents.llm.patience`), (5) on a parameter the endpoint rejects,
 leave it out from then on and ask again.
 """
@@ -47,6 +47,8 @@ from agents.llm.errors import (
 )
 from agents.llm.faults import Permanent, Temporary, Unsupported, classify
 from agents.llm.patience import GiveUp, after_failure
+from agents.llm.watch import check as watch
+from agents.llm.watch import watch_response
 from agents.llm.wire import Answer, cut, payload, take_chunk, take_completion
 
 __all__ = [
@@ -196,10 +198,14 @@ class OpenAIChatModel:
             "timeout": openai.Timeout(timeout, connect=min(timeout, _CONNECT_TIMEOUT_S)),
             "extra_headers": {ATTEMPT_HEADER: str(attempt)},
         }
-        if self.endpoint.streaming:
-            self._stream(client, request, answer, options, attempt, deadline, on_delta)
-        else:
-            self._whole(client, request, answer, options, attempt, on_delta)
+        watching = watch.set(lambda: self._look(request, deadline))
+        try:
+            if self.endpoint.streaming:
+                self._stream(client, request, answer, options, attempt, on_delta)
+            else:
+                self._whole(client, request, answer, options, attempt, on_delta)
+        finally:
+            watch.reset(watching)
         if not answer.understood:
             raise Temporary("The endpoint's answer is not Chat Completions.")
         if answer.finish is None:
@@ -212,7 +218,6 @@ class OpenAIChatModel:
         answer: Answer,
         options: dict[str, Any],
         attempt: int,
-        deadline: float,
         on_delta: OnDelta | None,
     ) -> None:
         create = client.chat.completions.create
@@ -221,8 +226,6 @@ class OpenAIChatModel:
             chunks = iter(stream)
             while (chunk := self._guarded(lambda: next(chunks, None), _CHUNK_FAULTS)) is not None:
                 self._check_cancelled(request)
-                if self._clock() >= deadline:
-                    raise Temporary("The endpoint took longer than the call's deadline.")
                 before = len(answer.text)
                 take_chunk(answer, chunk)
                 ended = cut(answer, request)
@@ -291,6 +294,11 @@ class OpenAIChatModel:
                 raise ModelCancelled("The call was cancelled.", attempts=sent, usage=spent)
             self._sleep(min(left, _SLEEP_SLICE_S))
 
+    def _look(self, request: ChatRequest, deadline: float) -> None:
+        self._check_cancelled(request)
+        if self._clock() >= deadline:
+            raise Temporary("The endpoint took longer than the call's deadline.")
+
     @staticmethod
     def _check_cancelled(request: ChatRequest) -> None:
         if request.cancelled is not None and request.cancelled():
@@ -313,7 +321,9 @@ class OpenAIChatModel:
 
 
 def _new_client(endpoint: EndpointSpec, key: str) -> openai.OpenAI:
-    http_client = openai.DefaultHttpxClient(follow_redirects=False)
+    http_client = openai.DefaultHttpxClient(
+        follow_redirects=False, event_hooks={"response": [watch_response]}
+    )
     client: openai.OpenAI
     if endpoint.kind is EndpointKind.AZURE:
         client = openai.AzureOpenAI(

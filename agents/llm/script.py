@@ -48,7 +48,8 @@ Other keys of a turn: `repeat: true` (is never spent), `tool_calls: [{name, argu
 {input_tokens: 1, output_tokens: 1}`, and `fault`, one of::
 
     fault: {kind: status, status: 429, retry_after: 2, code: rate_limited}
-    fault: {kind: slow, seconds: 3}                  # then the reply
+    fault: {kind: slow, seconds: 3}                  # silence, then the reply
+    fault: {kind: pings, seconds: 3}                 # comments of the stream, then the reply
     fault: {kind: nonsense, body: html}              # html | text | json | empty | chunks
     fault: {kind: disconnect, after: 20}             # characters of the reply
 
@@ -81,6 +82,7 @@ class ScriptError(ValueError):
 class FaultKind(StrEnum):
     STATUS = "status"
     SLOW = "slow"
+    PINGS = "pings"
     NONSENSE = "nonsense"
     DISCONNECT = "disconnect"
 
@@ -352,7 +354,7 @@ def _fault(where: str, value: object) -> Fault | None:
     fault = _Reader(where, value, keys | {"seconds"})
     kind = _choice(f"{where}.kind", FaultKind, fault.text("kind", ""))
     attempts = fault.value.get("attempts")
-    slow = kind is FaultKind.SLOW
+    slow = kind in (FaultKind.SLOW, FaultKind.PINGS)
     return Fault(
         kind=kind,
         status=int(fault.number("status", 500)),

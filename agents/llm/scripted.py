@@ -41,6 +41,7 @@ _POLL_S = 0.05
 """How soon the server notices that it is to stop."""
 _ATTEMPT_HEADER = "X-Countersign-Attempt"
 
+_SLOW = frozenset({FaultKind.SLOW, FaultKind.PINGS})
 _NONSENSE = {
     NonsenseBody.HTML: ("text/html", b"<html><body><h1>Gateway</h1></body></html>"),
     NonsenseBody.TEXT: ("text/plain", b"all is well"),
@@ -212,11 +213,12 @@ class _Handler(BaseHTTPRequestHandler):
             return
         pace = self.server.script.pace
         time.sleep(pace.first_s)
+        pings = fault.seconds_slow if fault and fault.kind is FaultKind.PINGS else 0.0
         cut = fault.after if fault is not None and fault.kind is FaultKind.DISCONNECT else None
         if body.get("stream") is True:
             options = body.get("stream_options")
             wants_usage = isinstance(options, dict) and options.get("include_usage") is True
-            self._stream(turn, messages, text, finish, wants_usage, cut)
+            self._stream(turn, messages, text, finish, wants_usage, cut, pings)
         elif cut is not None:
             self._hang_up()
         else:
@@ -240,7 +242,8 @@ class _Handler(BaseHTTPRequestHandler):
             kind, raw = _NONSENSE[fault.body]
             self._send_raw(200, kind, raw)
             return True
-        time.sleep(fault.seconds_slow)
+        if fault.kind is FaultKind.SLOW:
+            time.sleep(fault.seconds_slow)
         return False
 
     def _stream(
@@ -251,6 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
         finish: FinishReason,
         wants_usage: bool,
         cut: int | None,
+        pings: float,
     ) -> None:
         script = self.server.script
         self.send_response(200)
@@ -258,6 +262,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.send_header("x-request-id", _identity(messages))
         self.end_headers()
+        end = time.monotonic() + pings
+        while time.monotonic() < end:
+            self._write(b": wait\n\n")
+            time.sleep(_POLL_S)
         for sent, chunk in _chunks(script, turn, messages, text, finish, wants_usage):
             if cut is not None and sent > cut:
                 return self._hang_up()
@@ -394,7 +402,7 @@ def _identity(messages: Sequence[Message]) -> str:
 
 
 def _raise_fault(fault: Fault | None) -> None:
-    if fault is None or not fault.applies(1, 0.0) or fault.kind is FaultKind.SLOW:
+    if fault is None or not fault.applies(1, 0.0) or fault.kind in _SLOW:
         return
     sentence = f"The script plays a fault: {fault.kind}."
     if fault.kind is FaultKind.STATUS and 400 <= fault.status < 500 and fault.status != 429:

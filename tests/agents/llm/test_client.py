@@ -1,5 +1,7 @@
 """The client against a real HTTP server that plays scripts with faults."""
 
+import contextlib
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -269,6 +271,20 @@ def test_silence_ends_in_time() -> None:
         with pytest.raises(ModelUnavailable, match="silent"):
             on.model.complete(request())
         assert on.server.requests == 2
+
+
+def test_an_endpoint_that_only_keeps_the_line_open_ends_in_time() -> None:
+    fault = {"kind": "pings", "seconds": 5}
+    with playing({"fault": fault}, deadline_s=0.3) as on:
+        model = OpenAIChatModel(on.model.endpoint, resolve_secret=lambda _: KEY)
+        with contextlib.closing(model), pytest.raises(ModelUnavailable, match="deadline"):
+            model.complete(request())
+
+
+def test_cancelling_stops_an_endpoint_that_only_keeps_the_line_open() -> None:
+    looks = itertools.count()
+    with playing({"fault": {"kind": "pings", "seconds": 5}}) as on, pytest.raises(ModelCancelled):
+        on.model.complete(request(cancelled=lambda: next(looks) > 4))
 
 
 def test_nobody_listening_is_unavailable() -> None:
