@@ -96,7 +96,7 @@ def locked(run_id: UUID) -> Run:
     )
 
 
-def _lease_end() -> ExpressionWrapper[CombinedExpression]:
+def _lease_end() -> "ExpressionWrapper[CombinedExpression]":
     return ExpressionWrapper(Now() + LEASE, output_field=DateTimeField())
 
 
