@@ -16,6 +16,7 @@ from policies.services.approval import (
     approval_verify,
     approvals_expire,
 )
+from policies.services.change import Change, change_request
 from policies.services.conversation import (
     approval_ask,
     approval_edited,
@@ -32,6 +33,7 @@ from policies.services.policy import (
 from policies.services.vote import VoteResult, vote_cast
 
 __all__ = [
+    "Change",
     "DecisionDraft",
     "RequestDraft",
     "VoteResult",
@@ -46,6 +48,7 @@ __all__ = [
     "approval_supersede",
     "approval_verify",
     "approvals_expire",
+    "change_request",
     "decision_record",
     "policy_activate",
     "policy_draft",

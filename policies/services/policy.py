@@ -1,9 +1,8 @@
 """The life of a policy set: draft, submit, second officer, active."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db.models import Max
@@ -14,18 +13,15 @@ from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import selectors
 from policies.directory import directory
+from policies.engine import compile_policy
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
+from policies.facts.record import ToolSpec
 from policies.models import ApprovalRequest, Kind, PolicyActivation, PolicySet, PolicyVersion
-from policies.services.approval import RequestDraft, approval_consume, approval_request
-
-if TYPE_CHECKING:
-    from policies.facts.record import ToolSpec
+from policies.services.approval import approval_consume
+from policies.services.change import OFFICER, Change, change_request, is_changeable
 
 STARTER = Path(__file__).resolve().parents[1] / "starter" / "starter.cedar"
-OFFICER = "policy_officer"
 CHANGE = "policy.activate"
-SIGN_WITHIN = timedelta(days=7)
-EXECUTE_WITHIN = timedelta(days=14)
 TIER = 4
 
 
@@ -51,7 +47,7 @@ def policy_draft(
     text: str,
     tests: Sequence[Mapping[str, JSON]] = (),
     note: str = "",
-    tools: "Sequence[ToolSpec]" = (),
+    tools: Sequence[ToolSpec] = (),
 ) -> PolicyVersion | Refusal:
     """Store a new immutable version; it decides nothing until it is submitted and signed.
 
@@ -68,14 +64,21 @@ def policy_draft(
 
 
 def policy_submit(
-    *, workspace_id: UUID, version_id: UUID, submitter: Actor, now: datetime
+    *,
+    workspace_id: UUID,
+    version_id: UUID,
+    submitter: Actor,
+    now: datetime,
+    tools: Sequence[ToolSpec] = (),
 ) -> ApprovalRequest | Refusal:
     """Ask another officer to sign a version; its author and the submitter may not.
 
-    An older version may be submitted again: that is how one rolls back.
+    An older version may be submitted again: that is how one rolls back. ``tools``: those of the
+    workspace.
 
     Raises:
         NotFound: no such version in this workspace.
+        PolicyError: the version does not fit these tools any more.
     """
     with in_workspace(workspace_id):
         version = _version(version_id)
@@ -83,25 +86,25 @@ def policy_submit(
         refusal = _not_officer(workspace_id, submitter)
         if refusal is None and active.version_id == version.id:
             refusal = Refusal(Reason.STATE, "This version is already active.")
+        if refusal is None and not is_changeable(
+            text=version.text, requester=submitter, now=now, tools=tools
+        ):
+            refusal = Refusal(Reason.POLICY, "With this version no policy could be changed again.")
         if refusal is not None:
             return _refuse(workspace_id, submitter, "submit", refusal)
-        draft = RequestDraft(
-            kind=Kind.CHANGE,
+        change = Change(
+            kind="policy",
             title=f"{submitter.name} wants policy version {version.number} to replace"
             f" version {active.number}.",
             notice=f"Policy version {version.number} waits for a second officer.",
             tier=TIER,
-            agent_name="Policies",
             binding=_binding(version),
-            requirement=[{"role": OFFICER, "count": 1}],
-            requester=submitter,
-            barred=[] if version.author_id is None else [str(version.author_id)],
             displayed=_displayed(version, active),
-            policy_version_id=active.version_id,
-            sign_by=now + SIGN_WITHIN,
-            execute_by=now + EXECUTE_WITHIN,
+            barred=[] if version.author_id is None else [str(version.author_id)],
         )
-        return approval_request(workspace_id=workspace_id, draft=draft, now=now)
+        return change_request(
+            workspace_id=workspace_id, requester=submitter, change=change, now=now, tools=tools
+        )
 
 
 def policy_activate(
@@ -169,10 +172,8 @@ def _store(
     text: str,
     tests: Sequence[Mapping[str, JSON]],
     note: str,
-    tools: "Sequence[ToolSpec]",
+    tools: Sequence[ToolSpec],
 ) -> PolicyVersion:
-    from policies.engine import compile_policy  # noqa: PLC0415
-
     compile_policy(text, tools=tools)
     cases = [dict(case) for case in tests]
     last = policies.versions.aggregate(last=Max("number"))["last"] or 0

@@ -11,7 +11,14 @@ from policies import selectors
 from policies.engine import PolicyError
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.models import ApprovalRequest, PolicyActivation, PolicyVersion
-from policies.services import policy_activate, policy_draft, policy_install_starter, policy_submit
+from policies.services import (
+    Change,
+    change_request,
+    policy_activate,
+    policy_draft,
+    policy_install_starter,
+    policy_submit,
+)
 from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions, last
 from tests.policies.approvals.asking import ONE_FINANCE, ask, vote
@@ -151,6 +158,56 @@ def test_a_text_that_is_no_policy_is_not_stored(cast: Cast) -> None:
     with pytest.raises(PolicyError):
         draft(cast, text="permit everything;")
     assert len(selectors.policy_versions(cast.acme.id)) == 1
+
+
+def test_a_version_that_could_never_be_replaced_is_not_submitted(cast: Cast) -> None:
+    version = draft(cast, text='@id("never") forbid(principal, action, resource);')
+    refused = policy_submit(
+        workspace_id=cast.acme.id, version_id=version.id, submitter=cast.actor("carol"), now=NOW
+    )
+    assert isinstance(refused, Refusal)
+    assert refused.reason is Reason.POLICY
+
+
+def test_the_policy_in_force_decides_who_may_ask_for_a_change(cast: Cast) -> None:
+    carol = cast.actor("carol")
+    starter = selectors.active_policy(cast.acme.id).text
+    only_carol = (
+        '@id("only-carol") @reason("Carol changes tools.")'
+        ' forbid(principal, action == Action::"change", resource)'
+        f' when {{ context.change.kind == "tool" && principal != Person::"{carol.id}" }};'
+    )
+    request = submit(cast, draft(cast, text=f"{starter}\n{only_carol}\n"))
+    vote(cast, request, "chris")
+    activate(cast, request)
+    change = Change(
+        kind="tool",
+        title="Tool payments.create becomes version 4.",
+        notice="A tool waits for its new version.",
+        tier=3,
+        binding={"tool": "payments.create", "digest": "a" * 64},
+        displayed={"difference": []},
+    )
+
+    def propose(who: str) -> ApprovalRequest | Refusal:
+        return change_request(
+            workspace_id=cast.acme.id, requester=cast.actor(who), change=change, now=NOW
+        )
+
+    refused = propose("alice")
+    assert isinstance(refused, Refusal)
+    assert refused.reason is Reason.POLICY
+    assert actions(cast.acme.id)[-2:] == ["decision.made", "change.refused"]
+    allowed = propose("carol")
+    assert isinstance(allowed, ApprovalRequest)
+    assert allowed.decision_id is not None
+    decision = selectors.decision(cast.acme.id, allowed.decision_id)
+    assert decision is not None
+    assert (decision.action, decision.outcome) == ("change", "review")
+    assert allowed.requirement == [{"role": "policy_officer", "count": 1}]
+    own = vote(cast, allowed, "carol")
+    assert own.refusal is not None
+    assert vote(cast, allowed, "chris").completed
 
 
 def test_a_request_about_a_run_activates_nothing(cast: Cast) -> None:
