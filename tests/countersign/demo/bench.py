@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from agents.llm.chat import Message, Role
@@ -16,8 +15,8 @@ from agents.tools.definition import Effect, ToolDefinition
 from agents.tools.errors import ToolError
 from agents.tools.invoke import invoke
 from countersign.demo import setting, tools
+from countersign.demo.model import SCRIPT
 
-SCRIPT = Path(tools.__file__).parent / "script.yaml"
 ALL = [tool for tool in vars(tools).values() if isinstance(tool, ToolDefinition)]
 GOAL = "Match this week's supplier invoices and pay those that agree."
 
