@@ -22,7 +22,7 @@ from enum import StrEnum
 MAX_REPLY_CHARS = 400_000
 MAX_CODE_CHARS = 100_000
 _MAX_TRIES = 40
-"""Closing marks tried per block before the first one is taken as it stands."""
+"""Closing marks tried per block, where there is a choice; then the first one is taken."""
 _MAX_MARKS = 500
 _PARSE_BUDGET_CHARS = 2_000_000
 """Characters tried as Python per reply; a reply made to be tried for ever is taken as it is."""
@@ -49,7 +49,7 @@ CODE_RESPONSE_SCHEMA = {
 }
 """Structured output in which a model may answer instead of using marks."""
 
-_THINK_OPEN = re.compile(r"<(think|thinking|reasoning|reflection)>", re.IGNORECASE)
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _THINK_CLOSE = re.compile(r"</(?:think|thinking|reasoning|reflection)>", re.IGNORECASE)
 _TAG_OPEN = re.compile(r"<(code|python)(?:\s[^<>\n]{0,80})?>", re.IGNORECASE)
 _TAG_CLOSE = re.compile(r"</(?:code|python)\s*>", re.IGNORECASE)
@@ -178,7 +178,7 @@ def _refuse(text: str) -> Problem | None:
             f"Your reply has {len(text)} characters; at most {MAX_REPLY_CHARS} are read. "
             "Do the work in several smaller steps.",
         )
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if _NOT_TEXT.search(text) is not None:
         return Problem(
             ProblemKind.NOT_TEXT,
             "Your reply holds characters that are no text (NUL or half of a character). "
@@ -244,12 +244,13 @@ def _tag_block(text: str, mark: re.Match[str], trial: _Trial) -> _Found | None:
     """The block of an opening tag; None where the tag is only mentioned in prose."""
     start = mark.end()
     closes = _first(_TAG_CLOSE, text, start)
-    for close in closes:
+    end = closes[0].start() if closes else len(text)
+    nested = _TAG_OPEN.search(text, start, end) is not None
+    for close in closes if nested or len(closes) > 1 else ():
         code = _clean(text[start : close.start()], trial)
         if trial.fits(code):
             return Form.TAGS, code, close.end(), True
-    end = closes[0].start() if closes else len(text)
-    if _TAG_OPEN.search(text, start, end) is not None:
+    if nested:
         return None
     code = _clean(text[start:end], trial)
     if not code or (not closes and "\n" not in text[start:end] and not _looks_like_code(code)):
@@ -269,7 +270,7 @@ def _fence_block(text: str, mark: re.Match[str], trial: _Trial) -> _Found | None
     if info not in _PYTHON_INFO:
         end = closes[0].end() if closes else len(text)
         return None, "", end, bool(closes)
-    for close in closes:
+    for close in closes if len(closes) > 1 else ():
         code = _clean(text[start : close.start()], trial)
         if trial.fits(code):
             return Form.FENCE, code, close.end(), True

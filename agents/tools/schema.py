@@ -35,6 +35,7 @@ MAX_INTEGER = 2**53 - 1
 """RFC 7493 §2.2: beyond it JSON numbers are not the same number everywhere."""
 
 DECIMAL_PATTERN = r"^-?\d{1,30}(\.\d{1,20})?$"
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 _PLAIN = (str, int, float, bool, date, datetime, time, UUID, Decimal, type(None))
 _MAX_SHOWN = 200
 
@@ -276,7 +277,7 @@ def _require(value: object, where: str, depth: int) -> None:
 
 
 def _require_text(text: str, where: str) -> None:
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    if _NOT_TEXT.search(text) is not None:
         raise JSONValueError(f"{where} holds characters that are no text")
 
 

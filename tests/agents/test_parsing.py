@@ -112,6 +112,7 @@ def test_other_languages_in_fences_are_no_program() -> None:
     "line",
     [
         'page = "<code>x</code>"',
+        'page = "<code>x"',
         'text = """\n</code>\n"""',
         'print("```")',
         'doc = """\n```python\nx\n```\n"""',
