@@ -30,6 +30,8 @@ from policies.models import (
     Vote,
 )
 
+MOST_REQUESTS = 500
+
 
 @dataclass(frozen=True)
 class ActivePolicy:
@@ -197,11 +199,27 @@ def request_detail(
         )
 
 
-def requests_of_run(workspace_id: UUID, run_id: UUID) -> list[ApprovalRequest]:
-    """Every request a run made, oldest first, with votes and events at hand."""
+def requests(
+    workspace_id: UUID, *, run_id: UUID | None = None, states: Sequence[str] = ()
+) -> list[ApprovalRequest]:
+    """Requests of a run or in ``states``; open ones where neither is given.
+
+    Oldest first, with votes and events at hand; the newest `MOST_REQUESTS` where there are more.
+    """
+    wanted = states if states or run_id is not None else tuple(OPEN_STATES)
     with in_workspace(workspace_id):
-        requests = ApprovalRequest.objects.filter(run_id=run_id)
-        return list(_complete(requests).order_by("created", "id"))
+        found = _complete(ApprovalRequest.objects.all())
+        if run_id is not None:
+            found = found.filter(run_id=run_id)
+        if wanted:
+            found = found.filter(state__in=wanted)
+        return list(found.order_by("-created", "-id")[:MOST_REQUESTS])[::-1]
+
+
+def request(workspace_id: UUID, request_id: UUID) -> ApprovalRequest | None:
+    """One request with votes and events at hand; None where the workspace has no such request."""
+    with in_workspace(workspace_id):
+        return _complete(ApprovalRequest.objects.filter(id=request_id)).first()
 
 
 def decisions_of_run(workspace_id: UUID, run_id: UUID) -> list[DecisionRecord]:

@@ -1,22 +1,12 @@
 """Running something other than what was signed."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.db import IntegrityError, ProgrammingError, transaction
-from pytest_django.plugin import DjangoDbBlocker
 
 from policies.errors import Reason, Refusal
 from tests.attacks.approval import execute, forge_vote
-from tests.countersign.accounts.cast import Cast, cast_on_stage
-from tests.harness.server import Server
+from tests.countersign.accounts.cast import Cast
 from tests.policies.approvals.asking import BINDING, approved, ask, consume, state
-
-
-@pytest.fixture
-def cast(database_server: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
-    with cast_on_stage(database_server, django_db_blocker) as cast:
-        yield cast
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
 """A quorum of fewer people than it asks for."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
-from pytest_django.plugin import DjangoDbBlocker
 
 from countersign.accounts.models import User
 from countersign.accounts.services import member_remove, member_set_roles
@@ -14,20 +12,13 @@ from policies import selectors
 from policies.errors import Reason, Refusal
 from policies.models import Approval
 from tests.attacks.approval import at_once, execute, forge_vote
-from tests.countersign.accounts.cast import NOW, Cast, cast_on_stage, make_cast
-from tests.harness.server import Clone, Server
+from tests.countersign.accounts.cast import NOW, Cast
 from tests.policies.approvals.asking import approved, ask, consume, state, vote
 
 TWO_GROUPS = (
     {"role": "reviewer:finance", "count": 1},
     {"role": "reviewer:security", "count": 1},
 )
-
-
-@pytest.fixture
-def cast(database_server: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
-    with cast_on_stage(database_server, django_db_blocker) as cast:
-        yield cast
 
 
 def take_role(cast: Cast, name: str) -> None:
@@ -132,8 +123,8 @@ def test_the_database_refuses_the_word_approved_without_an_approval(cast: Cast) 
         execute(cast.acme.id, update, request=request.id)
 
 
-def test_two_last_votes_at_once_complete_it_once(committing_database: Clone) -> None:
-    cast = make_cast()
+def test_two_last_votes_at_once_complete_it_once(committing_cast: Cast) -> None:
+    cast = committing_cast
     request = ask(cast)
     results = at_once(
         lambda: vote(cast, request, "bob"),
@@ -148,8 +139,8 @@ def test_two_last_votes_at_once_complete_it_once(committing_database: Clone) -> 
     assert len(detail.votes) == 2
 
 
-def test_one_person_in_two_browsers_at_once_votes_once(committing_database: Clone) -> None:
-    cast = make_cast()
+def test_one_person_in_two_browsers_at_once_votes_once(committing_cast: Cast) -> None:
+    cast = committing_cast
     request = ask(cast)
     results = at_once(*[lambda: vote(cast, request, "bob")] * 4)
     assert sum(result.refusal is None for result in results) == 1

@@ -1,12 +1,10 @@
 """Signing what one asked for, wrote, edited, or had asked for: by every path we can think of."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
-from pytest_django.plugin import DjangoDbBlocker
 
 from audit.services import Actor
 from countersign.accounts.models import ServiceAccount
@@ -21,17 +19,10 @@ from policies.models import Answer
 from policies.services import VoteResult, approval_edited
 from policies.tasks import notify_reviewers
 from tests.attacks.approval import forge_vote
-from tests.countersign.accounts.cast import NOW, Cast, cast_on_stage
-from tests.harness.server import Server
+from tests.countersign.accounts.cast import NOW, Cast
 from tests.policies.approvals.asking import ONE_FINANCE, ask, consume, state, vote
 
 SYSTEM = Actor("system", "command-line", "Command line")
-
-
-@pytest.fixture
-def cast(database_server: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
-    with cast_on_stage(database_server, django_db_blocker) as cast:
-        yield cast
 
 
 def reason(result: VoteResult) -> Reason | None:

@@ -1,26 +1,17 @@
 """Reaching a request from another workspace."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pytest_django.plugin import DjangoDbBlocker
 
 from countersign.accounts.services import PersonDraft, member_add
 from policies import selectors
 from policies.errors import NotFound, Reason
 from policies.services import approval_consume, approval_reassign
 from tests.attacks.approval import execute
-from tests.countersign.accounts.cast import NOW, Cast, cast_on_stage
+from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import last
-from tests.harness.server import Server
 from tests.policies.approvals.asking import BINDING, ONE_FINANCE, approved, ask, vote
-
-
-@pytest.fixture
-def cast(database_server: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
-    with cast_on_stage(database_server, django_db_blocker) as cast:
-        yield cast
 
 
 def test_a_reviewer_of_elsewhere_is_no_reviewer_here(cast: Cast) -> None:
@@ -39,8 +30,8 @@ def test_from_ones_own_workspace_the_request_is_not_there(cast: Cast) -> None:
     mallory = str(cast.id("mallory"))
     assert selectors.queue(cast.other.id, mallory, NOW) == []
     assert selectors.request_detail(cast.other.id, request.id, mallory, NOW) is None
-    assert request.run_id is not None
-    assert selectors.requests_of_run(cast.other.id, request.run_id) == []
+    assert selectors.requests(cast.other.id, run_id=request.run_id) == []
+    assert selectors.request(cast.other.id, request.id) is None
 
 
 def test_an_approval_is_not_used_from_elsewhere(cast: Cast) -> None:

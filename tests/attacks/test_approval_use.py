@@ -1,12 +1,10 @@
 """Using an approval twice, too late, or under another policy."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
-from pytest_django.plugin import DjangoDbBlocker
 
 from audit.transactions import in_workspace
 from policies import selectors
@@ -21,16 +19,9 @@ from policies.services import (
     policy_submit,
 )
 from tests.attacks.approval import at_once, execute
-from tests.countersign.accounts.cast import NOW, Cast, cast_on_stage, make_cast
+from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions
-from tests.harness.server import Clone, Server
 from tests.policies.approvals.asking import BINDING, approved, ask, consume, state, vote
-
-
-@pytest.fixture
-def cast(database_server: Server, django_db_blocker: DjangoDbBlocker) -> Iterator[Cast]:
-    with cast_on_stage(database_server, django_db_blocker) as cast:
-        yield cast
 
 
 def ready_change(cast: Cast) -> Any:
@@ -69,8 +60,8 @@ def test_the_database_refuses_to_hand_an_approval_back(cast: Cast) -> None:
             execute(cast.acme.id, f"UPDATE policies_approval SET {change}")
 
 
-def test_two_workers_racing_use_it_once(committing_database: Clone) -> None:
-    cast = make_cast()
+def test_two_workers_racing_use_it_once(committing_cast: Cast) -> None:
+    cast = committing_cast
     request = approved(cast)
     results = at_once(
         *[
@@ -140,8 +131,8 @@ def test_a_change_signed_against_another_base_is_not_activated(cast: Cast) -> No
     assert refused.reason is Reason.POLICY_CHANGED
 
 
-def test_activation_and_use_at_once_have_one_order(committing_database: Clone) -> None:
-    cast = make_cast()
+def test_activation_and_use_at_once_have_one_order(committing_cast: Cast) -> None:
+    cast = committing_cast
     request, change = approved(cast), ready_change(cast)
     used, activated = at_once(lambda: consume(cast, request), lambda: activate(cast, change))
     assert isinstance(activated, PolicyActivation)
@@ -153,8 +144,8 @@ def test_activation_and_use_at_once_have_one_order(committing_database: Clone) -
         assert used.reason is Reason.POLICY_CHANGED
 
 
-def test_taken_back_and_used_at_once_is_one_of_the_two(committing_database: Clone) -> None:
-    cast = make_cast()
+def test_taken_back_and_used_at_once_is_one_of_the_two(committing_cast: Cast) -> None:
+    cast = committing_cast
     request = approved(cast)
     used, superseded = at_once(
         lambda: consume(cast, request),

@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from countersign.accounts import selectors
 from countersign.accounts.models import ServiceAccount, Token, User
-from countersign.accounts.roles import group_name
+from countersign.accounts.roles import ANY_REVIEWER, REVIEWER_PREFIX, group_name
 from policies.directory import Person
 
 
@@ -15,7 +15,9 @@ class Directory:
 
     def roles(self, user_id: str, workspace_id: UUID) -> frozenset[str]:
         key = _key(user_id)
-        return frozenset() if key is None else selectors.roles_of(key, workspace_id)
+        roles = frozenset() if key is None else selectors.roles_of(key, workspace_id)
+        reviews = any(role.startswith(REVIEWER_PREFIX) for role in roles)
+        return roles | {ANY_REVIEWER} if reviews else roles
 
     def person(self, user_id: str) -> Person | None:
         key = _key(user_id)
@@ -23,6 +25,12 @@ class Directory:
         return None if user is None else _person(user)
 
     def members_with_role(self, workspace_id: UUID, role: str) -> list[Person]:
+        if role == ANY_REVIEWER:
+            groups = selectors.reviewer_groups(workspace_id)
+            people = {
+                p.id: p for group in groups for p in self.members_with_role(workspace_id, group)
+            }
+            return sorted(people.values(), key=lambda person: (person.name, person.id))
         users = User.objects.filter(
             is_active=True,
             memberships__workspace_id=workspace_id,

@@ -12,6 +12,9 @@ from uuid import UUID
 from countersign.accounts.errors import InvalidRole
 
 REVIEWER_PREFIX = "reviewer:"
+ANY_REVIEWER = "reviewer"
+"""What a policy may ask for instead of a group; whoever reviews for any group holds it."""
+
 # A label in URLs, group names (150 characters with the workspace's id) and policy text.
 _REVIEWER = re.compile(r"reviewer:[a-z][a-z0-9_-]{0,47}")
 

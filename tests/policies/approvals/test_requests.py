@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -287,6 +287,15 @@ def test_an_unknown_request_is_not_found(cast: Cast, call: Callable[..., bool]) 
 def test_one_signature_is_enough_where_one_is_asked_for(cast: Cast) -> None:
     request = ask(cast, requirement=ONE_FINANCE)
     assert vote(cast, request, "bob").completed
-    assert request.run_id is not None
-    found = selectors.requests_of_run(cast.acme.id, request.run_id)
-    assert [item.id for item in found] == [request.id]
+    other = ask(cast)
+
+    def ids(**wanted: Any) -> list[UUID]:
+        return [found.id for found in selectors.requests(cast.acme.id, **wanted)]
+
+    assert ids(run_id=request.run_id) == [request.id]
+    assert ids() == [other.id]
+    assert ids(states=["approved"]) == [request.id]
+    found = selectors.request(cast.acme.id, request.id)
+    assert found is not None
+    assert [vote.user_name for vote in found.votes.all()] == ["Bob"]
+    assert selectors.request(cast.other.id, request.id) is None
