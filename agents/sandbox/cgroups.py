@@ -11,7 +11,7 @@ milliseconds, which here pass while nsjail is being loaded.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class Group:
 
     Args:
         plan: where they are made.
-        name: unlike that of any other jail on this host.
+        name: ``<owner>-<random>``, unlike that of any other jail on this host.
         memory_bytes: limit of everything the jail keeps in memory, files included.
         pids: limit of processes and threads.
     """
@@ -130,14 +130,21 @@ def probe(mounts: str | None = None, own: str | None = None) -> CgroupPlan:
     )
 
 
-def remove_left_over(plan: CgroupPlan) -> int:
-    """Remove the empty groups of jails whose worker was killed; give their number."""
+def remove_left_over(plan: CgroupPlan, is_dead: Callable[[str], bool]) -> int:
+    """Remove the groups of jails whose worker was killed; give their number.
+
+    Args:
+        plan: where they are.
+        is_dead: tells of an owner whether it has ended. The group of a living one may be
+            empty only because its jail is about to start.
+    """
     removed = 0
     for parent in plan.parents():
         for group in parent.glob(f"{PREFIX}*"):
-            with contextlib.suppress(OSError):  # The kernel refuses while a process is in it.
-                group.rmdir()
-                removed += 1
+            if is_dead(group.name.removeprefix(PREFIX).rpartition("-")[0]):
+                with contextlib.suppress(OSError):  # The kernel refuses while it is in use.
+                    group.rmdir()
+                    removed += 1
     return removed
 
 

@@ -125,9 +125,6 @@ class _Sink(_io._RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def close(self) -> None:
-        """Stay open: the program may close or drop the stream above it."""
-
     def write(self, data: Any) -> int:
         with self.lock:
             view = memoryview(data).cast("B")
@@ -504,8 +501,8 @@ class _Clock:
             self.boot_ns = self.now_ns - 1_000_000_000_000
 
     def time_ns(self) -> int:
-        self.now_ns += TICK_NS
-        return self.now_ns
+        now, self.now_ns = self.now_ns, self.now_ns + TICK_NS
+        return now
 
     def monotonic_ns(self) -> int:
         return self.time_ns() - self.boot_ns
@@ -1029,6 +1026,7 @@ class _Guest:
     def begin(self, request: dict[str, Any]) -> None:
         self.filename = f"<step {request['step']}>"
         self.sources[self.filename] = request["code"]
+        self.program["__file__"] = self.filename  # ``inspect`` asks for it.
         if "linecache" in sys.modules:
             _patch_linecache(sys.modules["linecache"])
         self.modules = request["modules"]
@@ -1040,9 +1038,10 @@ class _Guest:
         for name, parameters in request["stubs"]:
             self.program[name] = _stub(name, parameters)
         self.printed()  # What threads of an earlier step printed since is nobody's.
-        self.sink.active = True
         if self.output.closed:
+            self.sink = _Sink(self.channel)
             self.output = self._stream()
+        self.sink.active = True
         sys.stdout = sys.stderr = self.output
 
     def _stream(self) -> _io.TextIOWrapper:
@@ -1140,7 +1139,11 @@ class _Guest:
 
     def park(self) -> NoReturn:
         self.sink.active = False
-        _thread.start_new_thread(self.serve, ())
+        try:
+            _thread.start_new_thread(self.serve, ())
+        except RuntimeError:
+            # No thread is left to serve on: better no jail than a program that goes on.
+            posix._exit(0)
         lock = _thread.allocate_lock()
         lock.acquire()
         while True:

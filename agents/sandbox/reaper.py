@@ -19,13 +19,25 @@ from agents.sandbox.spawner import OWNER_VARIABLE, start_time
 def reap(plan: CgroupPlan | None = None) -> int:
     """Kill the jails of dead workers, as far as this user may; give their number."""
     killed = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                killed += _reap_one(int(entry.name))
+    for pid in _processes():
+        with contextlib.suppress(OSError):
+            killed += _reap_one(pid)
     if plan is not None:
-        cgroups.remove_left_over(plan)
+        cgroups.remove_left_over(plan, _is_dead)
     return killed
+
+
+def jails_of(worker: str) -> list[int]:
+    """Give the process ids of the nsjails that a worker started.
+
+    Args:
+        worker: its ``spawner.owner_mark``; it may have ended.
+    """
+    return [pid for pid in _processes() if _owner(pid) == worker]
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _reap_one(pid: int) -> bool:
@@ -33,7 +45,8 @@ def _reap_one(pid: int) -> bool:
     # the signal goes to nobody.
     handle = os.pidfd_open(pid)
     try:
-        if not _is_orphan(pid):
+        owner = _owner(pid)
+        if not owner or not _is_dead(owner):
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         return True
@@ -41,10 +54,16 @@ def _reap_one(pid: int) -> bool:
         os.close(handle)
 
 
-def _is_orphan(pid: int) -> bool:
+def _owner(pid: int) -> str:
+    """Give the mark of the worker that started a process as a jail, empty for any other."""
     prefix = f"{OWNER_VARIABLE}=".encode()
-    for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-        if variable.startswith(prefix):
-            owner, _, started = variable.removeprefix(prefix).decode().partition(":")
-            return not owner.isdigit() or start_time(int(owner)) != started
-    return False
+    with contextlib.suppress(OSError):
+        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if variable.startswith(prefix):
+                return variable.removeprefix(prefix).decode("ascii", "replace")
+    return ""
+
+
+def _is_dead(owner: str) -> bool:
+    pid, _, started = owner.partition(":")
+    return not pid.isdigit() or start_time(int(pid)) != started

@@ -81,7 +81,7 @@ class Jail:
         self._guest = _Process()
         self._group = Group(
             config.cgroups,
-            secrets.token_hex(8),
+            f"{spawner.owner_mark(os.getpid())}-{secrets.token_hex(8)}",
             limits.memory_bytes + limits.disk_bytes + _NSJAIL_BYTES,
             limits.pids + 4,  # nsjail and its helpers are in it, too.
         )

@@ -89,12 +89,13 @@ def owner_mark(pid: int) -> str:
 
 
 def start_time(pid: int) -> str:
-    """Give the start of a process in clock ticks since boot, empty if there is none."""
+    """Give the start of a process in clock ticks since boot, empty if it has ended."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    return status.rpartition(")")[2].split()[19]
+    fields = status.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 def _die_with_parent() -> None:

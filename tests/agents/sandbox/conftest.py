@@ -1,0 +1,3 @@
+from tests.agents.sandbox.fixtures import _kept_lab, lab, steady
+
+__all__ = ["_kept_lab", "lab", "steady"]
