@@ -112,7 +112,7 @@ def pay(
         people: Who asked.
         extra: Anything else.
     """
-    types = [type(item).__name__ for item in (amount, priority, people[0])]
+    types = [type(item).__name__ for item in (amount, priority, *people)]
     return {"key": context.idempotency_key, "step": context.step, "types": types}
 
 
