@@ -201,8 +201,7 @@ def requirement(decisions: Iterable[Decision]) -> list[dict[str, JSON]]:
     """
     seats: dict[str, int] = {}
     for decision in decisions:
-        for roles, count in decision.requirement.quorums:
-            role = "|".join(roles)
+        for role, count in decision.requirement:
             seats[role] = max(seats.get(role, 0), count)
     named = sum(count for role, count in seats.items() if role.startswith("reviewer:"))
     if "reviewer" in seats:
@@ -409,10 +408,10 @@ def _decide_again(
 
 def _rejected(session: Session, step: Step, request: ApprovalRequest) -> bool:
     """Tell the agent what the reviewer said, as data; nothing of the step has happened or will."""
-    vote = request.votes.filter(answer="reject").order_by("created").first()
-    name, comment = (vote.user_name, vote.comment) if vote else ("A reviewer", "")
-    told = observation.rejected(request.title, name, comment)
     with writing(session) as commit:
+        vote = request.votes.filter(answer="reject").order_by("created").first()
+        name, comment = (vote.user_name, vote.comment) if vote else ("A reviewer", "")
+        told = observation.rejected(request.title, name, comment)
         _close_step(commit, step, Kind(request.kind), StepState.REJECTED, told)
     return True
 

@@ -17,7 +17,7 @@ from audit.transactions import in_workspace
 from policies.models import Answer, ApprovalRequest, Meaning
 from policies.services import VoteResult
 from tests.agents.runs.tools import bank
-from tests.countersign.accounts.cast import Cast, make_cast
+from tests.countersign.accounts.cast import Cast
 
 REGISTER = """
 models:
@@ -151,9 +151,8 @@ class Stage:
             return [entry.action for entry in entries]
 
 
-def make_stage() -> Stage:
-    """A fresh stage in the database at hand, with an empty bank."""
+def make_stage(cast: Cast) -> Stage:
+    """A fresh stage for a cast, with an empty bank."""
     bank.__init__()  # type: ignore[misc]
-    cast = make_cast()
     register(workspace_id=cast.acme.id, text=REGISTER, actor=Actor("system", "test", "the test"))
     return Stage(cast)
