@@ -124,6 +124,8 @@ def policy_activate(
         refusal = _not_officer(workspace_id, actor)
         if refusal is not None:
             return _refuse(workspace_id, actor, "activate", refusal)
+        # First, and exclusively: raising the shared lock of a use later would deadlock two of us.
+        policies = _locked_set(workspace_id)
         used = approval_consume(
             workspace_id=workspace_id,
             request_id=request_id,
@@ -133,7 +135,7 @@ def policy_activate(
         )
         if isinstance(used, Refusal):
             return used
-        return _activate(_locked_set(workspace_id), version, used.request_id, actor)
+        return _activate(policies, version, used.request_id, actor)
 
 
 def _locked_set(workspace_id: UUID) -> PolicySet:

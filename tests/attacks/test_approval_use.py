@@ -131,6 +131,15 @@ def test_a_change_signed_against_another_base_is_not_activated(cast: Cast) -> No
     assert refused.reason is Reason.POLICY_CHANGED
 
 
+def test_two_changes_activated_at_once_do_not_overwrite_each_other(committing_cast: Cast) -> None:
+    cast = committing_cast
+    first, second = ready_change(cast), ready_change(cast)
+    results = at_once(lambda: activate(cast, first), lambda: activate(cast, second))
+    refused = [result.reason for result in results if isinstance(result, Refusal)]
+    assert refused == [Reason.POLICY_CHANGED]
+    assert actions(cast.acme.id).count("policy.activated") == 2
+
+
 def test_activation_and_use_at_once_have_one_order(committing_cast: Cast) -> None:
     cast = committing_cast
     request, change = approved(cast), ready_change(cast)
