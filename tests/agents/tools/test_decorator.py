@@ -119,7 +119,7 @@ def unhinted(x) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """
 
 
-def vague(x: Any) -> None:  # noqa: ANN401
+def vague(x: Any) -> None:
     """Do.
 
     Args:
@@ -232,7 +232,7 @@ async def later() -> None:
     """Do."""
 
 
-def stream() -> Any:  # noqa: ANN401
+def stream() -> Any:
     """Do."""
     yield 1
 

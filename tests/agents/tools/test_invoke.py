@@ -36,7 +36,7 @@ def context() -> ToolContext:
     return ToolContext("w", "run-1", 3, "key-1", resolve=lambda _: samples.SECRET)
 
 
-def call(definition: ToolDefinition, **arguments: Any) -> Any:  # noqa: ANN401
+def call(definition: ToolDefinition, **arguments: Any) -> Any:
     return invoke(definition, arguments, context())
 
 
