@@ -1,16 +1,11 @@
-"""What doors read of agents, tools, models and runs. The only readers of these tables for doors.
-
-Every function opens the workspace's transaction, reads, and gives frozen records that hold all a
-screen needs: nothing is fetched later, and another workspace's row is `NotFound`.
-"""
+"""Runs, steps and calls, as doors read them."""
 
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -30,316 +25,26 @@ from django.utils.dateparse import parse_datetime
 
 from agents.errors import NotFound, Refused
 from agents.limits import Limits
-from agents.models import (
-    FINAL_STATES,
-    Agent,
-    AgentTool,
-    AgentVersion,
-    Call,
-    CallState,
-    Effect,
-    ModelEndpoint,
-    Run,
-    RunState,
-    Step,
-    StepState,
-    Tool,
-    ToolVersion,
+from agents.models import Call, CallState, Effect, Run, RunState, Step, StepState
+from agents.selectors.records import (
+    ApprovalView,
+    CallDetail,
+    CallView,
+    DecisionView,
+    Page,
+    Rule,
+    RunCounts,
+    RunDetail,
+    RunRow,
+    Signature,
+    StepView,
 )
 from audit.transactions import in_workspace
 from policies.models import ApprovalRequest, DecisionRecord
 
-T = TypeVar("T")
-
 PAGE_SIZE = 50
 OUTPUT_START = 4000
 RESULT_START = 200
-
-
-@dataclass(frozen=True)
-class Page(Generic[T]):
-    """Some rows, and where the next ones begin ("" on the last page)."""
-
-    rows: tuple[T, ...]
-    next: str = ""
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run as lists show it. `cost_micros` are millionths of `currency`."""
-
-    id: UUID
-    agent: str
-    agent_number: int
-    goal: str
-    state: RunState
-    reason: str
-    requester_type: str
-    requester_id: str
-    requester_name: str
-    steps_taken: int
-    calls_made: int
-    input_tokens: int
-    output_tokens: int
-    cost_micros: int
-    currency: str
-    scripted: bool
-    created: datetime
-    started: datetime | None
-    ended: datetime | None
-
-    @property
-    def short(self) -> str:
-        return str(self.id)[:8]
-
-    @property
-    def tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
-
-
-@dataclass(frozen=True)
-class RunDetail(RunRow):
-    """One run with what it was given and what it answered."""
-
-    agent_id: UUID
-    agent_version_id: UUID
-    model: str
-    model_number: int
-    inputs: Mapping[str, Any]
-    answer: Any
-    limits: Limits
-    working_ms: int
-    control_labels: tuple[str, ...]
-    trace_parent: str
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule that decided, in words."""
-
-    id: str
-    sentence: str
-    reason: str
-    shadow: bool
-
-
-@dataclass(frozen=True)
-class DecisionView:
-    """Why something was allowed, refused or sent to people."""
-
-    id: UUID
-    outcome: str
-    sentence: str
-    rules: tuple[Rule, ...]
-    errors: tuple[str, ...]
-    facts: Mapping[str, Any]
-    policy_number: int
-
-
-@dataclass(frozen=True)
-class Signature:
-    """One person's answer to a request."""
-
-    user_id: str
-    name: str
-    answer: str
-    meaning: str
-    comment: str
-    time: datetime
-
-
-@dataclass(frozen=True)
-class ApprovalView:
-    """One request for signatures of a step; whether its effects happened stands with the calls."""
-
-    id: UUID
-    kind: str
-    title: str
-    headline: str
-    state: str
-    needed: int
-    votes: tuple[Signature, ...]
-    sign_by: datetime
-    execute_by: datetime
-    consumed: datetime | None
-
-    @property
-    def signed(self) -> int:
-        return sum(vote.answer == "sign" for vote in self.votes)
-
-
-@dataclass(frozen=True)
-class CallView:
-    """One tool call with its outcome; of its result only what it is and how it begins.
-
-    Attributes:
-        result_kind: JSON type of the result, "" while there is none.
-        result_rows: length of a list, else None.
-        result_start: its first characters as JSON text.
-        token: how later effects of the manifest refer to the result.
-    """
-
-    id: UUID
-    step: int
-    seq: int
-    tool: str
-    tool_number: int
-    effect: Effect
-    tier: int
-    labels: tuple[str, ...]
-    roles: Mapping[str, str]
-    arguments: Mapping[str, Any]
-    origins: Mapping[str, Any]
-    state: CallState
-    result_kind: str
-    result_rows: int | None
-    result_start: str
-    error: Mapping[str, Any]
-    duration_ms: int
-    manifest: int | None
-    position: int | None
-    token: str
-    approval_request_id: UUID | None
-    decision: DecisionView | None
-    created: datetime
-    ended: datetime | None
-
-
-@dataclass(frozen=True)
-class CallDetail(CallView):
-    """One tool call with its whole result, which may be large."""
-
-    result: Any
-
-
-@dataclass(frozen=True)
-class StepView:
-    """One turn of the loop with everything that belongs to it.
-
-    Attributes:
-        stdout: what the program printed; in lists of steps its first `OUTPUT_START` characters.
-        stdout_bytes: all that it printed, also what the limit cut off.
-    """
-
-    id: UUID
-    number: int
-    state: StepState
-    thought: str
-    code: str
-    status: str
-    stdout: str
-    stdout_bytes: int
-    value: Any
-    error: Mapping[str, Any]
-    final: Any
-    observation: str
-    tokens: int
-    tokens_estimated: bool
-    cost_micros: int
-    model_ms: int
-    jail_ms: int
-    created: datetime
-    ended: datetime | None
-    decision: DecisionView | None
-    approvals: tuple[ApprovalView, ...]
-    calls: tuple[CallView, ...]
-
-
-@dataclass(frozen=True)
-class ToolView:
-    """One version of a tool."""
-
-    id: UUID
-    tool_id: UUID
-    name: str
-    number: int
-    digest: str
-    kind: str
-    target: str
-    description: str
-    parameters: Mapping[str, Any]
-    result: Mapping[str, Any]
-    effect: Effect
-    tier: int
-    labels: tuple[str, ...]
-    roles: Mapping[str, str]
-    idempotent: bool
-    timeout_s: float
-    max_result_bytes: int
-    registered_by: str
-    created: datetime
-
-
-@dataclass(frozen=True)
-class EndpointView:
-    """One version of a model endpoint; the key itself is nowhere in the database."""
-
-    id: UUID
-    name: str
-    number: int
-    digest: str
-    kind: str
-    base_url: str
-    model: str
-    api_key_ref: str
-    settings: Mapping[str, Any]
-    labels: tuple[str, ...]
-    scripted: bool
-    registered_by: str
-    created: datetime
-
-
-@dataclass(frozen=True)
-class AgentVersionView:
-    """One version of an agent."""
-
-    id: UUID
-    agent_id: UUID
-    name: str
-    number: int
-    digest: str
-    description: str
-    instructions: str
-    goal: str
-    mode: str
-    agency: int
-    endpoint: EndpointView
-    tools: tuple[ToolView, ...]
-    limits: Limits
-    inputs: Mapping[str, Any]
-    checks: tuple[Any, ...]
-    imports: tuple[str, ...]
-    runtime: str
-    registered_by: str
-    created: datetime
-
-    @property
-    def writes(self) -> int:
-        """How many of its tools write."""
-        return sum(tool.effect == Effect.WRITE for tool in self.tools)
-
-
-@dataclass(frozen=True)
-class AgentRow:
-    """An agent as lists show it: its newest version and what it has done."""
-
-    version: AgentVersionView
-    runs: int
-    last_run: datetime | None
-
-
-@dataclass(frozen=True)
-class RunCounts:
-    """How many runs of the workspace stand where."""
-
-    by_state: Mapping[str, int]
-
-    @property
-    def open(self) -> int:
-        return sum(n for state, n in self.by_state.items() if state not in FINAL_STATES)
-
-
-# Runs
 
 
 def runs(
@@ -438,7 +143,6 @@ def step(workspace_id: UUID, run_id: UUID, number: int) -> StepView:
         found = _steps(workspace_id, run_id).filter(number=number).first()
         if found is None:
             raise NotFound(f"no step {number} in run {run_id}")
-        found.output = found.stdout
         calls = _by_step(_calls(workspace_id).filter(step_id=found.id))
         requests = _requests(workspace_id, run_id)
         return _step_view(found, calls.get(found.id, ()), requests.get(number, ()))
@@ -528,114 +232,6 @@ def run_counts(workspace_id: UUID) -> RunCounts:
     with in_workspace(workspace_id):
         found = Run.objects.filter(workspace_id=workspace_id).order_by().values_list("state")
         return RunCounts(dict(found.annotate(Count("id"))))
-
-
-# Agents
-
-
-def agents(workspace_id: UUID) -> tuple[AgentRow, ...]:
-    """Every agent with its newest version, by name."""
-    with in_workspace(workspace_id):
-        newest = (
-            _agent_versions(workspace_id).order_by("agent__name", "-number").distinct("agent__name")
-        )
-        used = _use(workspace_id)
-        tools = _tools_of([version.id for version in newest])
-        return tuple(
-            AgentRow(_agent_view(version, tools), *used.get(version.agent_id, (0, None)))
-            for version in newest
-        )
-
-
-def agent_versions(workspace_id: UUID, name: str) -> tuple[AgentVersionView, ...]:
-    """Every version of one agent, newest first.
-
-    Raises:
-        NotFound: this workspace has no agent of that name.
-    """
-    with in_workspace(workspace_id):
-        if not Agent.objects.filter(workspace_id=workspace_id, name=name).exists():
-            raise NotFound(f"no agent {name}")
-        found = list(_agent_versions(workspace_id).filter(agent__name=name).order_by("-number"))
-        tools = _tools_of([version.id for version in found])
-        return tuple(_agent_view(version, tools) for version in found)
-
-
-def agent_version(workspace_id: UUID, version_id: UUID) -> AgentVersionView:
-    """One version of an agent by its id.
-
-    Raises:
-        NotFound: this workspace has no such version.
-    """
-    with in_workspace(workspace_id):
-        found = _agent_versions(workspace_id).filter(id=version_id).first()
-        if found is None:
-            raise NotFound(f"no agent version {version_id}")
-        return _agent_view(found, _tools_of([found.id]))
-
-
-# Tools
-
-
-def tools(workspace_id: UUID) -> tuple[ToolView, ...]:
-    """The newest version of every tool, by name."""
-    with in_workspace(workspace_id):
-        found = _tool_versions(workspace_id).order_by("tool__name", "-number")
-        return tuple(_tool_view(version) for version in found.distinct("tool__name"))
-
-
-def tool_versions(workspace_id: UUID, name: str) -> tuple[ToolView, ...]:
-    """Every version of one tool, newest first.
-
-    Raises:
-        NotFound: this workspace has no tool of that name.
-    """
-    with in_workspace(workspace_id):
-        if not Tool.objects.filter(workspace_id=workspace_id, name=name).exists():
-            raise NotFound(f"no tool {name}")
-        found = _tool_versions(workspace_id).filter(tool__name=name).order_by("-number")
-        return tuple(_tool_view(version) for version in found)
-
-
-def agents_with_tool(workspace_id: UUID, name: str) -> tuple[tuple[str, int, int], ...]:
-    """(agent, version of the agent, version of the tool) wherever the tool may be called."""
-    with in_workspace(workspace_id):
-        found = AgentTool.objects.filter(
-            workspace_id=workspace_id, tool_version__tool__name=name
-        ).order_by("agent_version__agent__name", "-agent_version__number")
-        return tuple(
-            found.values_list(
-                "agent_version__agent__name", "agent_version__number", "tool_version__number"
-            )
-        )
-
-
-# Models
-
-
-def endpoints(workspace_id: UUID) -> tuple[EndpointView, ...]:
-    """The newest version of every model endpoint, by name."""
-    with in_workspace(workspace_id):
-        found = ModelEndpoint.objects.filter(workspace_id=workspace_id)
-        newest = found.order_by("name", "-number").distinct("name")
-        return tuple(_endpoint_view(endpoint) for endpoint in newest)
-
-
-def endpoint_versions(workspace_id: UUID, name: str) -> tuple[EndpointView, ...]:
-    """Every version of one endpoint, newest first.
-
-    Raises:
-        NotFound: this workspace has no endpoint of that name.
-    """
-    with in_workspace(workspace_id):
-        found = ModelEndpoint.objects.filter(workspace_id=workspace_id, name=name)
-        versions = tuple(_endpoint_view(endpoint) for endpoint in found.order_by("-number"))
-    if not versions:
-        raise NotFound(f"no model {name}")
-    return versions
-
-
-# How rows become records
 
 
 def _runs_of(workspace_id: UUID) -> QuerySet[Run]:
@@ -801,7 +397,7 @@ def _call_view(call: Call) -> CallView:
 
 
 def _call_fields(call: Call) -> dict[str, Any]:
-    version = call.tool_version
+    version, described = call.tool_version, vars(call)
     return {
         "id": call.id,
         "step": call.step.number,
@@ -815,9 +411,9 @@ def _call_fields(call: Call) -> dict[str, Any]:
         "arguments": call.arguments,
         "origins": call.origins,
         "state": CallState(call.state),
-        "result_kind": call.result_kind or "",
-        "result_rows": call.result_rows,
-        "result_start": call.result_start or "",
+        "result_kind": described["result_kind"] or "",
+        "result_rows": described["result_rows"],
+        "result_start": described["result_start"] or "",
         "error": call.error or {},
         "duration_ms": call.duration_ms,
         "manifest": call.manifest,
@@ -840,7 +436,7 @@ def _step_view(
         thought=step.thought,
         code=step.code,
         status=step.status,
-        stdout=step.output,
+        stdout=vars(step).get("output", vars(step).get("stdout", "")),
         stdout_bytes=step.stdout_bytes,
         value=step.value,
         error=step.error or {},
@@ -856,105 +452,4 @@ def _step_view(
         decision=_decision_view(step.decision),
         approvals=approvals,
         calls=tuple(calls),
-    )
-
-
-def _agent_versions(workspace_id: UUID) -> QuerySet[AgentVersion]:
-    return AgentVersion.objects.filter(workspace_id=workspace_id).select_related(
-        "agent", "endpoint"
-    )
-
-
-def _tool_versions(workspace_id: UUID) -> QuerySet[ToolVersion]:
-    return ToolVersion.objects.filter(workspace_id=workspace_id).select_related("tool")
-
-
-def _tools_of(version_ids: Sequence[UUID]) -> dict[UUID, tuple[ToolView, ...]]:
-    found: dict[UUID, tuple[ToolView, ...]] = {}
-    links = (
-        AgentTool.objects.filter(agent_version_id__in=version_ids)
-        .select_related("tool_version__tool")
-        .order_by("tool_version__tool__name")
-    )
-    for link in links:
-        view = _tool_view(link.tool_version)
-        found[link.agent_version_id] = (*found.get(link.agent_version_id, ()), view)
-    return found
-
-
-def _use(workspace_id: UUID) -> dict[UUID, tuple[int, datetime | None]]:
-    rows = (
-        Run.objects.filter(workspace_id=workspace_id)
-        .order_by()
-        .values_list("agent_version__agent_id")
-        .annotate(Count("id"), Max("created"))
-    )
-    return {agent_id: (count, last) for agent_id, count, last in rows}
-
-
-def _tool_view(version: ToolVersion) -> ToolView:
-    return ToolView(
-        id=version.id,
-        tool_id=version.tool_id,
-        name=version.tool.name,
-        number=version.number,
-        digest=version.digest,
-        kind=version.kind,
-        target=version.target,
-        description=version.description,
-        parameters=version.parameters,
-        result=version.result,
-        effect=Effect(version.effect),
-        tier=version.tier,
-        labels=tuple(version.labels),
-        roles=version.roles,
-        idempotent=version.idempotent,
-        timeout_s=version.timeout_s,
-        max_result_bytes=version.max_result_bytes,
-        registered_by=version.registered_by,
-        created=version.created,
-    )
-
-
-def _endpoint_view(endpoint: ModelEndpoint) -> EndpointView:
-    return EndpointView(
-        id=endpoint.id,
-        name=endpoint.name,
-        number=endpoint.number,
-        digest=endpoint.digest,
-        kind=endpoint.kind,
-        base_url=endpoint.base_url,
-        model=endpoint.model,
-        api_key_ref=endpoint.api_key_ref,
-        settings=endpoint.settings,
-        labels=tuple(endpoint.labels),
-        scripted=endpoint.scripted,
-        registered_by=endpoint.registered_by,
-        created=endpoint.created,
-    )
-
-
-def _agent_view(
-    version: AgentVersion, tools: Mapping[UUID, tuple[ToolView, ...]]
-) -> AgentVersionView:
-    return AgentVersionView(
-        id=version.id,
-        agent_id=version.agent_id,
-        name=version.agent.name,
-        number=version.number,
-        digest=version.digest,
-        description=version.description,
-        instructions=version.instructions,
-        goal=version.goal,
-        mode=version.mode,
-        agency=version.agency,
-        endpoint=_endpoint_view(version.endpoint),
-        tools=tools.get(version.id, ()),
-        limits=Limits.from_json(version.limits),
-        inputs=version.inputs,
-        checks=tuple(version.checks),
-        imports=tuple(version.imports),
-        runtime=version.runtime,
-        registered_by=version.registered_by,
-        created=version.created,
     )

@@ -1,0 +1,83 @@
+"""What doors read of agents, tools, models and runs. The only readers of these tables for doors.
+
+Every function opens the workspace's transaction, reads, and gives frozen records that hold all a
+screen needs: nothing is fetched later, and another workspace's row is `NotFound`.
+"""
+
+from agents.selectors.records import (
+    AgentRow,
+    AgentVersionView,
+    ApprovalView,
+    CallDetail,
+    CallView,
+    DecisionView,
+    EndpointView,
+    Page,
+    Rule,
+    RunCounts,
+    RunDetail,
+    RunRow,
+    Signature,
+    StepView,
+    ToolView,
+)
+from agents.selectors.registry import (
+    agent_version,
+    agent_versions,
+    agents,
+    agents_with_tool,
+    endpoint_versions,
+    endpoints,
+    tool_versions,
+    tools,
+)
+from agents.selectors.runs import (
+    PAGE_SIZE,
+    call,
+    calls_in_doubt,
+    oldest_due,
+    request_calls,
+    run,
+    run_counts,
+    run_fingerprint,
+    runs,
+    step,
+    steps,
+)
+
+__all__ = [
+    "PAGE_SIZE",
+    "AgentRow",
+    "AgentVersionView",
+    "ApprovalView",
+    "CallDetail",
+    "CallView",
+    "DecisionView",
+    "EndpointView",
+    "Page",
+    "Rule",
+    "RunCounts",
+    "RunDetail",
+    "RunRow",
+    "Signature",
+    "StepView",
+    "ToolView",
+    "agent_version",
+    "agent_versions",
+    "agents",
+    "agents_with_tool",
+    "call",
+    "calls_in_doubt",
+    "endpoint_versions",
+    "endpoints",
+    "oldest_due",
+    "request_calls",
+    "run",
+    "run_counts",
+    "run_fingerprint",
+    "runs",
+    "step",
+    "steps",
+    "tool_versions",
+    "tools",
+]
