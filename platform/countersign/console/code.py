@@ -1,0 +1,123 @@
+"""Programs and differences as rows of highlighted code. Pure.
+
+Everything here is text of strangers: it leaves through pygments or `escape`, never raw.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexer import Lexer
+from pygments.lexers.data import JsonLexer
+from pygments.lexers.python import PythonLexer
+
+_FORMAT = HtmlFormatter(nowrap=True)
+_LEXERS: Mapping[str, type[Lexer]] = {"python": PythonLexer, "json": JsonLexer}
+# A program this long is denied for its size; the bound keeps a hostile reply from costing seconds.
+MAX_HIGHLIGHTED = 200_000
+
+# Characters that change how the text around them is shown, without showing themselves.
+_UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line. `kind` is "", "effect", "wrong", "add", "cut" or "gap"."""
+
+    number: int | None
+    html: SafeString
+    kind: str = ""
+    note: str = ""
+
+
+def rows(
+    text: str,
+    *,
+    language: str = "python",
+    effects: Mapping[int, str] | None = None,
+    wrong: int | None = None,
+) -> list[Row]:
+    """Highlighted lines.
+
+    Args:
+        text: the program.
+        language: a key of `_LEXERS`; anything else is shown plain.
+        effects: line (from 1) → note for lines that make effects.
+        wrong: the line an error came from.
+    """
+    marked = effects or {}
+    return [
+        Row(
+            number,
+            line,
+            "wrong" if number == wrong else "effect" if number in marked else "",
+            marked.get(number, ""),
+        )
+        for number, line in enumerate(_lines(text, language), start=1)
+    ]
+
+
+def difference(old: str, new: str) -> list[Row]:
+    """What changed from one text to the next, with three lines around each change."""
+    found: list[Row] = []
+    matcher = difflib.SequenceMatcher(a=old.splitlines(), b=new.splitlines(), autojunk=False)
+    before, after = old.splitlines(), new.splitlines()
+    for index, group in enumerate(matcher.get_grouped_opcodes(3)):
+        if index or group[0][1]:
+            found.append(Row(None, _plain("…"), "gap"))
+        for kind, a1, a2, b1, b2 in group:
+            if kind == "equal":
+                found += [Row(b1 + n + 1, _plain(t)) for n, t in enumerate(after[b1:b2])]
+                continue
+            found += [Row(a1 + n + 1, _plain(t), "cut", "-") for n, t in enumerate(before[a1:a2])]
+            found += [Row(b1 + n + 1, _plain(t), "add", "+") for n, t in enumerate(after[b1:b2])]
+    return found
+
+
+def effect_lines(
+    sites: Sequence[Mapping[str, object]], numbers: Mapping[str, str]
+) -> dict[int, str]:
+    """Line → note, for the call sites of a program's facts that write.
+
+    Args:
+        sites: `calls` of the facts.
+        numbers: tool → words for the effects it makes, such as "effects 1 to 12".
+    """
+    marked: dict[int, str] = {}
+    for site in sites:
+        line, tool = site.get("line"), str(site.get("tool", ""))
+        if site.get("effect") == "write" and isinstance(line, int):
+            marked[line] = numbers.get(tool, "effect")
+    return marked
+
+
+def visible(text: str) -> str:
+    """Show characters that hide or reorder others, so that what is read is what runs."""
+    return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text)
+
+
+def _lines(text: str, language: str) -> list[SafeString]:
+    shown = visible(text)
+    lexer = _LEXERS.get(language)
+    if lexer is None or len(shown) > MAX_HIGHLIGHTED:
+        return [_plain(line) for line in shown.splitlines()]
+    html = highlight(shown, lexer(stripnl=False, ensurenl=False), _FORMAT)
+    # pygments has escaped every character of the program.
+    return [mark_safe(line) for line in html.splitlines()]  # noqa: S308
+
+
+def _plain(line: str) -> SafeString:
+    return escape(visible(line))
+
+
+def from_unified(line: str) -> Row:
+    """One line of a unified difference."""
+    if line.startswith("@@"):
+        return Row(None, _plain("…"), "gap")
+    kind = {"+": "add", "-": "cut"}.get(line[:1], "")
+    return Row(None, _plain(line[1:]), kind, line[:1] if kind else "")

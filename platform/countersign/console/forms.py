@@ -1,0 +1,176 @@
+"""What people fill in. A form checks its shape; whether the act is allowed, the service says."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+
+from countersign.console.schema_forms import JSONText
+from policies.models import Meaning
+
+MAX_COMMENT = 4000
+
+
+class LoginForm(forms.Form):
+    username = forms.CharField(
+        label="User name",
+        max_length=80,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+        ),
+    )
+    password = forms.CharField(
+        label="Password",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+
+class PasswordForm(forms.Form):
+    old = forms.CharField(
+        label="Present password",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    new = forms.CharField(
+        label="New password",
+        max_length=1000,
+        strip=False,
+        help_text="At least 12 characters; a few unrelated words are easy to keep.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    again = forms.CharField(
+        label="New password, again",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean_again(self) -> str:
+        again = str(self.cleaned_data["again"])
+        if again != self.cleaned_data.get("new"):
+            raise forms.ValidationError("This is not the same as the new password above.")
+        return again
+
+
+class GoalForm(forms.Form):
+    goal = forms.CharField(
+        label="What is to be done",
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="The agent and every reviewer read this.",
+    )
+    key = forms.CharField(widget=forms.HiddenInput, max_length=64)
+
+
+class StopForm(forms.Form):
+    reason = forms.CharField(
+        label="Reason",
+        max_length=500,
+        required=False,
+        help_text="It stands in the run and in the log.",
+    )
+
+
+class BallotForm(forms.Form):
+    """What both answers to a request have in common."""
+
+    displayed = forms.CharField(widget=forms.HiddenInput, max_length=64, min_length=64)
+    password = forms.CharField(
+        label="Your password",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        help_text="Signing asks for it each time.",
+    )
+
+
+class SignForm(BallotForm):
+    meaning = forms.ChoiceField(
+        label="What your signature says",
+        choices=Meaning.choices,
+        widget=forms.RadioSelect,
+    )
+    comment = forms.CharField(
+        label="Comment",
+        max_length=MAX_COMMENT,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Stands beside your signature in the log.",
+    )
+    field_order = ["meaning", "comment", "password", "displayed"]
+
+
+class RejectForm(BallotForm):
+    comment = forms.CharField(
+        label="Reason",
+        max_length=MAX_COMMENT,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="The agent is told this as feedback and may plan again.",
+    )
+    field_order = ["comment", "password", "displayed"]
+
+
+class AskForm(forms.Form):
+    text = forms.CharField(
+        label="Question",
+        max_length=MAX_COMMENT,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="Whoever started the run is asked. Both clocks keep running.",
+    )
+
+
+class InformForm(forms.Form):
+    text = forms.CharField(
+        label="Your answer", max_length=MAX_COMMENT, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class ResolveForm(forms.Form):
+    """A person's word on an effect in doubt."""
+
+    happened = forms.ChoiceField(
+        label="What became of it",
+        choices=[("yes", "It happened"), ("no", "It did not happen")],
+        widget=forms.RadioSelect,
+    )
+    result = JSONText(
+        label="Its result, as JSON",
+        required=False,
+        help_text="What the tool would have returned. Needed if it happened.",
+    )
+    comment = forms.CharField(
+        label="How you know",
+        max_length=MAX_COMMENT,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Stands in the log beside your name.",
+    )
+
+
+class AuditFilter(forms.Form):
+    """What to look for in the log; what cannot be read is left out, and said."""
+
+    action = forms.CharField(label="Action", max_length=100, required=False)
+    actor = forms.CharField(label="Actor id", max_length=100, required=False)
+    subject = forms.CharField(label="Subject id", max_length=100, required=False)
+    run = forms.UUIDField(label="Run id", required=False)
+    since = forms.DateField(
+        label="From", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+    until = forms.DateField(
+        label="To", required=False, widget=forms.DateInput(attrs={"type": "date"})
+    )
+
+    def chosen(self) -> dict[str, Any]:
+        """Every field's value; None or "" where nothing usable was given."""
+        given = self.cleaned_data if self.is_bound and self.is_valid() is not None else {}
+        return {name: given.get(name) or self._empty(name) for name in self.fields}
+
+    def query(self) -> str:
+        """The filters as the query part of an address, for the links to other pages."""
+        return urlencode({name: str(value) for name, value in self.chosen().items() if value})
+
+    def _empty(self, name: str) -> str | None:
+        return "" if name in ("action", "actor", "subject") else None

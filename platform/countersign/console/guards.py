@@ -1,0 +1,145 @@
+"""Who may open a page. Each view calls one of these first and returns early.
+
+A stranger to the workspace gets 404, for pages and objects alike: whether they exist is already
+more than they may know. A member without the role gets 403 with a sentence.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+import agents.errors
+import policies.errors
+from audit.services import Actor
+from countersign.accounts import selectors as accounts
+from countersign.accounts.models import User, Workspace
+from countersign.accounts.roles import REVIEWER_PREFIX, Role
+from countersign.console import words
+
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One person in one workspace, with the roles held at this moment."""
+
+    user: User
+    workspace: Workspace
+    roles: frozenset[str]
+
+    @property
+    def id(self) -> UUID:
+        return self.workspace.id
+
+    @property
+    def slug(self) -> str:
+        return self.workspace.slug
+
+    @property
+    def actor(self) -> Actor:
+        return Actor("user", str(self.user.id), self.user.name)
+
+    @property
+    def is_operator(self) -> bool:
+        return Role.OPERATOR in self.roles
+
+    @property
+    def is_auditor(self) -> bool:
+        return Role.AUDITOR in self.roles
+
+    @property
+    def is_admin(self) -> bool:
+        return Role.ADMIN in self.roles
+
+    @property
+    def is_officer(self) -> bool:
+        return Role.POLICY_OFFICER in self.roles
+
+    @property
+    def is_reviewer(self) -> bool:
+        return any(role.startswith(REVIEWER_PREFIX) for role in self.roles)
+
+    @property
+    def may_stop(self) -> bool:
+        return self.is_operator or self.is_admin or self.is_reviewer
+
+    @property
+    def role_words(self) -> str:
+        return ", ".join(words.role(role) for role in sorted(self.roles))
+
+
+def page(view: View[P]) -> View[P]:
+    """A page for people who are logged in; what another workspace owns is 404."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if request.user.is_authenticated and request.user.must_change_password:
+            return redirect("console:password")
+        try:
+            return view(request, *args, **kwargs)
+        except (agents.errors.NotFound, policies.errors.NotFound) as error:
+            raise Http404(str(error)) from error
+
+    return login_required(guarded)
+
+
+def signed_in(request: HttpRequest) -> User:
+    """The person who is logged in; `page` has seen to it that there is one."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied("Log in first.")
+    return request.user
+
+
+def member(request: HttpRequest, slug: str) -> Member:
+    """The person as a member of the workspace.
+
+    Raises:
+        Http404: there is no such workspace, or the person has no role in it.
+    """
+    user = signed_in(request)
+    workspace = accounts.workspace_for(user, slug)
+    if workspace is None:
+        raise Http404("no such workspace for this person")
+    roles = accounts.roles_of(user.id, workspace.id)
+    if not roles:
+        raise Http404("no role in this workspace")
+    return Member(user, workspace, roles)
+
+
+def operator(request: HttpRequest, slug: str) -> Member:
+    """A member who starts and follows runs."""
+    found = member(request, slug)
+    if not found.is_operator:
+        raise PermissionDenied(_needs("operator", "start a run"))
+    return found
+
+
+def stopper(request: HttpRequest, slug: str) -> Member:
+    """A member who may end a run: operators, administrators and reviewers."""
+    found = member(request, slug)
+    if not found.may_stop:
+        raise PermissionDenied(_needs("operator, administrator or reviewer", "stop a run"))
+    return found
+
+
+def auditor(request: HttpRequest, slug: str) -> Member:
+    """A member who reads the log."""
+    found = member(request, slug)
+    if not found.is_auditor:
+        raise PermissionDenied(_needs("auditor", "read the audit log"))
+    return found
+
+
+def _needs(role: str, act: str) -> str:
+    return (
+        f"You need the role {role} to {act}. "
+        "The people who give roles are under People, marked administrator."
+    )

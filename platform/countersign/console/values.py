@@ -1,0 +1,110 @@
+"""JSON values as people read them. Pure.
+
+A planned effect may hold references to results that do not exist yet; on screens they stand as
+⟦result of effect 2 · id⟧, never as the token a program knows.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.manifest import REFERENCE
+from audit.canonical import JSON
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A result that will exist when the effect happens."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A value ready for the screen: text parts, or one piece of structure."""
+
+    parts: tuple[str | Reference, ...]
+    structure: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(p.text if isinstance(p, Reference) else p for p in self.parts)
+
+
+def shown(value: JSON, names: Mapping[str, str] | None = None) -> Shown:
+    """A value for the screen.
+
+    Args:
+        value: any JSON value.
+        names: token → words for the result it stands for, such as "result of effect 2".
+    """
+    known = names or {}
+    if isinstance(value, str):
+        return Shown(tuple(_text_parts(value, known)))
+    if _is_reference(value):
+        return Shown((_reference(value["$placeholder"], value["path"], known),))
+    if isinstance(value, Mapping | list):
+        text = json.dumps(_named(value, known), indent=2, ensure_ascii=False)
+        return Shown((text,), structure=True)
+    if isinstance(value, bool) or value is None:
+        return Shown(({True: "yes", False: "no", None: "nothing"}[value],))
+    return Shown((f"{value:,}" if isinstance(value, int) else str(value),))
+
+
+def brief(value: JSON, limit: int = 60) -> str:
+    """A value on one line, cut with a sign that says so."""
+    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def size(value: JSON) -> str:
+    """What a result is, in a word: how many rows, characters, fields."""
+    if isinstance(value, list):
+        return f"{len(value):,} {'row' if len(value) == 1 else 'rows'}"
+    if isinstance(value, Mapping):
+        return brief(value, 80)
+    if isinstance(value, str) and len(value) > 60:
+        return f"{len(value):,} characters"
+    return brief(value)
+
+
+def _text_parts(text: str, names: Mapping[str, str]) -> list[str | Reference]:
+    parts: list[str | Reference] = []
+    end = 0
+    for match in REFERENCE.finditer(text):
+        if match.start() > end:
+            parts.append(text[end : match.start()])
+        path = [part for part in match[2].split("/") if part]
+        parts.append(_reference(match[1], path, names))
+        end = match.end()
+    if end < len(text) or not parts:
+        parts.append(text[end:])
+    return parts
+
+
+def _reference(token: str, path: Sequence[Any], names: Mapping[str, str]) -> Reference:
+    # A token we did not issue is not a reference, and is shown for what it is.
+    name = names.get(token, "unknown reference" if names else "result of an earlier effect")
+    return Reference("⟦" + " · ".join([name, *map(str, path)]) + "⟧")
+
+
+def _is_reference(value: JSON) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"$placeholder", "path"}
+
+
+def _named(value: JSON, names: Mapping[str, str]) -> JSON:
+    if _is_reference(value):
+        return _reference(value["$placeholder"], value["path"], names).text
+    if isinstance(value, Mapping):
+        return {key: _named(item, names) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_named(item, names) for item in value]
+    if isinstance(value, str):
+        return "".join(p.text if isinstance(p, Reference) else p for p in _text_parts(value, names))
+    return value
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, cut with a sign that says so."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
