@@ -1,0 +1,146 @@
+"""The approval card: what a request binds and shows, and what has become of it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.selectors import CallView, RunDetail, StepView
+from audit import canonical
+from countersign.console import code, effects, timeline, words
+from countersign.console.words import Word
+from policies.models import Kind
+from policies.selectors import RequestDetail
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything the page says of one request.
+
+    Attributes:
+        digest: SHA-256 over the content shown, computed here from that content; it travels with
+            the vote, which is refused if it is not the one that was asked for.
+        operation: what has become of it, apart from what was signed.
+    """
+
+    sentence: str
+    digest: str
+    displayed: dict[str, Any]
+    verdict: str
+    verdict_word: Word
+    rows: tuple[effects.Row, ...]
+    groups: tuple[effects.Group, ...]
+    summary: list[str]
+    sources: tuple[effects.Source, ...]
+    program: list[code.Row]
+    difference: list[code.Row]
+    approval: str
+    approval_word: Word
+    operation: str
+    operation_word: Word
+    final: bool
+
+
+def build(
+    detail: RequestDetail,
+    run: RunDetail | None,
+    step: StepView | None,
+    calls: Sequence[CallView],
+) -> Card:
+    """The card of a request as it stands now."""
+    request = detail.request
+    shown: dict[str, Any] = request.displayed
+    states = {call.position: call.state.value for call in calls if call.position is not None}
+    rows = effects.rows(shown.get("effects", ()), effects.labels_of(shown), states)
+    done, done_word, final = _operation(detail, run, step, calls)
+    return Card(
+        sentence=request.title,
+        digest=canonical.digest(shown),
+        displayed=shown,
+        verdict=_verdict(detail),
+        verdict_word=words.word("approval", request.state),
+        rows=rows,
+        groups=effects.groups(rows),
+        summary=effects.summary(rows, shown) if rows else [],
+        sources=effects.sources(shown),
+        program=_program(shown, step, rows),
+        difference=_difference(shown),
+        approval=_approval(detail),
+        approval_word=words.word("approval", request.state),
+        operation=done,
+        operation_word=done_word,
+        final=final,
+    )
+
+
+def _verdict(detail: RequestDetail) -> str:
+    parts = [
+        f"{_number(seat.count)} {words.role(seat.role).removeprefix('reviewer: ')} "
+        f"{'signature' if seat.count == 1 else 'signatures'}"
+        for seat in detail.requirement
+    ]
+    return f"Needs {words.names(parts)}"
+
+
+def _number(count: int) -> str:
+    small = ("no", "one", "two", "three", "four", "five", "six")
+    return small[count] if count < len(small) else str(count)
+
+
+def _approval(detail: RequestDetail) -> str:
+    request = detail.request
+    signed = f"{detail.signed} of {detail.needed} signed"
+    match request.state:
+        case "waiting" | "info_requested":
+            return f"{signed}, sign by {request.sign_by:%H:%M}"
+        case "approved":
+            approval = detail.approval
+            if approval is not None and approval.consumed_at is not None:
+                return f"{signed}, used {approval.consumed_at:%H:%M}; it allows nothing more"
+            return f"{signed}, valid to {request.execute_by:%H:%M}"
+        case "rejected":
+            vote = next((v.vote for v in detail.votes if v.vote.answer == "reject"), None)
+            return f"rejected by {vote.user_name} {vote.created:%H:%M}" if vote else "rejected"
+    return words.word("approval", request.state).text
+
+
+def _operation(
+    detail: RequestDetail,
+    run: RunDetail | None,
+    step: StepView | None,
+    calls: Sequence[CallView],
+) -> tuple[str, Word, bool]:
+    """What has become of it: words, sign, and whether nothing more will change."""
+    request = detail.request
+    over = request.state in {"rejected", "expired", "superseded", "cancelled"}
+    ended = run is not None and run.state.final
+    if calls:
+        text, word = timeline.operation(calls, request.state)
+        settled = all(call.state in {"succeeded", "failed", "void"} for call in calls)
+        return text, word, settled or ended or over
+    if over:
+        return "nothing happened and nothing will", words.CALL["void"], True
+    if request.state != "approved":
+        return "waiting, nothing has happened", words.CALL["planned"], False
+    if request.kind == Kind.CHANGE:
+        return "waiting to be put into force", words.CALL["planned"], True
+    if request.kind == Kind.ANSWER and ended:
+        return "the answer was released", words.CALL["succeeded"], True
+    if step is not None and step.state == "executed":
+        return "the program ran, once", words.CALL["succeeded"], True
+    return "waiting for the worker, nothing has happened yet", words.CALL["planned"], ended
+
+
+def _program(
+    shown: dict[str, Any], step: StepView | None, rows: Sequence[effects.Row]
+) -> list[code.Row]:
+    sites = step.decision.facts.get("calls", ()) if step and step.decision else ()
+    marked = code.effect_lines(sites, effects.numbers(rows))
+    return code.rows(shown.get("code", ""), effects=marked)
+
+
+def _difference(shown: dict[str, Any]) -> list[code.Row]:
+    if shown.get("previous_code") and shown.get("code"):
+        return code.difference(shown["previous_code"], shown["code"])
+    if "from" in shown and "text" in shown:
+        return [code.from_unified(line) for line in shown.get("difference", ())]
+    return []

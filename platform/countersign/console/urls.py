@@ -1,0 +1,58 @@
+"""Addresses of the console; those of a workspace carry its slug."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from countersign.console.views import (
+    approvals,
+    audit,
+    home,
+    people,
+    policies,
+    registry,
+    runs,
+    session,
+)
+
+app_name = "console"
+
+_workspace: list[URLPattern | URLResolver] = [
+    path("", home.overview, name="overview"),
+    path("runs/", runs.run_list, name="run_list"),
+    path("runs/start/", runs.run_choose, name="run_choose"),
+    path("runs/start/<path:agent>/", runs.run_start, name="run_start"),
+    path("runs/<uuid:run_id>/", runs.run_detail, name="run_detail"),
+    path("runs/<uuid:run_id>/live/", runs.run_live, name="run_live"),
+    path("runs/<uuid:run_id>/stop/", runs.run_stop, name="run_stop"),
+    path("runs/<uuid:run_id>/steps/<int:number>/", runs.run_step, name="run_step"),
+    path("runs/<uuid:run_id>/calls/<uuid:call_id>/", runs.run_call, name="run_call"),
+    path("approvals/", approvals.approval_list, name="approval_list"),
+    path("approvals/<uuid:request_id>/", approvals.approval_card, name="approval_card"),
+    path("approvals/<uuid:request_id>/live/", approvals.approval_live, name="approval_live"),
+    path("approvals/<uuid:request_id>/sign/", approvals.approval_sign, name="approval_sign"),
+    path("approvals/<uuid:request_id>/reject/", approvals.approval_reject, name="approval_reject"),
+    path("approvals/<uuid:request_id>/ask/", approvals.approval_ask, name="approval_ask"),
+    path("approvals/<uuid:request_id>/answer/", approvals.approval_inform, name="approval_inform"),
+    path("agents/", registry.agent_list, name="agent_list"),
+    path("agents/<path:name>/v<int:number>/", registry.agent_detail, name="agent_version"),
+    path("agents/<path:name>/", registry.agent_detail, name="agent_detail"),
+    path("tools/", registry.tool_list, name="tool_list"),
+    path("tools/<path:name>/v<int:number>/", registry.tool_detail, name="tool_version"),
+    path("tools/<path:name>/", registry.tool_detail, name="tool_detail"),
+    path("models/", registry.model_list, name="model_list"),
+    path("models/<path:name>/v<int:number>/", registry.model_detail, name="model_version"),
+    path("models/<path:name>/", registry.model_detail, name="model_detail"),
+    path("policies/", policies.policy_detail, name="policy_detail"),
+    path("policies/v<int:number>/", policies.policy_detail, name="policy_version"),
+    path("audit/", audit.audit_list, name="audit_list"),
+    path("audit/verify/", audit.audit_verify, name="audit_verify"),
+    path("audit/<uuid:entry_id>/", audit.audit_entry, name="audit_entry"),
+    path("people/", people.person_list, name="person_list"),
+]
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.home, name="home"),
+    path("login", session.login, name="login"),
+    path("logout", session.logout, name="logout"),
+    path("password", session.password, name="password"),
+    path("w/<slug:slug>/", include(_workspace)),
+]

@@ -1,0 +1,250 @@
+"""The approval queue, the card, and the ways to answer it."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from agents import questions, services
+from agents import selectors as agents
+from countersign.accounts import services as accounts
+from countersign.console import cards, guards
+from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
+from countersign.console.guards import Member
+from countersign.console.pages import render, render_fragment
+from countersign.console.views.session import address
+from policies import selectors as policies
+from policies.errors import Reason, Refusal
+from policies.models import OPEN_STATES, Answer, ApprovalState, Meaning
+from policies.selectors import QueueRow, RequestDetail
+
+CLOSED = tuple(sorted(set(ApprovalState) - set(OPEN_STATES)))
+MINE, ALL, ENDED = "mine", "all", "closed"
+MAX_CLOSED = 100
+
+FORBIDDEN, CONFLICT, INVALID = 403, 409, 422
+_STATUS = {
+    Reason.ROLE: FORBIDDEN,
+    Reason.REQUESTER: FORBIDDEN,
+    Reason.BARRED: FORBIDDEN,
+    Reason.NOT_A_PERSON: FORBIDDEN,
+    Reason.ALREADY_VOTED: CONFLICT,
+    Reason.STATE: CONFLICT,
+    Reason.SIGN_BY: CONFLICT,
+    Reason.DISPLAYED: CONFLICT,
+    Reason.LOCKED: 429,
+}
+
+
+@require_safe
+@guards.page
+def approval_list(request: HttpRequest, slug: str) -> HttpResponse:
+    member = guards.member(request, slug)
+    scope = _scope(request, member)
+    context = {"nav": "approvals", "scope": scope, "rows": _queue(member, scope)}
+    return render(request, member, "console/approval_list.html", context)
+
+
+def _scope(request: HttpRequest, member: Member) -> str:
+    asked = request.GET.get("show", "")
+    if asked in (MINE, ALL, ENDED):
+        return asked
+    return MINE if member.is_reviewer or member.is_officer else ALL
+
+
+def _queue(member: Member, scope: str) -> list[QueueRow]:
+    states = CLOSED if scope == ENDED else tuple(OPEN_STATES)
+    rows = policies.queue(member.id, str(member.user.id), datetime.now(UTC), states)
+    if scope == ENDED:
+        return sorted(rows, key=lambda row: row.request.created, reverse=True)[:MAX_CLOSED]
+    return [row for row in rows if row.refusal is None] if scope == MINE else rows
+
+
+@require_safe
+@guards.page
+def approval_card(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    member = guards.member(request, slug)
+    return _card(request, member, _detail(member, request_id))
+
+
+def _detail(member: Member, request_id: UUID) -> RequestDetail:
+    found = policies.request_detail(member.id, request_id, str(member.user.id), datetime.now(UTC))
+    if found is None:
+        raise Http404("no such request")
+    return found
+
+
+def _card(
+    request: HttpRequest, member: Member, detail: RequestDetail, *, status: int = 200
+) -> HttpResponse:
+    context = {
+        "nav": "approvals",
+        **_context(member, detail),
+        "rows": _queue(member, ALL),
+        "inform": InformForm(),
+    }
+    return render(request, member, "console/approval_card.html", context, status=status)
+
+
+def _context(member: Member, detail: RequestDetail) -> dict[str, Any]:
+    asked = detail.request
+    run = agents.run(member.id, asked.run_id) if asked.run_id else None
+    step = None
+    if asked.run_id and asked.step is not None:
+        step = agents.step(member.id, asked.run_id, asked.step)
+    calls = agents.request_calls(member.id, asked.id)
+    return {
+        "detail": detail,
+        "asked": asked,
+        "run": run,
+        "open": asked.state in OPEN_STATES,
+        "card": cards.build(detail, run, step, calls),
+    }
+
+
+@require_safe
+@guards.page
+def approval_live(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    """The two lines: what was signed, and what has happened."""
+    member = guards.member(request, slug)
+    context = _context(member, _detail(member, request_id))
+    return render_fragment(request, member, "console/_approval_lines.html", context)
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@guards.page
+def approval_sign(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    return _answer(request, slug, request_id, SignForm, Answer.SIGN)
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@guards.page
+def approval_reject(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    return _answer(request, slug, request_id, RejectForm, Answer.REJECT)
+
+
+def _answer(
+    request: HttpRequest, slug: str, request_id: UUID, kind: type[BallotForm], answer: Answer
+) -> HttpResponse:
+    """The page that asks for password and meaning, and the vote.
+
+    It opens from the card only: the digest of what the card showed comes along, and the vote
+    carries it on. Who may vote is the service's to say, and its refusals are recorded.
+    """
+    member = guards.member(request, slug)
+    detail = _detail(member, request_id)
+    card = cards.build(detail, None, None, ())
+    seen = request.POST.get("displayed") or request.GET.get("seen", "")
+    if request.method != "POST" and seen != card.digest:
+        messages.info(request, "Read the request first, then sign it from here.")
+        return redirect("console:approval_card", slug, request_id)
+    form = kind(request.POST or None, initial={"displayed": seen})
+    status = 200
+    if request.method == "POST":
+        refusal = _vote(request, member, request_id, form, answer)
+        if refusal is None and form.is_valid():
+            messages.success(request, _thanks(answer))
+            return redirect("console:approval_card", slug, request_id)
+        status = INVALID
+        if refusal is not None:
+            form.add_error(None, refusal.sentence)
+            status = _STATUS.get(refusal.reason, INVALID)
+    context = {
+        "nav": "approvals",
+        "detail": detail,
+        "asked": detail.request,
+        "card": card,
+        "form": form,
+        "answer": answer.value,
+    }
+    return render(request, member, "console/approval_sign.html", context, status=status)
+
+
+def _vote(
+    request: HttpRequest, member: Member, request_id: UUID, form: BallotForm, answer: Answer
+) -> Refusal | None:
+    """Check the password, then cast the vote; a form with faults casts nothing."""
+    if not form.is_valid():
+        return None
+    given = form.cleaned_data
+    fresh = accounts.reauthenticate(
+        user_id=member.user.id,
+        password=given["password"],
+        address=address(request),
+        now=datetime.now(UTC),
+    )
+    if isinstance(fresh, Refusal):
+        return fresh
+    result = services.approval_vote(
+        workspace_id=member.id,
+        request_id=request_id,
+        voter=member.actor,
+        answer=answer,
+        meaning=Meaning(given.get("meaning", Meaning.REVIEWED)),
+        comment=given["comment"],
+        displayed_digest=given["displayed"],
+        reauthenticated_at=fresh,
+    )
+    return result.refusal
+
+
+def _thanks(answer: Answer) -> str:
+    if answer is Answer.SIGN:
+        return "Your signature is recorded."
+    return "Your rejection is recorded. Nothing of this happens; the agent is told your reason."
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@guards.page
+def approval_ask(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    member = guards.member(request, slug)
+    detail = _detail(member, request_id)
+    form = AskForm(request.POST or None)
+    status = 200
+    if request.method == "POST" and form.is_valid():
+        refusal = questions.approval_ask(
+            workspace_id=member.id,
+            request_id=request_id,
+            asker=member.actor,
+            text=form.cleaned_data["text"],
+        )
+        if refusal is None:
+            messages.success(request, "Your question is recorded. Both clocks keep running.")
+            return redirect("console:approval_card", slug, request_id)
+        form.add_error(None, refusal.sentence)
+        status = _STATUS.get(refusal.reason, INVALID)
+    context = {"nav": "approvals", "asked": detail.request, "form": form}
+    return render(request, member, "console/approval_ask.html", context, status=status)
+
+
+@require_POST
+@guards.page
+def approval_inform(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    """Answer a reviewer's question."""
+    member = guards.member(request, slug)
+    detail = _detail(member, request_id)
+    form = InformForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Write an answer.")
+        return redirect("console:approval_card", slug, request_id)
+    refusal = questions.approval_inform(
+        workspace_id=member.id,
+        request_id=request_id,
+        informer=member.actor,
+        text=form.cleaned_data["text"],
+    )
+    if refusal is not None:
+        messages.error(request, refusal.sentence)
+        return _card(request, member, detail, status=_STATUS.get(refusal.reason, INVALID))
+    messages.success(request, "Your answer is recorded.")
+    return redirect("console:approval_card", slug, request_id)

@@ -1,0 +1,85 @@
+"""The audit log: search, one entry with its exact bytes, verification."""
+
+import json
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from audit import selectors
+from audit.verify import verify_log
+from countersign.console import code, guards
+from countersign.console.forms import AuditFilter
+from countersign.console.pages import render
+
+
+@require_safe
+@guards.page
+def audit_list(request: HttpRequest, slug: str) -> HttpResponse:
+    member = guards.auditor(request, slug)
+    form = AuditFilter(request.GET or None)
+    chosen = form.chosen()
+    filters = selectors.Filters(
+        actions=(chosen["action"],) if chosen["action"] else (),
+        actor=chosen["actor"],
+        subject=chosen["subject"],
+        run=chosen["run"],
+        since=_midnight(chosen["since"]),
+        until=_midnight(chosen["until"], days=1),
+    )
+    page = selectors.entries(member.id, filters, cursor=request.GET.get("after", ""))
+    context = {
+        "nav": "audit",
+        "page": page,
+        "form": form,
+        "query": form.query(),
+        "filtered": bool(form.query()),
+    }
+    return render(request, member, "console/audit_list.html", context)
+
+
+@require_safe
+@guards.page
+def audit_entry(request: HttpRequest, slug: str, entry_id: UUID) -> HttpResponse:
+    member = guards.auditor(request, slug)
+    entry = selectors.entry(member.id, entry_id)
+    if entry is None:
+        raise Http404("no such entry")
+    body: dict[str, Any] = json.loads(bytes(entry.leaf))
+    context = {
+        "nav": "audit",
+        "entry": entry,
+        "body": body,
+        "leaf_hash": bytes(entry.leaf_hash).hex(),
+        "leaf_bytes": len(bytes(entry.leaf)),
+        "leaf": code.rows(json.dumps(body, indent=2, ensure_ascii=False), language="json"),
+        "run": entry.run_id,
+    }
+    return render(request, member, "console/audit_entry.html", context)
+
+
+@require_POST
+@guards.page
+def audit_verify(request: HttpRequest, slug: str) -> HttpResponse:
+    """Check the whole log of the workspace, now."""
+    member = guards.auditor(request, slug)
+    began = timezone.now()
+    report = verify_log(member.id)
+    context = {
+        "nav": "audit",
+        "report": report,
+        "root": report.root.hex(),
+        "began": began,
+        "took": timezone.now() - began,
+    }
+    return render(request, member, "console/audit_report.html", context)
+
+
+def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
+    if day is None:
+        return None
+    start = datetime.combine(day + timedelta(days=days), datetime.min.time())
+    return timezone.make_aware(start)

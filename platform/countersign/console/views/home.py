@@ -1,0 +1,46 @@
+"""The workspaces of a person, and the overview of one."""
+
+from datetime import UTC, datetime
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_safe
+
+from agents import selectors as agents
+from agents.models import FINAL_STATES, RunState
+from countersign.accounts import selectors as accounts
+from countersign.console import guards, health
+from countersign.console.pages import render, render_plain
+from policies import selectors as policies
+
+RECENT = 8
+
+
+@require_safe
+@guards.page
+def home(request: HttpRequest) -> HttpResponse:
+    """To the only workspace, or the choice of several."""
+    workspaces = accounts.workspaces_of(guards.signed_in(request))
+    if len(workspaces) == 1:
+        return redirect("console:overview", workspaces[0].slug)
+    return render_plain(request, "console/workspace_list.html", {"workspaces": workspaces})
+
+
+@require_safe
+@guards.page
+def overview(request: HttpRequest, slug: str) -> HttpResponse:
+    member = guards.member(request, slug)
+    queue = policies.queue(member.id, str(member.user.id), datetime.now(UTC))
+    open_states = [state for state in RunState if not state.final]
+    counts = agents.run_counts(member.id)
+    context = {
+        "nav": "overview",
+        "mine": [row for row in queue if row.refusal is None][:RECENT],
+        "waiting": len(queue),
+        "open_runs": agents.runs(member.id, states=open_states, limit=RECENT).rows,
+        "ended_runs": agents.runs(member.id, states=sorted(FINAL_STATES), limit=RECENT).rows,
+        "counts": counts,
+        "doubts": agents.calls_in_doubt(member.id),
+        "health": health.lines(member.id),
+    }
+    return render(request, member, "console/overview.html", context)
