@@ -84,6 +84,7 @@ class Environment:
         missing = [key for key in ("host", "user", "dbname") if not parts.get(key)]
         if missing:
             self._problem(name, f"does not say {', '.join(missing)}")
+            return {}
         return parts
 
     def require(self, name: str, *, holds: bool, otherwise: str) -> None:

@@ -27,12 +27,21 @@ class Home:
 
     def secret(self, name: str) -> str:
         """Return the secret called ``name``: 43 URL-safe characters, 256 random bits."""
+        self._require_ours()
         file = self.folder("secrets") / name
         try:
             return _read_private(file)
         except FileNotFoundError:
             _create_private(file, secrets.token_urlsafe(32))
         return _read_private(file)
+
+    def _require_ours(self) -> None:
+        # Everything here can be deleted by one command, so nobody else's folder may become a home.
+        if self.path.is_dir() and not (self.path / "secrets").is_dir() and any(self.path.iterdir()):
+            raise PermissionError(
+                f"{self.path} holds files and is no home of Countersign's;"
+                " set COUNTERSIGN_HOME to an empty or new folder"
+            )
 
 
 def _read_private(file: Path) -> str:

@@ -284,6 +284,10 @@ LOGGING = {
         # Django would add handlers of its own, for DEBUG and for mail to administrators.
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "django.server": {"handlers": [], "level": "INFO", "propagate": True},
+        # The sweep comes every two seconds; what it does says so itself.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
     },
 }
 

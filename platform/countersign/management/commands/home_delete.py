@@ -20,9 +20,6 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         home = settings.COUNTERSIGN_HOME
-        # Only a folder that Countersign made has secrets in it.
-        if not (home / "secrets").is_dir():
-            raise CommandError(f"{home} is no home of Countersign's; nothing was deleted.")
         if not options["yes"] and input(f"Delete {home} with its database? [yes/no] ") != "yes":
             raise CommandError("Nothing was deleted.")
         stop_other(settings.HOME)
