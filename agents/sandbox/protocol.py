@@ -165,6 +165,15 @@ class Channel:
         del self._buffer[:size]
         return decode(body)
 
+    def require_silence(self) -> None:
+        """Make sure that nothing has arrived since the last message was taken.
+
+        Raises:
+            ProtocolViolation: an ended step has sent more; it must not count for the next one.
+        """
+        if self._buffer or self._readable():
+            raise ProtocolViolation("a message between two steps")
+
     def close(self) -> None:
         """Close the host's end; an honest guest ends by that."""
         self._socket.close()
@@ -182,6 +191,14 @@ class Channel:
                 raise ChannelClosed("the guest closed the channel")
             self._buffer += piece
         return size
+
+    def _readable(self) -> bool:
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise ChannelClosed(str(error)) from error
 
     def _wait(self, event: int, deadline: float) -> None:
         rest = deadline - monotonic()

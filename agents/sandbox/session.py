@@ -191,6 +191,7 @@ class Jail:
     def _run(self, step: "_Step", handler: CallHandler) -> StepResult:
         try:
             frame = {**_frame(step.request), "frame_bytes": self.limits.frame_bytes}
+            self._channel.require_silence()
             self._channel.send(frame, step.deadline)
             while True:
                 message = self._next(step)
