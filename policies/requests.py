@@ -143,6 +143,7 @@ def call(
     origins: Mapping[str, Origin],
     *,
     guards: Collection[str] = (),
+    rounds: Collection[str] = (),
     seen: Collection[str] = (),
 ) -> Request:
     """May this tool be called with these actual arguments?
@@ -150,15 +151,16 @@ def call(
     Args:
         origins: argument name to origin; "*" and "**" stand for all others. An argument
             without any origin counts as unknown.
-        guards: labels of what decided whether the call happens (`CallSite.guarded_by`).
-        seen: labels of what this step read before the call.
+        guards: labels of what decided whether the call happens (`Facts.guards_of`).
+        rounds: labels of what decided how often (`Facts.rounds_of`).
+        seen: labels of what this step read before the call (`Facts.read_before`).
     """
     passed = [
         Argument(name, _role(tool, name), True, value, "", _origin_for(name, origins))
         for name, value in arguments.items()
     ]
     typed, problems = typed_arguments(tool, arguments)
-    about, more = _call(ctx, tool, passed, guards, seen)
+    about, more = _call(ctx, tool, passed, (guards, rounds, seen))
     return Request(
         f"call:{tool.name}",
         ("Agent", ctx.agent),
@@ -179,7 +181,7 @@ def planned_call(
     """
     literal = {a.name: a.value for a in site.arguments if a.known}
     typed, problems = typed_arguments(tool, literal)
-    about, more = _call(ctx, tool, site.arguments, site.guarded_by, seen)
+    about, more = _call(ctx, tool, site.arguments, (site.guarded_by, site.looped_by, seen))
     return Request(
         f"call:{tool.name}",
         ("Agent", ctx.agent),
@@ -351,10 +353,10 @@ def _call(
     ctx: RunContext,
     tool: ToolSpec,
     arguments: Iterable[Argument],
-    guards: Collection[str],
-    seen: Collection[str],
+    circumstances: tuple[Collection[str], Collection[str], Collection[str]],
 ) -> tuple[dict[str, Any], list[str]]:
     passed = list(arguments)
+    guards, rounds, seen = circumstances
     texts = [_text_of(argument.value) for argument in passed if argument.known]
     whole = "\n".join(texts)
     amount, amount_known, problems = _amount(passed)
@@ -363,6 +365,7 @@ def _call(
         "choices": _pairs(passed, lambda origin: origin.control),
         "labels": sorted(join_origins(a.origin for a in passed).labels),
         "guards": sorted(guards),
+        "rounds": sorted(rounds),
         "seen": sorted({*seen, *ctx.control_labels}),
         "recipient_sources": sorted(
             {kind for a in passed if a.role == "recipient" for kind in _source_kinds(a)}

@@ -76,6 +76,7 @@ type Call = {
   choices: Set<String>,  // the same, where the label only decides which value it is
   labels: Set<String>,   // all labels of data in the arguments
   guards: Set<String>,   // labels of what decided whether the call happens
+  rounds: Set<String>,   // labels of what decided how often it happens
   seen: Set<String>,     // labels of what the program read before it, and the model ever
   recipient_sources: Set<String>, // "task", "literal", "tool", "step", "unknown"
   roles: Set<String>,    // roles of the arguments passed

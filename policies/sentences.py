@@ -41,6 +41,7 @@ _TERMS: Final = {
     "context.call.choices": "what decides its arguments",
     "context.call.labels": "the labels of its arguments",
     "context.call.guards": "what decides whether it happens",
+    "context.call.rounds": "what decides how often it happens",
     "context.call.seen": "what was read before it",
     "context.call.recipient_sources": "where its recipient comes from",
     "context.call.amount_minor": "its amount in hundredths",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.expressions import VISITORS, Expressions
-from policies.facts.flow import STORE
+from policies.facts.flow import STEER, STORE
 from policies.facts.record import CALLS, Origin, Place, ToolSpec
 from policies.facts.state import ClassRecord, Environment, Function, Module, Site
 
@@ -186,7 +186,7 @@ class Calls(Expressions):
             return None
         if function.node.decorator_list or function.node in self.active:
             return None
-        if len(self.active) >= _INLINE_DEPTH or self.budget <= 0 or _nests(function.node):
+        if len(self.active) >= _INLINE_DEPTH or self.budget <= 0 or function.scope.nests:
             return None
         return function
 
@@ -256,8 +256,12 @@ class Calls(Expressions):
         path, guard, error = self.path, self.guard, self.error
 
         def link(bits: int) -> None:
+            if bits & self.mutator_bit:
+                self.mutate_together([callee, *arguments.all()])
             for function in self.functions_in(bits):
                 self.enter(function, path, guard, error)
+                for node in (function.path, function.guard):
+                    self.graph.edge(callee, node, STEER)  # what chose this function
                 for parameter in function.nodes.values():
                     self.flow(callee, parameter)
                 self.connect(function, arguments)
@@ -334,7 +338,9 @@ class Calls(Expressions):
             for value in arguments.all():
                 self.flow(value, self.sent)
         values = arguments.all()
-        self.callbacks([receiver, *values])
+        values += self.callbacks([receiver, *values])
+        if self.path and name not in library.SCALAR_METHODS | library.READING_METHODS:
+            self.store(self.literal, receiver)  # that it happens at all is a change
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)
         elif name in library.KEYED_METHODS and arguments.positional:
@@ -381,22 +387,21 @@ class Calls(Expressions):
         self.raises(key)
         return result
 
-    def callbacks(self, values: list[int]) -> None:
-        """Library code may call any function among `values` with any of the others."""
-        distinct = [value for value in dict.fromkeys(values) if value and value != self.literal]
-        if not distinct or not self.scopes.definitions:
-            return
-        spread = [self.part(value) for value in distinct]
-        for value in distinct:
-            result = self.graph.node()
-            self.link_callees(value, Arguments([], {}, spread + distinct), result)
-            self.pipe_result(value, result)
+    def callbacks(self, values: list[int]) -> list[int]:
+        """Library code may call any function among `values` with any of the others.
 
-    def pipe_result(self, function: int, result: int) -> None:
-        """What a callback returns is in what the library returns, as its arguments are."""
-        self.graph.watch(
-            function, self.function_mask, lambda _bits: self.graph.edge(result, function)
-        )
+        Returns:
+            What such calls may return: it is part of what the library returns.
+        """
+        distinct = [value for value in dict.fromkeys(values) if value and value != self.literal]
+        if not distinct or not (self.scopes.definitions or self.kept_methods):
+            return []
+        pool, result = self.graph.node(), self.graph.node()
+        for value in distinct:
+            self.flow(value, pool)
+        parts = [self.part(value) for value in distinct]
+        self.link_callees(pool, Arguments([], {}, parts + distinct), result)
+        return [result]
 
     # Builtins and the library
 
@@ -417,7 +422,7 @@ class Calls(Expressions):
             self.feature("computed-type", "type(name, bases, body)", node)
         if name == "format":
             self.check_format_value(node)
-        self.callbacks(values)
+        values += self.callbacks(values)
         if name in library.SCALAR_FUNCTIONS:
             result = self.join(*values)
         elif name in ("super", "iter", "next") and values:
@@ -461,8 +466,9 @@ class Calls(Expressions):
             self.feature("file-path", "not a literal", node)
         elif path.startswith(("/", "~", "\\")) or ".." in path.split("/") or ":" in path:
             self.feature("file-path", path, node)
-        for value in self.arguments(node).all():
-            self.graph.edge(value, self.files, STORE) if value != self.literal else None
+        for value in (self.literal, *self.arguments(node).all()):
+            self.store(value, self.files)
+        self.raises(self.files)  # whether a file is there can be seen
         handle = self.graph.node(self.literal_mask)
         self.alias(self.files, handle)
         return handle
@@ -475,7 +481,7 @@ class Calls(Expressions):
             self.feature("module-as-value", path, node)
         if (path, member) == ("operator", "attrgetter"):
             self.check_getter(node)
-        self.callbacks(values)
+        values += self.callbacks(values)
         unknown = path not in library.MODULES
         if unknown or path in _MUTATING_MODULES or (path, member) == ("json", "dump"):
             self.mutate_together(values)
@@ -601,14 +607,6 @@ class Calls(Expressions):
 
 def _is_name(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name
-
-
-_NESTING = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-
-
-def _nests(node: ast.AST) -> bool:
-    """Whether a function holds definitions of its own: those are walked only once."""
-    return any(isinstance(inner, _NESTING) for inner in ast.walk(node) if inner is not node)
 
 
 VISITORS[ast.Call] = Calls.call

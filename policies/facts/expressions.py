@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable
 
 from policies.facts import library
-from policies.facts.flow import CHANGES
+from policies.facts.flow import ALIAS, CHANGES
 from policies.facts.record import Origin
 from policies.facts.state import Environment, Function, Module, Walk
 
@@ -77,7 +77,13 @@ class Expressions(Walk):
         if named and isinstance(base, ast.Attribute) and base.attr == "__class__":
             return self.join(self.evaluate(base.value))  # the class's name, not the class
         self.check_attribute(node.attr, node)
-        return self.read_attribute(self.evaluate(base), node.attr)
+        receiver = self.evaluate(base)
+        result = self.read_attribute(receiver, node.attr)
+        if node.attr in library.MUTATING_METHODS and receiver != self.literal:
+            self.kept_methods = True
+            self.graph.add(result, self.mutator_bit)  # a bound method, kept for later
+            self.graph.hold(result, receiver, ALIAS)
+        return result
 
     def read_attribute(self, receiver: int, name: str) -> int:
         result = self.part(receiver)

@@ -31,8 +31,8 @@ from policies.facts.record import (
     ToolSpec,
 )
 from policies.facts.resources import resources_in
-from policies.facts.scopes import Scopes
-from policies.facts.shape import shape_of
+from policies.facts.scopes import MAX_DEPTH, MAX_NODES, Scopes, TooDeepError, TooLargeError
+from policies.facts.shape import Syntax
 from policies.facts.source import Source, parse
 from policies.facts.state import ClassRecord, Environment, Function, Site
 from policies.facts.statements import Statements
@@ -65,12 +65,13 @@ def extract(
     digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
     source = parse(code)
     if source.tree is None:
-        cost = Cost(lines=source.lines, nodes=source.nodes)
-        return Facts(digest, problems=source.problems, cost=cost, variables=dict(known))
+        return Facts(digest, problems=source.problems, variables=dict(known))
     try:
         return _analyse(digest, source, source.tree, tools, allowed_imports, known, task_text)
-    except RecursionError:
-        problem = Finding("too-deep", "too deep to analyse", 1, 0)
+    except (RecursionError, TooDeepError):
+        problem = Finding("too-deep", f"nesting over {MAX_DEPTH}", 1, 0)
+    except TooLargeError:
+        problem = Finding("too-large", f"over {MAX_NODES} nodes", 1, 0)
     except Exception as error:  # noqa: BLE001 - hostile input must end as a fact, and deny
         problem = Finding("analysis-failed", type(error).__name__, 1, 0)
     return Facts(digest, problems=(problem,), variables=dict(known))
@@ -96,14 +97,14 @@ def _analyse(
     reader = _Reader(walk, task_text)
     return Facts(
         source_sha256=digest,
-        shape=shape_of(tree, specs, scopes.bound),
+        syntax=Syntax(tree, frozenset(specs), frozenset(scopes.bound)),
         imports=tuple(sorted(walk.imports, key=lambda i: (i.line, i.column, i.module, i.name))),
         features=_sorted(walk.features),
         unmodelled=_sorted(walk.unmodelled),
         unbound=tuple(sorted(walk.unbound)),
         calls=reader.calls(),
         resources=resources_in(scopes.strings),
-        cost=Cost(source.lines, source.nodes, walk.deepest_loop, walk.unbounded),
+        cost=Cost(source.lines, scopes.nodes, walk.deepest_loop, walk.unbounded),
         variables=reader.variables(),
     )
 

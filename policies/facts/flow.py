@@ -3,7 +3,8 @@
 Every node stands for a value and holds a bit mask of the sources it may come from. The low
 half of a mask is data, the high half control: the same sources, where they only decided
 which value it is. An edge copies a mask; a control edge moves the data half into the control
-half on the way.
+half on the way, a steering edge passes the control half alone, a store edge mutates its
+target, a changes edge passes on only what was stored.
 
 Mutation runs backwards. What is stored into an object is seen by everyone who holds the
 same object, so each node also has `shallow` (stored into the object itself) and `deep`
@@ -17,7 +18,7 @@ same object, so each node also has `shallow` (stored into the object itself) and
 from collections import deque
 from collections.abc import Callable
 
-COPY, CONTROL, STORE, CHANGES = 0, 1, 2, 3
+COPY, CONTROL, STORE, CHANGES, STEER = range(5)
 ALIAS, PART, WHOLE = 0, 1, 2
 
 
@@ -32,6 +33,7 @@ class Graph:
         self.deep: list[int] = [0]
         self.forward: list[list[int]] = [[]]
         self.back: list[list[int]] = [[]]
+        self.constant = 0  # a node that nothing flows into: all literals are one value
         self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
         self.everywhere: tuple[int, Callable[[int, int], None]] = (0, lambda _node, _mask: None)
         self._queue: deque[int] = deque()
@@ -46,13 +48,15 @@ class Graph:
         return len(self.value) - 1
 
     def edge(self, source: int, target: int, kind: int = COPY) -> None:
+        if target == self.constant:
+            return
         if source and target and (source != target or kind == STORE):
-            self.forward[source].append(target << 2 | kind)
+            self.forward[source].append(target << 3 | kind)
             self._wake(source)
 
     def hold(self, value: int, target: int, kind: int) -> None:
         """Adds a back edge: what is stored into `value` reaches `target`."""
-        if value and target and value != target:
+        if value and target and value != target and target != self.constant:
             self.back[value].append(target << 2 | kind)
             self._wake(value)
 
@@ -97,13 +101,15 @@ class Graph:
         changes = shallow[node] | deep[node]
         mask = value[node] = value[node] | changes
         for edge in self.forward[node]:
-            target, kind = edge >> 2, edge & 3
+            target, kind = edge >> 3, edge & 7
             if kind == COPY:
                 new = value[target] | mask
             elif kind == CONTROL:
                 new = value[target] | self.as_control(mask)
             elif kind == CHANGES:
                 new = value[target] | changes
+            elif kind == STEER:
+                new = value[target] | mask >> self.width << self.width
             else:
                 if mask & ~shallow[target]:
                     shallow[target] |= mask

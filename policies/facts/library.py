@@ -354,6 +354,13 @@ READING_METHODS: Final = _words(
     "as_tuple _asdict _replace read readline readlines"
 )
 
+# Methods of the standard containers and streams that change their receiver.
+MUTATING_METHODS: Final = _words(
+    "append appendleft extend extendleft insert add update setdefault push put put_nowait write "
+    "writelines writerow writerows send remove discard pop popitem popleft clear sort reverse "
+    "rotate subtract feed __setitem__"
+)
+
 # Of `get` and its like only the value and the default are in the result; the key decides which.
 KEYED_METHODS: Final = frozenset({"get", "pop", "__getitem__"})
 

@@ -17,6 +17,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from policies.facts.shape import Syntax
+
 FACTS_VERSION = 1
 
 TASK = "task"
@@ -244,7 +246,6 @@ class Facts:
 
     Attributes:
         source_sha256: of the program's UTF-8 text.
-        shape: SHA-256 of the normalised syntax tree, "" where there is none.
         problems: why the program could not be analysed; any one of them means deny.
         features: dynamic features and other things outside the allowed language.
         unmodelled: constructs the analysis does not follow.
@@ -254,7 +255,6 @@ class Facts:
     """
 
     source_sha256: str
-    shape: str = ""
     problems: tuple[Finding, ...] = ()
     imports: tuple[Import, ...] = ()
     features: tuple[Finding, ...] = ()
@@ -265,6 +265,12 @@ class Facts:
     cost: Cost = Cost()
     variables: Mapping[str, Origin] = field(default_factory=dict)
     version: int = FACTS_VERSION
+    syntax: Syntax | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def shape(self) -> str:
+        """SHA-256, in hex, of the normalised syntax tree; "" where there is none."""
+        return "" if self.syntax is None else self.syntax.shape()
 
     def origins_of(self, tool: str, argument: str) -> Origin:
         """Joins what every call site of `tool` may pass as `argument`."""
@@ -279,6 +285,10 @@ class Facts:
     def guards_of(self, tool: str) -> frozenset[str]:
         """Labels of the conditions that decide whether `tool` is called."""
         return frozenset().union(*(site.guarded_by for site in self.calls if site.tool == tool))
+
+    def rounds_of(self, tool: str) -> frozenset[str]:
+        """Labels of what decides how often `tool` is called."""
+        return frozenset().union(*(site.looped_by for site in self.calls if site.tool == tool))
 
     def read_before(self, tool: str) -> frozenset[str]:
         """Labels of what this program may have read before it calls `tool`."""

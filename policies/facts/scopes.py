@@ -8,8 +8,20 @@ rely on, so the flow analysis never lets a later assignment hide an earlier one 
 import ast
 from collections.abc import Callable, Iterator
 
+MAX_DEPTH = 90
+MAX_NODES = 30_000
+
+_LEAVES = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
 _LAZY = frozenset({"function", "lambda", "generator"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class TooDeepError(Exception):
+    """Nested deeper than `MAX_DEPTH`: the recursive walk would not follow."""
+
+
+class TooLargeError(Exception):
+    """More than `MAX_NODES` nodes."""
 
 
 class Scope:
@@ -20,6 +32,7 @@ class Scope:
         "captured",
         "globals",
         "kind",
+        "nests",
         "nonlocals",
         "owners",
         "parent",
@@ -39,6 +52,7 @@ class Scope:
         self.captured: set[str] = set()
         self.owners: dict[str, Scope | None] = {}
         self.yields = False
+        self.nests = False
 
     def bind(self, name: str, value: ast.expr | None = None) -> None:
         count = self.bindings.get(name, 0)
@@ -96,28 +110,41 @@ class Scopes:
         self.bound: dict[str, ast.AST] = {}
         self.strings: list[ast.Constant] = []
         self.definitions = 0
-        self._pending: list[tuple[ast.AST, Scope]] = []
+        self.nodes = 0
+        self.depth = 0
+        self._pending: list[tuple[ast.AST, Scope, int]] = []
+        self._level = 1
         module = Scope("module", None)
         self.by_node[tree] = module
-        self._pending.extend((child, module) for child in tree.body)
-        while self._pending:
-            node, scope = self._pending.pop()
-            handler = _HANDLERS.get(type(node))
+        self.push(iter(tree.body), module)
+        pending, handlers = self._pending, _HANDLERS
+        while pending:
+            node, scope, level = pending.pop()
+            self.nodes += 1
+            if level > self.depth:
+                self.depth = level
+                if level > MAX_DEPTH:
+                    raise TooDeepError
+            self._level = level + 1
+            handler = handlers.get(type(node))
             if handler:
                 handler(self, node, scope)
             else:
                 self.children(node, scope)
+            if self.nodes > MAX_NODES:
+                raise TooLargeError
         self._mark_captured()
 
     def children(self, node: ast.AST, scope: Scope) -> None:
-        pending = self._pending
-        for value in node.__dict__.values():
+        pending, level = self._pending, self._level
+        for name in node._fields:
+            value = getattr(node, name, None)
             if isinstance(value, list):
                 for item in value:
                     if isinstance(item, ast.AST):
-                        pending.append((item, scope))
-            elif isinstance(value, ast.AST):
-                pending.append((value, scope))
+                        pending.append((item, scope, level))
+            elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+                pending.append((value, scope, level))
 
     def bind(self, name: str, scope: Scope, node: ast.AST, value: ast.expr | None = None) -> None:
         scope.bind(name, value)
@@ -125,11 +152,17 @@ class Scopes:
 
     def nested(self, kind: str, node: ast.AST, scope: Scope) -> Scope:
         inner = Scope(kind, scope)
+        if kind not in ("comprehension", "generator"):
+            outer: Scope | None = scope
+            while outer is not None and not outer.nests:
+                outer.nests = True
+                outer = outer.parent
         self.by_node[node] = inner
         return inner
 
     def push(self, nodes: Iterator[ast.AST | None], scope: Scope) -> None:
-        self._pending.extend((node, scope) for node in nodes if node is not None)
+        level = self._level
+        self._pending.extend((node, scope, level) for node in nodes if node is not None)
 
     def _mark_captured(self) -> None:
         for scope in self.by_node.values():

@@ -1,67 +1,58 @@
 """The shape of a program: its syntax tree with names and literals made anonymous.
 
-Two programs of one shape do the same calls to the same tools in the same structure. What
-differs may be the variables' names, the values of literals, and layout.
+Programs of one shape make the same calls of the same tools in the same structure. What may
+differ is the names of their variables, the values of their literals, and layout.
 """
 
 import ast
 import hashlib
-from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+_SKIPPED = frozenset(("ctx", "kind", "type_comment", "type_ignores"))
+_NAMES = frozenset(("id", "name", "arg", "asname", "rest"))
 
 
-def shape_of(tree: ast.Module, tools: Collection[str], bound: Collection[str]) -> str:
-    """SHA-256, in hex, over the normalised tree; names bound by the program are numbered."""
-    numbers: dict[str, str] = {}
-    parts: list[str] = []
+@dataclass(frozen=True)
+class Syntax:
+    """A parsed program, with what must keep its name in the shape."""
 
-    def name_of(text: str) -> str:
-        if text in tools or text not in bound:
-            return text
-        return numbers.setdefault(text, f"v{len(numbers)}")
+    tree: ast.Module
+    tools: frozenset[str]
+    bound: frozenset[str]
 
-    stack: list[object] = [tree]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, ast.Constant):
-            parts.append(f"<{type(item.value).__name__}>")
-        elif isinstance(item, ast.AST):
-            parts.append(type(item).__name__)
-            stack.append(")")
-            stack.extend(reversed(list(item.__dict__.items() if not _layout(item) else ())))
-        elif isinstance(item, tuple):
-            _field(item, parts, stack, name_of)
-        elif isinstance(item, str):
-            parts.append(item)
-    return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    def shape(self) -> str:
+        """SHA-256, in hex, over the normalised tree; the program's own names are numbered."""
+        numbers: dict[str, str] = {}
+        parts: list[str] = []
+        stack: list[object] = [self.tree]
+        while stack:
+            item = stack.pop()
+            if isinstance(item, str):
+                parts.append(item)
+            elif isinstance(item, ast.Constant):
+                parts.append(type(item.value).__name__)
+            elif isinstance(item, ast.AST):
+                parts.append(type(item).__name__)
+                stack.append(")")
+                for field in reversed(item._fields):
+                    if field not in _SKIPPED:
+                        self._push(stack, field, getattr(item, field, None), numbers)
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
+    def _push(
+        self, stack: list[object], field: str, value: object, numbers: dict[str, str]
+    ) -> None:
+        if isinstance(value, list):
+            stack.append("]")
+            for element in reversed(value):
+                stack.append(self._named(element, numbers) if isinstance(element, str) else element)
+            stack.append("[")
+        elif isinstance(value, str):
+            stack.append(self._named(value, numbers) if field in _NAMES else value)
+        else:
+            stack.append(value if isinstance(value, ast.AST) else str(value))
 
-def _layout(node: ast.AST) -> bool:
-    return isinstance(node, ast.expr_context)
-
-
-_NAMES: Mapping[str, None] = dict.fromkeys(("id", "name", "arg", "asname", "rest"))
-_POSITIONS = frozenset(
-    ("lineno", "col_offset", "end_lineno", "end_col_offset", "kind", "type_comment")
-)
-
-
-def _field(
-    item: tuple[object, ...], parts: list[str], stack: list[object], name_of: object
-) -> None:
-    key, value = item
-    if key in _POSITIONS or value is None:
-        return
-    if isinstance(value, str):
-        parts.append(name_of(value) if key in _NAMES and callable(name_of) else value)
-    elif isinstance(value, list):
-        parts.append("[")
-        for element in reversed(value):
-            if isinstance(element, str):
-                stack.append(name_of(element) if callable(name_of) else element)
-            else:
-                stack.append(element)
-        stack.insert(0, "")
-    elif isinstance(value, ast.AST):
-        stack.append(value)
-    else:
-        parts.append(str(value))
+    def _named(self, name: str, numbers: dict[str, str]) -> str:
+        if name in self.tools or name not in self.bound:
+            return name
+        return numbers.setdefault(name, f"v{len(numbers)}")

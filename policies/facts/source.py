@@ -2,7 +2,7 @@
 
 Refused before parsing: more than `MAX_BYTES`, NUL, characters that are not text, characters
 that make the shown program differ from the run one. CPython's own parser refuses absurd
-nesting with an exception, and `MAX_DEPTH` refuses what our recursive walk could not follow.
+nesting with an exception; scopes.py then limits the depth and size of the tree.
 """
 
 import ast
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from policies.facts.record import Finding
 
 MAX_BYTES = 200_000
-MAX_NODES = 30_000
-MAX_DEPTH = 90
 
 # Bidirectional controls reorder what a reviewer reads (CVE-2021-42574, "Trojan Source"); tag
 # characters are text that only a machine sees. Joiners stay: emoji and Persian need them.
@@ -28,14 +26,13 @@ class Source:
     tree: ast.Module | None
     problems: tuple[Finding, ...]
     lines: int
-    nodes: int
 
 
 def parse(code: str) -> Source:
     """Parses `code`; whatever it holds, the answer is a value, never an exception."""
     refused = _refusal(code)
     if refused:
-        return Source(None, (refused,), 0, 0)
+        return Source(None, (refused,), 0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a SyntaxWarning is the author's, not ours
@@ -44,16 +41,10 @@ def parse(code: str) -> Source:
         finding = Finding(
             "unparsable", str(error.msg)[:200], error.lineno or 1, max((error.offset or 1) - 1, 0)
         )
-        return Source(None, (finding,), 0, 0)
+        return Source(None, (finding,), 0)
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return Source(None, (Finding("unparsable", type(error).__name__, 1, 0),), 0, 0)
-    nodes, depth = _measure(tree)
-    lines = code.count("\n") + 1
-    if depth > MAX_DEPTH:
-        return Source(None, (Finding("too-deep", f"nesting over {MAX_DEPTH}", 1, 0),), lines, nodes)
-    if nodes > MAX_NODES:
-        return Source(None, (Finding("too-large", f"over {MAX_NODES} nodes", 1, 0),), lines, nodes)
-    return Source(tree, (), lines, nodes)
+        return Source(None, (Finding("unparsable", type(error).__name__, 1, 0),), 0)
+    return Source(tree, (), code.count("\n") + 1)
 
 
 def _refusal(code: str) -> Finding | None:
@@ -72,21 +63,3 @@ def _refusal(code: str) -> Finding | None:
         line = code.count("\n", 0, deceptive.start()) + 1
         return Finding("deceptive-text", f"U+{ord(deceptive.group()):04X}", line, 0)
     return None
-
-
-def _measure(tree: ast.Module) -> tuple[int, int]:
-    """Counts nodes and the deepest nesting, level by level, without recursion."""
-    level: list[ast.AST] = [tree]
-    nodes = depth = 0
-    while level and depth <= MAX_DEPTH and nodes <= MAX_NODES:
-        depth += 1
-        nodes += len(level)
-        below: list[ast.AST] = []
-        for node in level:
-            for value in node.__dict__.values():
-                if isinstance(value, list):
-                    below.extend(item for item in value if isinstance(item, ast.AST))
-                elif isinstance(value, ast.AST):
-                    below.append(value)
-        level = below
-    return nodes, depth

@@ -124,7 +124,7 @@ class Walk:
         self.allowed = frozenset(allowed)
         self.known = known
         self.graph = Graph(16 + len(tools) + len(known) + scopes.definitions)
-        self.origins: list[Origin | Function | ClassRecord] = []
+        self.origins: list[Origin | Function | ClassRecord | None] = []
         self._bits: dict[str, int] = {}
         self.functions: dict[int, Function] = {}
         self.classes: dict[int, ClassRecord] = {}
@@ -132,8 +132,9 @@ class Walk:
         self.function_mask = 0
         self.class_mask = 0
         self.implicit_mask = 0
+        self.mutator_bit = self.new_bit(None)
         self.literal_mask = self.source("literal", Origin(frozenset({"literal"})))
-        self.literal = self.graph.node(self.literal_mask)
+        self.literal = self.graph.constant = self.graph.node(self.literal_mask)
         self.imports: list[Import] = []
         self.features: dict[Finding, None] = {}
         self.unmodelled: dict[Finding, None] = {}
@@ -161,6 +162,7 @@ class Walk:
         self.ran: set[str] = set()
         self.active: list[ast.AST] = []
         self.budget = 4_000
+        self.kept_methods = False
 
     # Sources
 
@@ -171,7 +173,7 @@ class Walk:
             mask = self._bits[name] = self.new_bit(origin)
         return mask
 
-    def new_bit(self, meaning: "Origin | Function | ClassRecord") -> int:
+    def new_bit(self, meaning: "Origin | Function | ClassRecord | None") -> int:
         self.origins.append(meaning)
         return 1 << (len(self.origins) - 1)
 

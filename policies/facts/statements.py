@@ -40,15 +40,16 @@ class Statements(Calls):
         self.evaluate(node.value)
 
     def assignment(self, node: ast.Assign) -> None:
-        value_node = node.value
+        alone = len(node.targets) == 1
+        pairs = _pairs(node.targets[0], node.value) if alone else None
+        if pairs is not None:
+            values = [(element, self.evaluate(value)) for element, value in pairs]
+            for element, value in values:
+                self.bind(element, value)
+            return
+        value = self.evaluate(node.value)
         for target in node.targets:
-            pairs = _pairs(target, value_node)
-            if pairs is not None:
-                values = [(element, self.evaluate(value)) for element, value in pairs]
-                for element, value in values:
-                    self.bind(element, value)
-                continue
-            self.bind(target, self.evaluate(value_node), fresh=isinstance(value_node, _FRESH))
+            self.bind(target, value, fresh=alone and isinstance(node.value, _FRESH))
 
     def annotated(self, node: ast.AnnAssign) -> None:
         self.annotation(node.annotation)
@@ -148,9 +149,7 @@ class Statements(Calls):
         self.bind_loop(node.target, node.iter, iterable)
         self.loop_body(node.body, before)
         self.multiplicity = outer
-        if not _returns(node.body):
-            self.path, self.guard = path, guard
-        self.nested(node.orelse)
+        self.after_loop(node, path, guard)
         self.leave_names(old)
 
     def enter_loop(self) -> None:
@@ -170,6 +169,12 @@ class Statements(Calls):
             self.flow(self.guard, late_guard)
         self.loops -= 1
         self.loop_ran(before)
+
+    def after_loop(self, node: ast.For | ast.While, path: int, guard: int) -> None:
+        """`else` runs only without a `break`; the rest runs unless the loop returned."""
+        self.nested(node.orelse)
+        if not _returns(node.body):
+            self.path, self.guard = path, guard
 
     def current_of(self, target: ast.expr) -> dict[str, int]:
         """Nodes of the names a loop target replaces: without a round they stay."""
@@ -195,9 +200,7 @@ class Statements(Calls):
         self.narrow(condition)
         self.loop_body(node.body, before)
         self.multiplicity = outer
-        if not _returns(node.body):
-            self.path, self.guard = path, guard
-        self.nested(node.orelse)
+        self.after_loop(node, path, guard)
 
     def trying(self, node: ast.Try | ast.TryStar) -> None:
         """Whatever the body computes may decide whether a handler runs."""
@@ -493,9 +496,9 @@ def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]
     return list(zip(target.elts, value.elts, strict=True))
 
 
-def _leaves(node: ast.AST) -> bool:
+def _leaves(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> bool:
     """Whether a statement inside leaves the block around `node`."""
-    return any(isinstance(inner, (*_EXITS, ast.Assert)) for inner in ast.walk(node))
+    return _holds(node, (*_EXITS, ast.Assert))
 
 
 def _breaks(body: Sequence[ast.stmt]) -> bool:
@@ -503,7 +506,22 @@ def _breaks(body: Sequence[ast.stmt]) -> bool:
 
 
 def _returns(body: Sequence[ast.stmt]) -> bool:
-    return any(isinstance(inner, ast.Return) for stmt in body for inner in ast.walk(stmt))
+    return any(_holds(statement, (ast.Return,)) for statement in body)
+
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+def _holds(
+    node: ast.stmt | ast.ExceptHandler | ast.match_case, kinds: tuple[type[ast.stmt], ...]
+) -> bool:
+    """Whether `node` is, or has in its blocks, a statement of these kinds."""
+    if isinstance(node, kinds):
+        return True
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    blocks = (getattr(node, block, ()) for block in _BLOCKS)
+    return any(_holds(inner, kinds) for block in blocks for inner in block)
 
 
 _VISITORS: dict[type, Callable[..., None]] = {
