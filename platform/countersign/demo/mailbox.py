@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -20,6 +21,7 @@ def message(*, sender: str, recipient: str, subject: str, body: str) -> EmailMes
     mail["From"] = sender
     mail["To"] = recipient
     mail["Subject"] = subject
+    mail["Date"] = datetime.now(UTC)
     mail.set_content(body)
     return mail
 

@@ -97,6 +97,11 @@ def test_rejected_invoice_is_left_out(ledger: Ledger) -> None:
     )
 
 
+def test_rejection_never_leads_to_the_same_plan_again(ledger: Ledger) -> None:
+    bench = play(told={MISTAKE: DENIED, PAY: rejected("leave out 9999")})
+    assert len(payments(bench)) == 11
+
+
 def test_rejection_without_a_number_leaves_out_the_supplier_never_paid(ledger: Ledger) -> None:
     bench = play(told={MISTAKE: DENIED, PAY: rejected("I do not know one of these suppliers")})
     assert len(payments(bench)) == 11

@@ -1,0 +1,82 @@
+"""Every step of starting the demo may be repeated."""
+
+import socket
+
+import pytest
+
+from agents import selectors
+from agents.models import RunState
+from countersign.accounts.models import Workspace
+from countersign.accounts.selectors import roles_of, workspaces_of
+from countersign.demo import model, people, setting, start
+from countersign.demo.model import DemoModel
+from countersign.demo.vendors import WEEKS
+from tests.harness.server import Clone
+
+SCRIPTED = DemoModel("scripted-accounts-payable", "http://127.0.0.1:1/v1", "", "scripted_model")
+
+
+@pytest.fixture
+def workspace(committing_database: Clone) -> Workspace:
+    (setting.folder() / "passwords.json").unlink(missing_ok=True)
+    return start.workspace_ready(SCRIPTED)
+
+
+def test_cast_has_its_roles_and_passwords_stay_private(workspace: Workspace) -> None:
+    roles = {part.username: roles_of(people.person(part.username).id, workspace.id)
+             for part in people.CAST}  # fmt: skip
+    assert all(set(part.roles) <= roles[part.username] for part in people.CAST)
+    assert set(people.passwords()) == {part.username for part in (*people.CAST, people.MALLORY)}
+    assert (setting.folder() / "passwords.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_mallory_is_in_another_workspace_only(workspace: Workspace) -> None:
+    mallory = people.person("mallory")
+    assert [found.slug for found in workspaces_of(mallory)] == [people.OTHER_SLUG]
+    assert roles_of(mallory.id, workspace.id) == frozenset()
+
+
+def test_second_start_keeps_passwords_and_makes_no_version(workspace: Workspace) -> None:
+    before = people.passwords()
+    assert start.workspace_ready(SCRIPTED).id == workspace.id
+    assert people.passwords() == before
+    [agent] = selectors.agents(workspace.id)
+    assert (agent.version.name, agent.version.number) == (start.AGENT, 1)
+    assert agent.version.endpoint.scripted
+
+
+def test_real_model_makes_a_new_version_that_is_not_called_scripted(workspace: Workspace) -> None:
+    real = DemoModel("large-2026", "https://models.example/v1", "env:OPENAI_API_KEY", "")
+    start.workspace_ready(real)
+    [agent] = selectors.agents(workspace.id)
+    assert agent.version.number == 2
+    assert not agent.version.endpoint.scripted
+    assert agent.version.endpoint.api_key_ref == "env:OPENAI_API_KEY"
+
+
+def test_each_run_takes_the_next_week_until_there_is_none(workspace: Workspace) -> None:
+    started = [start.run_new(workspace.id) for _ in WEEKS]
+    assert [run.inputs["week"] for run in started if run] == list(WEEKS)
+    assert all(run.state is RunState.QUEUED for run in started if run)
+    assert start.run_new(workspace.id) is None
+    newest = start.run_open(workspace.id)
+    assert newest is not None
+    assert newest.inputs["week"] == WEEKS[-1]
+
+
+def test_scripted_model_keeps_its_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    first, again = model.chosen(), model.chosen()
+    assert first == again
+    assert first.scripted
+    with socket.create_server(("127.0.0.1", model.scripted_port())):
+        assert model.chosen() == first
+
+
+def test_key_in_the_environment_chooses_a_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "not-a-key")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://models.example/v1")
+    monkeypatch.setenv("OPENAI_MODEL", "large-2026")
+    chosen = model.chosen()
+    assert chosen == DemoModel("large-2026", "https://models.example/v1", "env:OPENAI_API_KEY", "")
+    assert not chosen.scripted
