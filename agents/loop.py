@@ -74,7 +74,7 @@ def propose(session: Session, model: ChatModel) -> Step | None:
     reply = _ask(session, model)
     if reply is None:
         return None
-    parsed = parse_code(reply.text)
+    parsed = parse_code(reply.text, truncated=reply.truncated)
     if not isinstance(parsed, Program):
         return journal.step_unparsed(session, reply, parsed)
     with tracer.start_as_current_span("decision execute") as span:

@@ -70,6 +70,8 @@ def in_workspace(workspace_id: UUID | None, *, using: str = DEFAULT_DB_ALIAS) ->
             if connections[using].savepoint_ids:
                 # Ours is nested in a plain atomic block that goes on: close the view.
                 _set(using, "")
+            # Callbacks run on commit, still inside `atomic`: to them no block is open.
+            _current.set(None)
     finally:
         _current.reset(token)
 
