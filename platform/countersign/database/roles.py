@@ -64,6 +64,11 @@ def create_roles(admin: Connection, passwords: Mapping[Role, str]) -> None:
             admin.execute(_alter(role, attributes))
         if attributes.login and passwords[role]:
             _set_password(admin, role, passwords[role])
+    if not admin.execute(
+        "SELECT 1 FROM pg_roles WHERE rolsuper AND rolname = current_user"
+    ).rowcount:
+        # An administrator who is no superuser acts as the owner only as its member.
+        admin.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(Role.OWNER)))
     # So that the owner can hand functions over to the role that may look across workspaces.
     admin.execute(
         sql.SQL("GRANT {} TO {}").format(sql.Identifier(Role.LOOKUP), sql.Identifier(Role.OWNER))
