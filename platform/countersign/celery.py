@@ -4,5 +4,5 @@ from celery import Celery
 
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["agents"])
+app.autodiscover_tasks(["agents", "policies", "audit", "countersign.accounts"])
 app.set_default()

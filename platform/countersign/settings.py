@@ -231,6 +231,12 @@ CELERY_ENABLE_UTC = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "agents.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "approvals": {"task": "policies.sweep", "schedule": 60.0, "options": {"expires": 60}},
+    "heads": {"task": "audit.append_heads", "schedule": 60.0, "options": {"expires": 60}},
+    "exports": {"task": "audit.resume_exports", "schedule": 60.0, "options": {"expires": 60}},
+    "verify": {"task": "audit.verify_all", "schedule": 86_400.0},
+    "retention": {"task": "audit.expire_payloads", "schedule": 86_400.0},
+    "purge": {"task": "accounts.purge", "schedule": 3_600.0},
 }
 
 # --- Tools -----------------------------------------------------------------------------------
