@@ -6,7 +6,6 @@ password by reference; the service never holds it.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from countersign.demo import files
+from countersign.demo import files, setting
 from countersign.demo.books import Books
 
 ROLE = "countersign_demo"
@@ -81,10 +80,7 @@ def write_credential(file: Path, server: Mapping[str, str], database: str, passw
         application_name="countersign demo tools",
         options=f"-c search_path={SCHEMA} -c statement_timeout={_STATEMENT_TIMEOUT}",
     )
-    aside = file.with_suffix(".new")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(login + "\n")
-    aside.replace(file)
+    setting.write_private(file, login + "\n")
 
 
 def _make_role(connection: Connection, password: str) -> None:

@@ -1,7 +1,6 @@
 """The demo's cast and their two workspaces."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +74,7 @@ def remember(fresh: Mapping[str, str]) -> None:
     """Add passwords that were made just now to those known."""
     if not fresh:
         return
-    aside = _file().with_suffix(".new")
-    with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump({**passwords(), **fresh}, out, indent=1)
-    aside.replace(_file())
+    setting.write_private(_file(), json.dumps({**passwords(), **fresh}, indent=1))
 
 
 def _workspace(name: str, slug: str, cast: tuple[Part, ...]) -> Prepared:

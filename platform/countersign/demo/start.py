@@ -22,7 +22,7 @@ from audit.services import Actor
 from countersign.accounts.models import Workspace
 from countersign.accounts.services.workspace import COMMAND_LINE
 from countersign.database.administration import administrator
-from countersign.demo import install, people, registration, setting
+from countersign.demo import client, install, people, registration, setting
 from countersign.demo.generator import generate
 from countersign.demo.model import PROCESS, DemoModel
 from countersign.demo.vendors import WEEKS
@@ -89,6 +89,7 @@ def workspace_ready(model: DemoModel) -> Workspace:
     """Make people and workspaces, and register what the agent is made of (step 3)."""
     workspace = people.prepare()
     registry.register(workspace_id=workspace.id, text=registration.text(model), actor=COMMAND_LINE)
+    client.ensure_token(workspace.id)
     return workspace
 
 

@@ -1,16 +1,20 @@
 """Every step of starting the demo may be repeated."""
 
 import socket
+from datetime import UTC, datetime
 
 import pytest
 
 from agents import selectors
 from agents.models import RunState
 from countersign.accounts.models import Workspace
+from countersign.accounts.scopes import Scope
 from countersign.accounts.selectors import roles_of, workspaces_of
-from countersign.demo import model, people, setting, start
+from countersign.accounts.services import token_authenticate
+from countersign.demo import client, model, people, setting, start
 from countersign.demo.model import DemoModel
 from countersign.demo.vendors import WEEKS
+from policies.errors import Refusal
 from tests.harness.server import Clone
 
 SCRIPTED = DemoModel("scripted-accounts-payable", "http://127.0.0.1:1/v1", "", "scripted_model")
@@ -18,7 +22,8 @@ SCRIPTED = DemoModel("scripted-accounts-payable", "http://127.0.0.1:1/v1", "", "
 
 @pytest.fixture
 def workspace(committing_database: Clone) -> Workspace:
-    (setting.folder() / "passwords.json").unlink(missing_ok=True)
+    for name in ("passwords.json", "token"):
+        (setting.folder() / name).unlink(missing_ok=True)
     return start.workspace_ready(SCRIPTED)
 
 
@@ -30,6 +35,16 @@ def test_cast_has_its_roles_and_passwords_stay_private(workspace: Workspace) -> 
     assert (setting.folder() / "passwords.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_token_speaks_for_a_program_of_this_workspace(workspace: Workspace) -> None:
+    assert client.token_file().stat().st_mode & 0o777 == 0o600
+    raw = client.token_file().read_text().strip()
+    context = token_authenticate(raw=raw, now=datetime.now(UTC))
+    assert not isinstance(context, Refusal)
+    assert context.workspace_id == workspace.id
+    assert context.require(Scope.RUNS_START) is None
+    assert context.require(Scope.REGISTRY_CHANGE) is not None
+
+
 def test_mallory_is_in_another_workspace_only(workspace: Workspace) -> None:
     mallory = people.person("mallory")
     assert [found.slug for found in workspaces_of(mallory)] == [people.OTHER_SLUG]
@@ -37,9 +52,10 @@ def test_mallory_is_in_another_workspace_only(workspace: Workspace) -> None:
 
 
 def test_second_start_keeps_passwords_and_makes_no_version(workspace: Workspace) -> None:
-    before = people.passwords()
+    before, token = people.passwords(), client.token_file().read_text()
     assert start.workspace_ready(SCRIPTED).id == workspace.id
     assert people.passwords() == before
+    assert client.token_file().read_text() == token
     [agent] = selectors.agents(workspace.id)
     assert (agent.version.name, agent.version.number) == (start.AGENT, 1)
     assert agent.version.endpoint.scripted

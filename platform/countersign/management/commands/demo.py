@@ -14,7 +14,7 @@ from agents.selectors import StepView
 from countersign.accounts.errors import AccountsError
 from countersign.database.administration import embedded_cluster
 from countersign.database.setup import SetupError
-from countersign.demo import model, people, reset, start
+from countersign.demo import client, model, people, reset, start
 from countersign.demo.model import DemoModel
 from countersign.demo.start import Arrived, DemoError
 from countersign.embedded.cluster import ClusterError
@@ -121,6 +121,10 @@ class Command(BaseCommand):
             "\nNext: log in as bob, read the request and sign it with his password; then as erin.\n"
             "The payments are then made, once each. Rejecting works too: say why, and which\n"
             "invoice to leave out. Alice cannot sign her own run; Mallory does not see it."
+        )
+        self._say(
+            f'\nOr by HTTP: curl -H "Authorization: Bearer $(cat {client.token_file()})" \\\n'
+            f"    {settings.COUNTERSIGN_URL}/api/v1/runs"
         )
         if chosen.scripted:
             self._say(
