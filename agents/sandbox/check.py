@@ -30,6 +30,9 @@ from agents.sandbox.runtime import Runtime
 from agents.sandbox.session import Jail
 
 MOST_SYSTEM_CALLS = 85
+_LIMITS = JailLimits(
+    wall_s=5, cpu_s=1, memory_bytes=256 << 20, output_bytes=100_000, disk_bytes=4 << 20, pids=8
+)
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup")
 
 
@@ -59,20 +62,27 @@ class Probe:
 
 
 def check(config: SandboxConfig, runtime: Runtime) -> list[Finding]:
-    """Give a finding for every promise.
+    """Give a finding for every promise; takes some seconds, since limits have to be met.
 
     Raises:
         SandboxUnavailable: no jail starts at all.
     """
-    limits = JailLimits(
-        wall_s=5, cpu_s=1, memory_bytes=256 << 20, output_bytes=100_000, disk_bytes=4 << 20, pids=8
-    )
-    with Jail(config, runtime, limits) as jail:
-        findings = [_inside(jail, index, probe) for index, probe in enumerate(PROBES, 1)]
-        findings += [_outside(jail, config, look) for look in _LOOKS]
-    findings += [_ended(config, runtime, limits, *end) for end in _ENDS]
+    findings = check_reach(config, runtime)
+    findings += [_ended(config, runtime, *end) for end in _ENDS]
     findings.append(_system_calls(config, runtime))
     return [*findings, _tree(runtime), *_cgroups(config)]
+
+
+def check_reach(config: SandboxConfig, runtime: Runtime) -> list[Finding]:
+    """Give findings on what is within reach inside a jail; a fraction of a second.
+
+    Raises:
+        SandboxUnavailable: no jail starts at all.
+    """
+    with Jail(config, runtime, _LIMITS) as jail:
+        findings = [_inside(jail, index, probe) for index, probe in enumerate(PROBES, 1)]
+        findings += [_outside(jail, config, look) for look in _LOOKS]
+    return findings
 
 
 def holds(findings: Sequence[Finding]) -> bool:
@@ -354,14 +364,9 @@ _ENDS: tuple[tuple[str, str, StepStatus], ...] = (
 
 
 def _ended(
-    config: SandboxConfig,
-    runtime: Runtime,
-    limits: JailLimits,
-    promise: str,
-    code: str,
-    status: StepStatus,
+    config: SandboxConfig, runtime: Runtime, promise: str, code: str, status: StepStatus
 ) -> Finding:
-    with Jail(config, runtime, limits) as jail:
+    with Jail(config, runtime, _LIMITS) as jail:
         result = run(jail, code)
     return _finding(promise, result.status is status, f"{result.status} after {result.wall_ms} ms")
 

@@ -141,7 +141,7 @@ def command(spec: JailSpec, *, channel: int, log: int) -> list[str]:
         "--hostname", "jail",
         "--disable_proc", "--iface_no_lo",
         "--persona_addr_no_randomize",  # Addresses are then the same at replay.
-        "--nice_level", "5",  # The worker's heartbeat goes before the program.
+        "--nice_level", "0",  # For the start; ``Jail`` sets it before the first program.
         "--pass_fd", str(channel),
         "--time_limit", str(spec.lifetime_s),
         *_resource_limits(spec),

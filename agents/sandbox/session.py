@@ -55,6 +55,7 @@ from agents.sandbox.runtime import Runtime
 
 # How often a step that keeps computing is looked at: what a program may overdraw its limit by.
 _LOOK_S = 0.1
+_NICENESS = 5
 # What nsjail itself keeps in memory, which its group counts as well.
 _NSJAIL_BYTES = 32 << 20
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -170,6 +171,8 @@ class Jail:
                 raise ProtocolViolation("the guest did not say that it is ready")
             self._guest = _Process.child_of(self._nsjail.pid)
             self._group.require(self._guest.pid)
+            # The worker's heartbeat goes before programs, but their jail's start does not wait.
+            os.setpriority(os.PRIO_PROCESS, self._guest.pid, _NICENESS)
         except (SandboxError, TimeoutError, OSError) as error:
             self._nsjail.kill()
             self._nsjail.wait()
