@@ -125,6 +125,8 @@ class Broker:
                 return self._planned_again(call)
             case CallState.INTENDED:
                 return self._repeat(call)
+            case CallState.CLEARED:
+                return self._carry_out(call)
             case _:
                 return self._end(Ending.IN_DOUBT, f"the outcome of {call.tool_version} is unknown")
 
@@ -160,8 +162,13 @@ class Broker:
         problem = self._refused_when_concrete(call, tool, arguments)
         if problem:
             return self._end(Ending.MISMATCH, problem)
-        reply = self._perform(call, tool, arguments)
-        if isinstance(reply, Raise):
+        return self._carry_out(call)
+
+    def _carry_out(self, call: Call) -> Reply:
+        """Make a recorded call; an entry of a manifest that fails ends the manifest."""
+        tool = self.session.tools[call.tool_version.tool.name]
+        reply = self._perform(call, tool, manifest.fill(call.arguments, self.results))
+        if isinstance(reply, Raise) and self._approves(call):
             return self._end(Ending.EFFECT_FAILED, f"{tool.name}: {reply.message}")
         return reply
 
@@ -182,7 +189,7 @@ class Broker:
         """An intent without outcome: the worker died in between, or the call timed out."""
         tool = self.session.tools[call.tool_version.tool.name]
         if tool.version.idempotent or tool.version.effect == Effect.READ:
-            return self._perform(call, tool, manifest.fill(call.arguments, self.results))
+            return self._carry_out(call)
         journal.call_in_doubt(self.session, call, "the worker stopped during the call")
         return self._end(Ending.IN_DOUBT, f"whether {tool.name} happened is not known")
 

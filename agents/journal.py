@@ -213,9 +213,7 @@ def call_in_doubt(session: Session, call: Call, why: str) -> None:
 
 def _write_outcome(session: Session, call: Call, action: str) -> None:
     with recording(session.lease):
-        mine = Call.objects.filter(
-            id=call.id, state=CallState.INTENDED, epoch=session.lease.epoch
-        ).update(
+        mine = Call.objects.filter(id=call.id, state=CallState.INTENDED, epoch=call.epoch).update(
             state=call.state,
             result=call.result,
             error=call.error,

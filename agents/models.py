@@ -60,6 +60,7 @@ class CallState(models.TextChoices):
     SUCCEEDED = "succeeded", "done"
     FAILED = "failed", "failed, did not happen"
     UNKNOWN = "unknown", "in doubt, a person must say"
+    CLEARED = "cleared", "did not happen, may be made now"
     VOID = "void", "planned, will not run"
 
 

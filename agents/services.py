@@ -177,7 +177,8 @@ def call_resolve(
     """Record a person's word on an effect in doubt, and let the run go on.
 
     Args:
-        happened: the effect took place, with `result`; otherwise it did not.
+        happened: the effect took place, with `result`; otherwise it did not, and the run makes
+            the same call again when it goes on (stop the run where it should not).
 
     Raises:
         NotFound: no such call in this workspace.
@@ -193,14 +194,10 @@ def call_resolve(
         problem = _result_problem(call, result) if happened else None
         if problem:
             return Refusal(Reason.STATE, problem)
-        call.state = CallState.SUCCEEDED if happened else CallState.FAILED
+        call.state = CallState.SUCCEEDED if happened else CallState.CLEARED
         call.result = result if happened else None
-        call.error = (
-            None
-            if happened
-            else {"type": "DidNotHappen", "message": f"{actor.name} found that it did not happen."}
-        )
-        call.ended = datetime.now(UTC)
+        call.error = None
+        call.ended = datetime.now(UTC) if happened else None
         call.save()
         record(workspace_id, [_resolved(run, call, actor, comment)])
         _requeue(run, RunState.AWAITING_INPUT)
