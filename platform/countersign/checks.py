@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import connections
+from django.db import OperationalError, connections
 
 from countersign.database.inspection import differences, faults_of_session
 from countersign.database.roles import ATTRIBUTES, Role
@@ -41,6 +41,14 @@ def check_database(
 ) -> list[CheckMessage]:
     if "default" not in (databases or []):
         return []
+    try:
+        return _database()
+    except OperationalError as error:
+        hint = "Start it: manage.py up, or manage.py database_start"
+        return [Error(f"No database: {error}.", hint=hint, id="countersign.E008")]
+
+
+def _database() -> list[CheckMessage]:
     with connections["default"].cursor() as cursor:
         faults = faults_of_session(cursor)
         wrong = differences(cursor)

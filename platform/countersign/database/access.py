@@ -157,9 +157,13 @@ def _reset(connection: Connection, present: set[str]) -> None:
         " WHERE pronamespace = 'public'::regnamespace AND prosecdef"
         " AND pg_has_role(proowner, 'USAGE')"
     )
+    # Not from the functions' owner: PostgreSQL replaces a function only for one who may call it.
+    callers = sql.SQL(", ").join(
+        [sql.SQL("PUBLIC"), *(sql.Identifier(role) for role in GRANTEES if role != Role.LOOKUP)]
+    )
     for (signature,) in definers.fetchall():
         connection.execute(
-            sql.SQL("REVOKE ALL ON FUNCTION {} FROM {}").format(sql.SQL(signature), everyone)
+            sql.SQL("REVOKE ALL ON FUNCTION {} FROM {}").format(sql.SQL(signature), callers)
         )
 
 
@@ -217,13 +221,10 @@ def _confine(connection: Connection, name: str) -> None:
 
 
 def _offer(connection: Connection, signature: str, roles: tuple[Role, ...]) -> None:
-    function = sql.SQL(signature)
+    function, owner = sql.SQL(signature), sql.Identifier(Role.LOOKUP)
+    callers = sql.SQL(", ").join(map(sql.Identifier, roles))
     connection.execute(sql.SQL("REVOKE ALL ON FUNCTION {} FROM PUBLIC").format(function))
+    connection.execute(sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(function, owner))
     connection.execute(
-        sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(
-            function, sql.SQL(", ").join(map(sql.Identifier, roles))
-        )
-    )
-    connection.execute(
-        sql.SQL("ALTER FUNCTION {} OWNER TO {}").format(function, sql.Identifier(Role.LOOKUP))
+        sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}, {}").format(function, owner, callers)
     )
