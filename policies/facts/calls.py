@@ -77,6 +77,7 @@ class Calls(Expressions):
             arguments=passed,
             guard=self.guard,
             path=self.path,
+            rounds=self.rounds,
             in_loop=self.multiplicity != 1,
             maximum=self.multiplicity,
             after=set(self.ran),
@@ -152,7 +153,9 @@ class Calls(Expressions):
         result = self.graph.node(self.literal_mask)
         for value in arguments.all():
             self.put(value, result)
-        self.instantiate(record, arguments, result, (self.path, self.guard, self.error))
+        self.instantiate(
+            record, arguments, result, (self.path, self.guard, self.rounds, self.error)
+        )
         self.decide(self.path, result)
         return result
 
@@ -171,6 +174,7 @@ class Calls(Expressions):
             arguments=[("**", value, None)],
             guard=self.guard,
             path=self.path,
+            rounds=self.rounds,
             in_loop=True,
             maximum=None,
             after=set(self.tools),
@@ -203,6 +207,7 @@ class Calls(Expressions):
             error=graph.node(),
             path=self.path,
             guard=self.guard,
+            rounds=self.rounds,
             nodes={name: graph.node() for name in function.nodes},
         )
         for name, given in own.nodes.items():
@@ -253,13 +258,13 @@ class Calls(Expressions):
         return result
 
     def link_callees(self, callee: int, arguments: Arguments, result: int) -> None:
-        path, guard, error = self.path, self.guard, self.error
+        at = (self.path, self.guard, self.rounds, self.error)
 
         def link(bits: int) -> None:
             if bits & self.mutator_bit:
                 self.mutate_together([callee, *arguments.all()])
             for function in self.functions_in(bits):
-                self.enter(function, path, guard, error)
+                self.enter(function, at)
                 for node in (function.path, function.guard):
                     self.graph.edge(callee, node, STEER)  # what chose this function
                 for parameter in function.nodes.values():
@@ -269,27 +274,29 @@ class Calls(Expressions):
                     self.connect(function, arguments, shift=1)
                 self.alias(function.result, result)
             for record in self.classes_in(bits):
-                self.instantiate(record, arguments, result, (path, guard, error))
+                self.instantiate(record, arguments, result, at)
 
         self.graph.watch(callee, -1, link)
 
     def share(self, function: Function) -> None:
         raise NotImplementedError
 
-    def enter(self, function: Function, path: int, guard: int, error: int) -> None:
+    def enter(self, function: Function, at: tuple[int, int, int, int]) -> None:
+        path, guard, rounds, error = at
         self.share(function)
         self.flow(path, function.path)
         self.flow(guard, function.guard)
+        self.flow(rounds, function.rounds)
         if error:
             self.graph.edge(function.error, error)
 
     def instantiate(
-        self, record: ClassRecord, arguments: Arguments, result: int, at: tuple[int, int, int]
+        self, record: ClassRecord, arguments: Arguments, result: int, at: tuple[int, int, int, int]
     ) -> None:
         self.graph.add(result, record.bit)
         for name in ("__init__", "__post_init__"):
             for function in record.methods.get(name, ()):
-                self.enter(function, *at)
+                self.enter(function, at)
                 if function.positional:
                     self.alias(result, function.nodes[function.positional[0]])
                 self.connect(function, arguments, shift=1)
@@ -339,7 +346,9 @@ class Calls(Expressions):
                 self.flow(value, self.sent)
         values = arguments.all()
         values += self.callbacks([receiver, *values])
-        if self.path and name not in library.SCALAR_METHODS | library.READING_METHODS:
+        if (
+            self.path or self.rounds
+        ) and name not in library.SCALAR_METHODS | library.READING_METHODS:
             self.store(self.literal, receiver)  # that it happens at all is a change
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)

@@ -63,6 +63,8 @@ class Expressions(Walk):
         return self._first(module, name)
 
     def check_name(self, name: str, node: ast.AST) -> None:
+        if name in library.HARMLESS_TO_SHADOW and self.environment_of(name) is not None:
+            return
         if name in library.CRITICAL_BUILTINS:
             self.feature("dynamic-code", name, node)
         elif library.is_dunder(name) and name not in library.NAMED_DUNDERS:
@@ -194,13 +196,21 @@ class Expressions(Walk):
             self.alias(value, result)
         return result
 
-    def narrow(self, condition: int, *, branch: bool = True) -> None:
+    def narrow(self, condition: int) -> None:
         """What follows happens only if `condition` said so."""
         if condition == self.literal or not condition:
             return
         self.path = self.join(self.path, condition) if self.path else condition
-        if branch:
-            self.guard = self.join(self.guard, condition) if self.guard else condition
+        self.guard = self.join(self.guard, condition) if self.guard else condition
+
+    def repeat(self, iterable: int) -> None:
+        """What follows happens as often as `iterable` has elements.
+
+        In a round this says nothing that the number of rounds does not say; what it leaves
+        behind, in variables and objects, depends on it (`leave_loop`, `store`).
+        """
+        if iterable and iterable != self.literal:
+            self.rounds = self.join(self.rounds, iterable) if self.rounds else iterable
 
     def unary(self, node: ast.UnaryOp) -> int:
         return self.join(self.evaluate(node.operand))
@@ -322,7 +332,7 @@ class Expressions(Walk):
     def run_comprehension(
         self, node: ast.expr, generators: list[ast.comprehension], elements: list[ast.expr]
     ) -> int:
-        outer, path, guard = self.environment, self.path, self.guard
+        outer, path, guard, rounds = self.environment, self.path, self.guard, self.rounds
         multiplicity, before = self.multiplicity, len(self.sites)
         self.loops += len(generators)
         self.deepest_loop = max(self.deepest_loop, self.loops)
@@ -336,14 +346,15 @@ class Expressions(Walk):
             self.environment = inner
             self.multiplicity = self.times(self.multiplicity, generator.iter)
             self.bind_loop(generator.target, generator.iter, first)
-            self.narrow(first, branch=False)
+            self.repeat(first)
             for condition in generator.ifs:
                 self.narrow(self.evaluate(condition))
         result = self.graph.node(self.literal_mask)
         for element in elements:
             self.put(self.evaluate(element), result)
         self.decide(self.path, result)
-        self.environment, self.path, self.guard = outer, path, guard
+        self.decide(self.rounds, result)
+        self.environment, self.path, self.guard, self.rounds = outer, path, guard, rounds
         self.loops -= len(generators)
         self.multiplicity = multiplicity
         self.loop_ran(before)
@@ -465,6 +476,7 @@ class Expressions(Walk):
         if node.value is not None:
             self.put(self.evaluate(node.value), self.result)
         self.decide(self.path, self.result)
+        self.decide(self.rounds, self.result)
         return self.sent
 
     def yielded_from(self, node: ast.YieldFrom) -> int:

@@ -113,14 +113,15 @@ def _sorted(findings: Collection[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: (f.line, f.column, f.kind, f.name)))
 
 
-_GUARDED = library.CRITICAL_BUILTINS | library.CHECKED_BUILTINS - {"type"} - {"input", "help"}
+_GUARDED = (library.CRITICAL_BUILTINS | library.CHECKED_BUILTINS) - {"type"}
+_REFUSED_NAMES = _GUARDED - library.HARMLESS_TO_SHADOW
 
 
 def _rebindings(walk: Statements) -> None:
     for name, node in walk.scopes.bound.items():
         if name in walk.tools:
             walk.feature("tool-rebound", name, node)
-        elif name in _GUARDED:
+        elif name in _REFUSED_NAMES:
             walk.feature("builtin-rebound", name, node)
         elif not name.isascii():
             twin = lookalike(name)
@@ -194,7 +195,9 @@ class _Reader:
             column=place.column,
             arguments=self.arguments(spec, sites),
             guarded_by=frozenset().union(*(self.labels(site.guard) for site in sites)),
-            looped_by=frozenset().union(*(self.labels(site.path) for site in sites)),
+            looped_by=frozenset().union(
+                *(self.labels(site.rounds) | self.labels(site.path) for site in sites)
+            ),
             in_loop=any(site.in_loop for site in sites),
             maximum=sum(known) if len(known) == len(counts) else None,
             after=frozenset().union(*(site.after for site in sites)),

@@ -211,6 +211,10 @@ _NAMES: Final = {
     "struct": """
         Struct calcsize error iter_unpack pack pack_into unpack unpack_from
     """,
+    "sys": """
+        byteorder float_info getrecursionlimit getsizeof int_info maxsize setrecursionlimit
+        version version_info
+    """,
     "textwrap": """
         TextWrapper dedent fill indent shorten wrap
     """,
@@ -296,6 +300,9 @@ CRITICAL_BUILTINS: Final = _words(
     "eval exec compile __import__ globals locals vars breakpoint input help "
     "exit quit copyright credits license"
 )
+
+# Names that programs give to their own variables; as builtins they stay refused.
+HARMLESS_TO_SHADOW: Final = _words("input help exit quit copyright credits license")
 
 # May be used, but only as the callee of a direct call whose arguments are checked.
 CHECKED_BUILTINS: Final = _words("getattr setattr delattr hasattr open type super")

@@ -56,6 +56,7 @@ class Function:
     error: int
     path: int
     guard: int
+    rounds: int
     nodes: dict[str, int] = field(default_factory=dict)
     shared: bool = False
     inlined: bool = False
@@ -96,6 +97,7 @@ class Site:
     arguments: list[tuple[str, int, ast.expr | None]]
     guard: int
     path: int
+    rounds: int
     in_loop: bool
     maximum: int | None
     after: set[str]
@@ -148,8 +150,10 @@ class Walk:
         self.files = self.graph.node()
         self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)
         self.block = 0
-        self.path = 0
-        self.guard = 0
+        self.path = 0  # what decides that the walk is here
+        self.guard = 0  # the branch conditions of it alone
+        self.rounds = 0  # what decides how often the loops around here run
+        self.loop_names: list[dict[tuple[Environment, str], None]] = []
         self.error = 0
         self.function: Function | None = None
         self.result = 0
@@ -234,10 +238,11 @@ class Walk:
         if container == self.literal:
             return
         carrier = value
-        if self.path or value == self.literal:
+        if self.path or self.rounds or value == self.literal:
             carrier = self.graph.node()
             self.flow(value, carrier)
             self.decide(self.path, carrier)
+            self.decide(self.rounds, carrier)
         self.graph.edge(carrier, container, 2)
         if value != self.literal:
             self.graph.hold(container, value, WHOLE)
@@ -262,6 +267,8 @@ class Walk:
         """Binds `name`; an earlier value stays possible unless it certainly is replaced."""
         environment = self.environment_of(name) or self.environment
         scope = environment.scope
+        for names in self.loop_names:
+            names[environment, name] = None
         straight = (
             environment is self.environment
             and self.block == environment.block
@@ -333,6 +340,7 @@ class Walk:
             error=graph.node(),
             path=graph.node(),
             guard=graph.node(),
+            rounds=graph.node(),
         )
         function.bit = self.new_bit(function)
         self.functions[function.bit] = function

@@ -119,6 +119,7 @@ class Statements(Calls):
             self.alias(self.evaluate(node.value), self.result) if self.result else None
         if self.result:
             self.decide(self.path, self.result)
+            self.decide(self.rounds, self.result)
 
     def nothing(self, node: ast.stmt) -> None:
         """`pass`, `break`, `continue`, `global`, `nonlocal`: their effect is elsewhere."""
@@ -141,18 +142,20 @@ class Statements(Calls):
     def for_loop(self, node: ast.For) -> None:
         iterable = self.evaluate(node.iter)
         before, outer = len(self.sites), self.multiplicity
-        path, guard = self.path, self.guard
+        path, guard, rounds = self.path, self.guard, self.rounds
         old = self.current_of(node.target)
         self.multiplicity = self.times(outer, node.iter)
         self.enter_loop()
-        self.narrow(iterable, branch=False)
+        self.repeat(iterable)
         self.bind_loop(node.target, node.iter, iterable)
         self.loop_body(node.body, before)
         self.multiplicity = outer
+        self.leave_loop(old)
         self.after_loop(node, path, guard)
-        self.leave_names(old)
+        self.rounds = rounds
 
     def enter_loop(self) -> None:
+        self.loop_names.append({})
         self.loops += 1
         self.deepest_loop = max(self.deepest_loop, self.loops)
 
@@ -182,11 +185,22 @@ class Statements(Calls):
         current = self.environment.current
         return {name: current[name] for name in names if name in current}
 
-    def leave_names(self, old: dict[str, int]) -> None:
-        current = self.environment.current
-        for name, node in old.items():
-            if current.get(name) != node:
-                self.environment.set(name, self.merge(node, current[name]))
+    def leave_loop(self, old: dict[str, int]) -> None:
+        """After the loop, what it assigned tells how many rounds there were."""
+        for environment, name in self.loop_names.pop():
+            node = environment.current.get(name)
+            if node is None:
+                continue
+            if environment is not self.environment or self.block != environment.block:
+                self.decide(self.rounds, node)
+                continue
+            after = self.graph.node()
+            for value in {node, old.get(name, node)}:
+                self.alias(value, after)
+            self.decide(self.rounds, after)
+            if name in environment.scope.captured:
+                self.decide(self.rounds, node)
+            environment.set(name, after)
 
     def while_loop(self, node: ast.While) -> None:
         before, outer = len(self.sites), self.multiplicity
@@ -200,6 +214,7 @@ class Statements(Calls):
         self.narrow(condition)
         self.loop_body(node.body, before)
         self.multiplicity = outer
+        self.leave_loop({})
         self.after_loop(node, path, guard)
 
     def trying(self, node: ast.Try | ast.TryStar) -> None:
@@ -419,6 +434,7 @@ class Statements(Calls):
         for name, value in function.nodes.items():
             self.environment.set(name, value)
         self.path, self.guard, self.error = function.path, function.guard, function.error
+        self.rounds, self.loop_names = function.rounds, []
         self.function, self.result = function, function.result
         self.class_record = None
         if not inline:
@@ -476,6 +492,8 @@ _CONTEXT = (
     "environment",
     "path",
     "guard",
+    "rounds",
+    "loop_names",
     "error",
     "function",
     "result",
