@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agents import gate, journal, manifest
+from agents import gate, journal, manifest, tracing
 from agents.bound import BoundTool
 from agents.errors import Divergence, ReplayDiverged
 from agents.models import Call, CallState, Effect, Step
@@ -167,7 +167,9 @@ class Broker:
     def _carry_out(self, call: Call) -> Reply:
         """Make a recorded call; an entry of a manifest that fails ends the manifest."""
         tool = self.session.tools[call.tool_version.tool.name]
-        reply = self._perform(call, tool, manifest.fill(call.arguments, self.results))
+        call.arguments = _checked(tool, manifest.fill(call.arguments, self.results))
+        call.arguments_digest = canonical.digest(call.arguments)
+        reply = self._perform(call, tool, call.arguments)
         if isinstance(reply, Raise) and self._approves(call):
             return self._end(Ending.EFFECT_FAILED, f"{tool.name}: {reply.message}")
         return reply
@@ -292,7 +294,8 @@ class Broker:
         )
         reply: Value | Raise | EndStep
         try:
-            reply = Value(invoke(tool.definition, arguments, context))
+            with tracing.tool_call(tool.name, tool.version.effect, str(call.id), arguments):
+                reply = Value(invoke(tool.definition, arguments, context))
         except ToolError as error:
             doubtful = error.acted in (Acted.UNKNOWN, Acted.YES)
             reply = EndStep(str(error)) if doubtful else Raise(error.kind, str(error))

@@ -103,26 +103,15 @@ def money(minor: int, currency: str) -> str:
 
 def sentence(agent: str, requester: str, entries: Sequence[Entry]) -> str:
     """The one sentence a reviewer reads first, made from the effects and nothing the model said."""
-    counts: dict[str, int] = {}
-    for entry in entries:
-        counts[entry.tool] = counts.get(entry.tool, 0) + 1
-    acts = [f"{_verb(tool)} {_times(count)}" for tool, count in counts.items()]
-    summed = totals(entries)
-    amount = " and ".join(money(minor, currency) for currency, minor in summed.amounts.items())
-    people = len(summed.recipients)
-    parts = [f"{amount} in all" if amount else "", _recipients(people) if people else ""]
-    tail = " ".join(part for part in parts if part)
-    return f"{agent} wants to {_join(acts)}{', ' + tail if tail else ''}, for {requester}."
+    acts = [_act(tool, same) for tool, same in _by_tool(entries).items()]
+    return f"{agent} wants to {_join(acts)}, for {requester}."
 
 
 def headline(entries: Sequence[Entry]) -> str:
     """Verb and object for a queue row, with counts and amounts."""
-    counts: dict[str, int] = {}
-    for entry in entries:
-        counts[entry.tool] = counts.get(entry.tool, 0) + 1
     acts = ", ".join(
-        _verb(tool).capitalize() + (f" ×{count}" if count > 1 else "")  # noqa: RUF001
-        for tool, count in counts.items()
+        _verb(tool).capitalize() + (f" ×{len(same)}" if len(same) > 1 else "")  # noqa: RUF001
+        for tool, same in _by_tool(entries).items()
     )
     amounts = [money(minor, currency) for currency, minor in totals(entries).amounts.items()]
     return " · ".join([acts, *amounts])
@@ -189,12 +178,22 @@ def _verb(tool: str) -> str:
     return tool.rsplit(".", 1)[-1].replace("_", " ")
 
 
-def _times(count: int) -> str:
-    return "once" if count == 1 else "twice" if count == 2 else f"{count} times"
+def _by_tool(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.tool, []).append(entry)
+    return found
 
 
-def _recipients(count: int) -> str:
-    return "to one recipient" if count == 1 else f"to {count} recipients"
+def _act(tool: str, entries: Sequence[Entry]) -> str:
+    """One kind of effect: ``create payment 12 times (48,310.20 EUR to 12 recipients)``."""
+    count, summed = len(entries), totals(entries)
+    amount = " and ".join(money(minor, currency) for currency, minor in summed.amounts.items())
+    people = len(summed.recipients)
+    to = f"to {people} recipient{'s' if people > 1 else ''}" if people else ""
+    times = "once" if count == 1 else "twice" if count == 2 else f"{count} times"
+    about = " ".join(part for part in (amount, to) if part)
+    return f"{_verb(tool)} {times}" + (f" ({about})" if about else "")
 
 
 def _join(parts: Sequence[str]) -> str:

@@ -64,8 +64,8 @@ def register(*, workspace_id: UUID, text: str, actor: Actor) -> Registered:
 def tool_specs(workspace_id: UUID) -> list[ToolSpec]:
     """The newest version of every tool, as facts and policies know it."""
     with in_workspace(workspace_id):
-        versions = ToolVersion.objects.select_related("tool").order_by("tool", "-number")
-        return [spec_of(version) for version in versions.distinct("tool")]
+        versions = ToolVersion.objects.select_related("tool").order_by("tool_id", "-number")
+        return [spec_of(version) for version in versions.distinct("tool_id")]
 
 
 def spec_of(version: ToolVersion) -> ToolSpec:

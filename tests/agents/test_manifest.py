@@ -39,10 +39,11 @@ def test_totals_leave_out_amounts_that_are_not_whole_numbers() -> None:
 
 
 def test_sentence_says_who_what_how_much_to_whom_and_for_whom() -> None:
-    said = manifest.sentence("Accounts payable", "Alice", [entry(0, "V-1", 120_400)] * 12)
-    assert said == (
-        "Accounts payable wants to create payment 12 times, "
-        "14,448.00 EUR in all to one recipient, for Alice."
+    mail = replace(entry(12, "", 0), tool="send_mail", roles={"vendor": "recipient"})
+    effects = [*(entry(n, f"V-{n}", 120_400) for n in range(12)), mail]
+    assert manifest.sentence("Accounts payable", "Alice", effects) == (
+        "Accounts payable wants to create payment 12 times (14,448.00 EUR to 12 recipients) "
+        "and send mail once (to 1 recipient), for Alice."
     )
 
 
