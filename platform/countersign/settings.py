@@ -243,6 +243,11 @@ CELERY_BEAT_SCHEDULE = {
 
 COUNTERSIGN_TOOL_MODULES = env.texts("TOOL_MODULES", ["countersign.demo"])
 """Modules, with all below them, whose functions may be registered as tools."""
+COUNTERSIGN_SECRET_FOLDERS = [
+    Path(folder)
+    for folder in env.texts("SECRET_FOLDERS", ["/run/secrets", "/etc/countersign/secrets"])
+] + [COUNTERSIGN_HOME / "credentials"]
+"""Where a tool's credential may lie that is referred to as ``file:/path``."""
 
 # --- E-mail ----------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ def service() -> list[Process]:
              "--queues", settings.CELERY_TASK_DEFAULT_QUEUE, "--hostname", "worker@%h",
              "--without-mingle", "--without-gossip", "--without-heartbeat"),
         ),
+        Process("sequencer", (*MANAGE, "audit_sequencer"), stop_timeout_s=5.0),
         Process(
             "scheduler",
             (*celery, "beat", "--loglevel", "INFO", "--pidfile", "",
