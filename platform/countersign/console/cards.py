@@ -111,7 +111,7 @@ def _operation(
 ) -> tuple[str, Word, bool]:
     """What has become of it: words, sign, and whether nothing more will change."""
     request = detail.request
-    over = request.state in {"rejected", "expired", "superseded", "cancelled"}
+    over = request.state in timeline.CLOSED_UNSIGNED
     ended = run is not None and run.state.final
     if calls:
         text, word = timeline.operation(calls, request.state)

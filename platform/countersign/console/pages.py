@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from django.contrib import messages
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 
 from countersign.accounts.models import User
@@ -43,6 +43,11 @@ def render_fragment(
 ) -> HttpResponse:
     """A part of a page, the same file that the page includes."""
     return HttpResponse(_text(request, template, {"member": member, **context}))
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form was sent with; None where it is only shown."""
+    return request.POST if request.method == "POST" else None
 
 
 def _waiting(member: Member) -> int:

@@ -1,9 +1,8 @@
 """The rules of a policy text as rows that anyone can read. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.selectors import ToolView
 from countersign.console import words
 from countersign.console.words import Word
 from policies.engine import FiredRule, PolicyError, PolicySet, compile_policy
@@ -29,10 +28,10 @@ class Rules:
     problem: str = ""
 
 
-def read(text: str, tools: Iterable[ToolView]) -> Rules:
+def read(text: str, tools: Sequence[ToolSpec]) -> Rules:
     """The rules of `text` in its order."""
     try:
-        compiled = compile_policy(text, tools=[_spec(tool) for tool in tools])
+        compiled = compile_policy(text, tools=tools)
     except PolicyError as error:
         return Rules(problem=str(error))
     rows = sorted(compiled.rules.values(), key=lambda rule: text.find(f'@id("{rule.id}")'))
@@ -51,16 +50,3 @@ def _word(rule: FiredRule, compiled: PolicySet) -> Word:
     if compiled.trees[rule.id].effect == "permit":
         return Word("✓", "allowed", words.ALLOW)
     return Word("✕", "refused", words.DENY)
-
-
-def _spec(tool: ToolView) -> ToolSpec:
-    return ToolSpec(
-        name=tool.name,
-        version=tool.digest,
-        effect="write" if tool.effect == "write" else "read",
-        tier=tool.tier,
-        labels=frozenset(tool.labels),
-        roles=tool.roles,
-        parameters=tool.parameters,
-        idempotent=tool.idempotent,
-    )

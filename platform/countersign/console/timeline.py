@@ -10,6 +10,7 @@ from countersign.console import code, values, words
 from countersign.console.words import Word
 
 SHOWN_CALLS = 6
+CLOSED_UNSIGNED = frozenset({"rejected", "expired", "superseded", "cancelled"})
 OPEN_APPROVALS = frozenset({"waiting", "info_requested"})
 
 
@@ -110,7 +111,7 @@ def operation(calls: Sequence[CallView], approval_state: str) -> tuple[str, Word
         if CallState.VOID in states:
             return f"ended early: {done} of {total} done", words.CALL["failed"]
         return f"running, {done} of {total} done", words.CALL["intended"]
-    if CallState.VOID in states:
+    if CallState.VOID in states or approval_state in CLOSED_UNSIGNED:
         return "nothing happened and nothing will", words.CALL["void"]
     if approval_state == "approved":
         return "waiting for the worker, nothing has happened yet", words.CALL["planned"]

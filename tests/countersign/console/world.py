@@ -126,6 +126,7 @@ def make_world(cast: Cast) -> World:
         endpoint = make_endpoint(cast)
         tools = {name: make_tool(cast, name) for name in SPECS}
         version = make_agent(cast, endpoint, list(tools.values()))
+        make_arithmetic(cast, endpoint)
         waiting = make_run(cast, version, RunState.AWAITING_APPROVAL, spent=3)
         request = tell(cast, waiting, tools)
         running = make_run(cast, version, RunState.RUNNING, "List what Van Dijk still owes us.")
@@ -233,6 +234,31 @@ def make_agent(cast: Cast, endpoint: ModelEndpoint, tools: Sequence[ToolVersion]
         AgentTool(workspace=cast.acme, agent_version=version, tool_version=tool) for tool in tools
     )
     return version
+
+
+def make_arithmetic(cast: Cast, endpoint: ModelEndpoint) -> AgentVersion:
+    """An agent without tools, which can really be started."""
+    agent = Agent.objects.create(workspace=cast.acme, name="Arithmetic")
+    return AgentVersion.objects.create(
+        workspace=cast.acme,
+        agent=agent,
+        number=1,
+        digest=canonical.digest("arithmetic"),
+        instructions="Compute.",
+        endpoint=endpoint,
+        limits=Limits().to_json(),
+        inputs={
+            "type": "object",
+            "properties": {
+                "numbers": {"type": "array", "items": {"type": "integer"}},
+                "words": {"type": "array", "items": {"type": "string"}},
+                "rounding": {"type": "string", "enum": ["up", "down"]},
+                "places": {"type": "integer", "minimum": 0, "maximum": 9},
+            },
+            "required": ["numbers", "rounding"],
+        },
+        registered_by="command line",
+    )
 
 
 def make_run(

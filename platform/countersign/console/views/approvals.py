@@ -17,7 +17,7 @@ from countersign.accounts import services as accounts
 from countersign.console import cards, guards
 from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
 from countersign.console.guards import Member
-from countersign.console.pages import render, render_fragment
+from countersign.console.pages import posted, render, render_fragment
 from countersign.console.views.session import address
 from policies import selectors as policies
 from policies.errors import Reason, Refusal
@@ -148,7 +148,7 @@ def _answer(
     if request.method != "POST" and seen != card.digest:
         messages.info(request, "Read the request first, then sign it from here.")
         return redirect("console:approval_card", slug, request_id)
-    form = kind(request.POST or None, initial={"displayed": seen})
+    form = kind(posted(request), initial={"displayed": seen})
     status = 200
     if request.method == "POST":
         refusal = _vote(request, member, request_id, form, answer)
@@ -209,7 +209,7 @@ def _thanks(answer: Answer) -> str:
 def approval_ask(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
     member = guards.member(request, slug)
     detail = _detail(member, request_id)
-    form = AskForm(request.POST or None)
+    form = AskForm(posted(request))
     status = 200
     if request.method == "POST" and form.is_valid():
         refusal = questions.approval_ask(

@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from agents import selectors as agents
+from agents import registry
 from countersign.console import code, guards, rules
 from countersign.console.pages import render
 from policies import selectors
@@ -35,7 +35,9 @@ def policy_detail(request: HttpRequest, slug: str, number: int | None = None) ->
         "versions": versions,
         "row": wanted,
         "before": before,
-        "rules": rules.read(wanted.version.text, agents.tools(member.id)) if wanted else None,
+        "rules": rules.read(wanted.version.text, registry.tool_specs(member.id))
+        if wanted
+        else None,
         "text": code.rows(wanted.version.text, language="cedar") if wanted else (),
         "changes": code.difference(before.version.text, wanted.version.text)
         if wanted and before

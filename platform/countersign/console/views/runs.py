@@ -17,7 +17,7 @@ from agents.models import CallState, RunState
 from countersign.console import guards, timeline
 from countersign.console.forms import GoalForm, ResolveForm, StopForm
 from countersign.console.guards import Member
-from countersign.console.pages import render, render_fragment
+from countersign.console.pages import posted, render, render_fragment
 from countersign.console.schema_forms import InputsForm
 
 OPEN = "open"
@@ -110,7 +110,7 @@ def run_call(request: HttpRequest, slug: str, run_id: UUID, call_id: UUID) -> Ht
     if request.method == "POST":
         member = guards.operator(request, slug)
     call = agents.call(member.id, run_id, call_id)
-    form = ResolveForm(request.POST or None)
+    form = ResolveForm(posted(request))
     if request.method == "POST" and form.is_valid():
         refusal = services.call_resolve(
             workspace_id=member.id,
@@ -151,7 +151,7 @@ def run_choose(request: HttpRequest, slug: str) -> HttpResponse:
 def run_start(request: HttpRequest, slug: str, agent: str) -> HttpResponse:
     member = guards.operator(request, slug)
     version = agents.agent_versions(member.id, agent)[0]
-    data = request.POST or None
+    data = posted(request)
     # The key makes a second click, or a reload, the same request.
     goal = GoalForm(data, initial={"goal": version.goal, "key": uuid.uuid4().hex})
     inputs = InputsForm(version.inputs, data)
@@ -178,22 +178,18 @@ def run_start(request: HttpRequest, slug: str, agent: str) -> HttpResponse:
 def run_stop(request: HttpRequest, slug: str, run_id: UUID) -> HttpResponse:
     member = guards.stopper(request, slug)
     run = agents.run(member.id, run_id)
-    form = StopForm(request.POST or None)
+    form = StopForm(posted(request))
     if request.method == "POST" and form.is_valid():
-        stopped = services.run_cancel(
+        services.run_cancel(
             workspace_id=member.id,
             run_id=run_id,
             actor=member.actor,
             reason=form.cleaned_data["reason"],
         )
-        _say_stopped(request, RunState(stopped.state))
+        if run.state.final:
+            messages.info(request, "The run had already ended.")
+        else:
+            messages.success(request, "The run is stopped. Effects already made stay.")
         return redirect("console:run_detail", slug, run_id)
     context: Mapping[str, Any] = {"nav": "runs", "run": run, "form": form}
     return render(request, member, "console/run_stop.html", context)
-
-
-def _say_stopped(request: HttpRequest, state: RunState) -> None:
-    if state == RunState.CANCELLED:
-        messages.success(request, "The run is stopped. Effects already made stay.")
-    else:
-        messages.info(request, "The run had already ended.")

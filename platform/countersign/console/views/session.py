@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from countersign.accounts import services as accounts
 from countersign.console.forms import LoginForm, PasswordForm
 from countersign.console.guards import signed_in
-from countersign.console.pages import render_plain
+from countersign.console.pages import posted, render_plain
 from policies.errors import Refusal
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -34,7 +34,7 @@ def address(request: HttpRequest) -> str:
 def login(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("console:home")
-    form = LoginForm(request.POST or None)
+    form = LoginForm(posted(request))
     target = request.POST.get("next") or request.GET.get("next") or ""
     if request.method != "POST" or not form.is_valid():
         return render_plain(request, "registration/login.html", {"form": form, "next": target})
@@ -70,7 +70,7 @@ def logout(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def password(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
-    form = PasswordForm(request.POST or None)
+    form = PasswordForm(posted(request))
     if request.method != "POST" or not form.is_valid():
         return render_plain(request, "registration/password.html", {"form": form})
     changed = accounts.password_change(

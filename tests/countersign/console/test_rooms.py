@@ -1,0 +1,133 @@
+"""Overview, registry, policies, log and people."""
+
+from agents.models import AgentVersion
+from audit import selectors as audit
+from audit.transactions import in_workspace
+from policies.services import policy_draft
+from tests.countersign.accounts.cast import Cast
+from tests.countersign.console.conftest import LogIn
+from tests.countersign.console.test_runs import text
+from tests.countersign.console.world import World, make_tool
+
+
+def test_the_overview_shows_what_waits_what_runs_and_what_is_in_doubt(
+    world: World, log_in: LogIn
+) -> None:
+    page = text(log_in("bob").get("/w/acme/").content.decode())
+    assert "1 ◆ for you to sign" in page
+    assert "3 runs not ended" in page
+    assert "The worker stopped during the call." in page
+    assert "List what Van Dijk still owes us." in page
+    assert "Policy version 1 is in force" in page
+
+
+def test_an_empty_workspace_says_what_to_do_next(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("alice")
+    for address, words in (
+        ("runs/", "No run yet."),
+        ("runs/start/", "manage.py register"),
+        ("approvals/?show=all", "Nothing waits for a signature."),
+        ("agents/", "manage.py register"),
+        ("tools/", "manage.py register"),
+        ("models/", "manage.py register"),
+        ("", "No run is under way."),
+    ):
+        assert words in client.get(f"/w/acme/{address}").content.decode()
+
+
+def test_versions_of_a_tool_show_what_changed(world: World, log_in: LogIn) -> None:
+    with in_workspace(world.workspace_id):
+        make_tool(world.cast, "create_payment", 2, tier=4, description="Pays at once.")
+    client = log_in("alice")
+    page = text(client.get("/w/acme/tools/create_payment/").content.decode())
+    assert "Critical" in page
+    assert "What changed since v1" in page
+    assert "removed: tier: 3" in page
+    assert "added: tier: 4" in page
+    old = text(client.get("/w/acme/tools/create_payment/v1/").content.decode())
+    assert "What changed since" not in old
+    assert client.get("/w/acme/tools/create_payment/v3/").status_code == 404
+    assert client.get("/w/acme/tools/nothing/").status_code == 404
+
+
+def test_an_agent_shows_model_tools_limits_and_instructions(world: World, log_in: LogIn) -> None:
+    page = text(log_in("dan").get("/w/acme/agents/Accounts%20payable/").content.decode())
+    for words in ("scripted model", "◆ writes", "✕ untrusted", "2.00 EUR", "Match by order"):
+        assert words in page
+    assert AgentVersion.objects.count() == 0  # nothing is readable outside a workspace's block
+
+
+def test_a_model_shows_the_reference_of_its_key(world: World, log_in: LogIn) -> None:
+    page = text(log_in("dan").get("/w/acme/models/scripted/").content.decode())
+    assert "http://127.0.0.1:8089/v1" in page
+    assert "plays a recording over HTTP" in page
+
+
+def test_the_policy_in_force_is_told_as_sentences(world: World, log_in: LogIn) -> None:
+    page = text(log_in("carol").get("/w/acme/policies/").content.decode())
+    assert "The policy in force" in page
+    assert "recipient-not-from-untrusted" in page
+    assert "✕ refused" in page
+    assert "✓ allowed" in page
+    assert "With the tools registered today" not in page
+
+
+def test_a_draft_of_a_policy_shows_its_difference(world: World, log_in: LogIn) -> None:
+    text_of = '@id("start-run")\npermit(principal, action == Action::"start_run", resource);\n'
+    policy_draft(
+        workspace_id=world.workspace_id, author=world.cast.actor("carol"), text=text_of, note="Less"
+    )
+    client = log_in("carol")
+    page = text(client.get("/w/acme/policies/v2/").content.decode())
+    assert "○ draft" in page
+    assert "What changed since version 1" in page
+    assert client.get("/w/acme/policies/v9/").status_code == 404
+
+
+def test_the_log_is_searched_and_each_entry_opened(world: World, log_in: LogIn) -> None:
+    client = log_in("dan")
+    page = client.get("/w/acme/audit/?action=approval.requested").content.decode()
+    assert page.count("<tr>") == 2
+    [entry] = audit.entries(
+        world.workspace_id, audit.Filters(actions=("approval.requested",))
+    ).entries
+    opened = text(client.get(f"/w/acme/audit/{entry.id}/").content.decode())
+    assert bytes(entry.leaf_hash).hex() in opened
+    assert str(world.runs["waiting"].id) in opened
+    none = client.get("/w/acme/audit/?actor=nobody").content.decode()
+    assert "No entry matches." in none
+    bad = client.get("/w/acme/audit/?run=not-an-id&since=never").content.decode()
+    assert "Enter a valid" in bad
+
+
+def test_an_entry_of_another_workspace_is_not_there(world: World, log_in: LogIn) -> None:
+    [entry] = audit.entries(world.workspace_id, limit=1).entries
+    assert log_in("mallory").get(f"/w/other/audit/{entry.id}/").status_code == 404
+
+
+def test_people_and_their_roles_are_shown_and_addresses_to_administrators_only(
+    cast: Cast, log_in: LogIn
+) -> None:
+    bobs = log_in("bob").get("/w/acme/people/").content.decode()
+    assert "reviewer: security" in bobs
+    assert "beth@example.org" not in bobs
+    assert "mallory" not in bobs.lower()
+    adas = log_in("ada").get("/w/acme/people/").content.decode()
+    assert "beth@example.org" in adas
+    assert "No service account." in adas
+
+
+def test_a_missing_role_is_refused_with_a_sentence(cast: Cast, log_in: LogIn) -> None:
+    page = log_in("alice").get("/w/acme/audit/")
+    assert page.status_code == 403
+    assert "You need the role auditor to read the audit log." in page.content.decode()
+
+
+def test_a_form_without_its_token_changes_nothing(world: World, log_in: LogIn) -> None:
+    from django.test import Client
+
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(world.cast.user("alice"), "django.contrib.auth.backends.ModelBackend")
+    response = client.post(f"/w/acme/runs/{world.runs['running'].id}/stop/", {"reason": "x"})
+    assert response.status_code == 403
+    assert "This form is out of date" in response.content.decode()

@@ -1,0 +1,210 @@
+"""One table: every address of the console, who asks, what they get.
+
+An address missing from the table fails. 404 is for strangers to the workspace, 403 for members
+without the role, 302 to the login for nobody. What the API answers to whom has its own table.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from countersign.accounts.models import User
+from countersign.console import urls
+from tests.countersign.accounts.cast import Cast, make_cast
+from tests.countersign.console.world import World, make_world
+from tests.harness.server import Clone
+
+MEMBERS = ("alice", "bob", "carol", "dan", "ada")
+OPERATOR, AUDITOR = ("alice",), ("dan",)
+STOPPERS = ("alice", "bob", "ada")
+NOBODY = ""
+
+OK, MOVED, FORBIDDEN, MISSING, WRONG_METHOD, INVALID = 200, 302, 403, 404, 405, 422
+
+
+@dataclass(frozen=True)
+class Row:
+    """What an address answers: to a GET, and to a POST without content.
+
+    Attributes:
+        who: members who get `get` or `post`; other members get 403.
+        get: status of a GET, 405 where there is none.
+        post: status of an empty POST, 405 where there is none.
+        get_by: members who may GET, where they are not `who`.
+    """
+
+    name: str
+    who: tuple[str, ...] = MEMBERS
+    get: int = OK
+    post: int = WRONG_METHOD
+    get_by: tuple[str, ...] = ()
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    def expected(self, username: str, method: str) -> int:
+        status = self.get if method == "GET" else self.post
+        if status == WRONG_METHOD:
+            return WRONG_METHOD
+        if username == NOBODY:
+            return MOVED
+        if username == "mallory":
+            return MISSING
+        allowed = (self.get_by or self.who) if method == "GET" else self.who
+        return status if username in allowed else FORBIDDEN
+
+
+AGENT, TOOL, MODEL = {"name": "Accounts payable"}, {"name": "create_payment"}, {"name": "scripted"}
+RUN = {"run_id": "waiting"}
+REQUEST = {"request_id": "request"}
+
+TABLE = (
+    Row("overview"),
+    Row("run_list"),
+    Row("run_choose", who=OPERATOR),
+    Row("run_start", who=OPERATOR, post=OK, arguments={"agent": "Accounts payable"}),
+    Row("run_detail", arguments=RUN),
+    Row("run_live", arguments=RUN),
+    Row("run_stop", who=STOPPERS, post=MOVED, arguments={"run_id": "running"}),
+    Row("run_step", arguments={**RUN, "number": "3"}),
+    Row(
+        "run_call",
+        who=OPERATOR,
+        get_by=MEMBERS,
+        post=OK,
+        arguments={"run_id": "doubt", "call_id": "call"},
+    ),
+    Row("approval_list"),
+    Row("approval_card", arguments=REQUEST),
+    Row("approval_live", arguments=REQUEST),
+    # Who may sign is the service's to say, and it records whom it refused.
+    Row("approval_sign", get=MOVED, post=INVALID, arguments=REQUEST),
+    Row("approval_reject", get=MOVED, post=INVALID, arguments=REQUEST),
+    Row("approval_ask", post=OK, arguments=REQUEST),
+    Row("approval_inform", get=WRONG_METHOD, post=MOVED, arguments=REQUEST),
+    Row("agent_list"),
+    Row("agent_detail", arguments=AGENT),
+    Row("agent_version", arguments={**AGENT, "number": "7"}),
+    Row("tool_list"),
+    Row("tool_detail", arguments=TOOL),
+    Row("tool_version", arguments={**TOOL, "number": "1"}),
+    Row("model_list"),
+    Row("model_detail", arguments=MODEL),
+    Row("model_version", arguments={**MODEL, "number": "1"}),
+    Row("policy_detail"),
+    Row("policy_version", arguments={"number": "1"}),
+    Row("audit_list", who=AUDITOR),
+    Row("audit_entry", who=AUDITOR, arguments={"entry_id": "entry"}),
+    Row("audit_verify", who=AUDITOR, get=WRONG_METHOD, post=OK),
+    Row("person_list"),
+)
+OUTSIDE = {"home", "login", "logout", "password"}
+"""Addresses of no workspace: `test_addresses_outside_a_workspace` has their table."""
+
+
+@pytest.fixture
+def cast(database: Clone) -> Cast:
+    found = make_cast()
+    User.objects.update(must_change_password=False)
+    return found
+
+
+@pytest.fixture
+def world(cast: Cast) -> World:
+    return make_world(cast)
+
+
+def names(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            yield from names(pattern.url_patterns)
+        else:
+            yield str(pattern.name)
+
+
+def test_every_address_of_the_console_stands_in_the_table() -> None:
+    found = list(names(urls.urlpatterns))
+    assert sorted(found) == sorted([row.name for row in TABLE] + list(OUTSIDE))
+
+
+def test_the_project_has_no_address_beside_console_api_and_health() -> None:
+    ours = {"", "api/v1/", "healthz", "readyz"}
+    found = set()
+    for pattern in get_resolver().url_patterns:
+        found |= (
+            {str(part.pattern) for part in pattern.url_patterns}
+            if isinstance(pattern, URLResolver) and pattern.namespace != "console"
+            else {str(pattern.pattern)}
+        )
+    assert found <= ours
+
+
+def test_every_address_answers_everybody_as_the_table_says(world: World) -> None:
+    ids = known_ids(world)
+    wrong = []
+    for username in (NOBODY, *MEMBERS, "mallory"):
+        client = browser(world.cast, username)
+        for row in TABLE:
+            arguments = {name: ids.get(value, value) for name, value in row.arguments.items()}
+            address = reverse(f"console:{row.name}", kwargs={"slug": "acme", **arguments})
+            for method in ("GET", "POST"):
+                status = client.generic(method, address).status_code
+                expected = row.expected(username, method)
+                if status != expected:
+                    wrong.append((username or "nobody", method, row.name, status, expected))
+    assert wrong == []
+
+
+def test_an_object_of_another_workspace_is_not_there(world: World) -> None:
+    ids = known_ids(world)
+    client = browser(world.cast, "mallory")
+    wrong = []
+    for row in TABLE:
+        if not row.arguments or row.name == "policy_version":
+            continue
+        arguments = {name: ids.get(value, value) for name, value in row.arguments.items()}
+        address = reverse(f"console:{row.name}", kwargs={"slug": "other", **arguments})
+        for method in ("GET", "POST"):
+            status = client.generic(method, address).status_code
+            if status not in (MISSING, WRONG_METHOD):
+                wrong.append((method, row.name, status))
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("name", "nobody", "member", "post"),
+    [
+        ("home", MOVED, MOVED, WRONG_METHOD),
+        ("login", OK, MOVED, MOVED),
+        ("logout", WRONG_METHOD, WRONG_METHOD, MOVED),
+        ("password", MOVED, OK, OK),
+    ],
+)
+def test_addresses_outside_a_workspace(
+    cast: Cast, name: str, nobody: int, member: int, post: int
+) -> None:
+    address = reverse(f"console:{name}")
+    assert Client().get(address).status_code == nobody
+    assert browser(cast, "alice").get(address).status_code == member
+    assert browser(cast, "alice").post(address).status_code == post
+
+
+def browser(cast: Cast, username: str) -> Client:
+    client = Client()
+    if username:
+        client.force_login(cast.user(username), "django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def known_ids(world: World) -> dict[str, Any]:
+    from audit import selectors
+
+    [entry] = selectors.entries(world.workspace_id, limit=1).entries
+    return {
+        **{name: run.id for name, run in world.runs.items()},
+        "request": world.request.id,
+        "call": world.doubt.id,
+        "entry": entry.id,
+    }
