@@ -31,6 +31,8 @@ APPEND_ONLY = (
 EVENT_TRIGGER_SQL = r"""
 DROP EVENT TRIGGER IF EXISTS audit_refuse_ddl;
 DROP EVENT TRIGGER IF EXISTS audit_refuse_drop;
+-- A schema of its own: DROP SCHEMA public CASCADE would take the guard along unasked.
+CREATE SCHEMA IF NOT EXISTS countersign_guard;
 DO $install$
 DECLARE
     guarded oid[];
@@ -46,7 +48,7 @@ BEGIN
             WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'audit\_%'
     ) AS objects;
     EXECUTE format($create$
-        CREATE OR REPLACE FUNCTION public.audit_refuse_ddl() RETURNS event_trigger
+        CREATE OR REPLACE FUNCTION countersign_guard.refuse_ddl() RETURNS event_trigger
         LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
         DECLARE
             guarded CONSTANT oid[] := %L;
@@ -77,9 +79,9 @@ BEGIN
 END
 $install$;
 CREATE EVENT TRIGGER audit_refuse_ddl ON ddl_command_end
-    EXECUTE FUNCTION public.audit_refuse_ddl();
+    EXECUTE FUNCTION countersign_guard.refuse_ddl();
 CREATE EVENT TRIGGER audit_refuse_drop ON sql_drop
-    EXECUTE FUNCTION public.audit_refuse_ddl();
+    EXECUTE FUNCTION countersign_guard.refuse_ddl();
 ALTER EVENT TRIGGER audit_refuse_ddl ENABLE ALWAYS;
 ALTER EVENT TRIGGER audit_refuse_drop ENABLE ALWAYS;
 """

@@ -19,7 +19,7 @@ Per tree, in one pass over positions joined to entries:
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
@@ -42,6 +42,7 @@ MAX_FINDINGS = 1000
 LATE_S = 60.0
 """Seconds after which a committed entry without a position is a finding."""
 ROWS = 2000
+MAX_RECENT = 200_000
 
 Progress: TypeAlias = Callable[[int, int], None]
 """(entries checked, entries in all)"""
@@ -150,6 +151,7 @@ class _Verification:
         self._missing: dict[str, Row] = {}
         self._stored: dict[UUID, list[str]] = {}
         self._tile: list[bytes] = []
+        self._recent: dict[UUID, datetime] = {}
         self._next = 0
 
     def run(self) -> Report:
@@ -207,6 +209,7 @@ class _Verification:
             return
         if wanted != (row.entry_id, self._workspace, *row.columns):
             self._find("columns", "search columns say something else than the leaf", row)
+        self._check_once(row)
         if "run" in leaf:
             self._check_chain(leaf, row)
         self._note_erasures(leaf)
@@ -219,6 +222,16 @@ class _Verification:
         elif leaf["action"] == "payloads.expired":
             before = datetime.fromisoformat(detail["before"])
             self._expired = max(before, self._expired or before)
+
+    def _check_once(self, row: Row) -> None:
+        """No entry twice: an id holds its time, so repeats come close together."""
+        if row.entry_id in self._recent:
+            self._find("twice", "the entry is there a second time", row)
+        if row.entry_id is not None:
+            self._recent[row.entry_id] = row.columns[0]
+        if len(self._recent) > MAX_RECENT:
+            edge = row.columns[0] - timedelta(minutes=10)
+            self._recent = {key: time for key, time in self._recent.items() if time >= edge}
 
     def _check_chain(self, leaf: JSON, row: Row) -> None:
         seq, last = self._chains.get(leaf["run"], (0, ""))

@@ -1199,31 +1199,33 @@ def whole(value: object) -> int:
 
 # --- (23) lifecycle -------------------------------------------------------------------------
 
-ENDS = {"run.ended", "run.cancelled"}
-OUTCOMES = {"call.succeeded", "call.failed", "call.unknown"}
-SIGNED = {"sign", "approve", "approved", "signed"}
+Detail = dict[str, Any]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Run:
     """What must be remembered of a run that has not ended."""
 
-    requester: set[str] = field(default_factory=set)
-    outcomes: dict[tuple[int, int], str] = field(default_factory=dict)
-    decisions: dict[tuple[int, int], str] = field(default_factory=dict)
-    """(step, call or -1) → outcome of the last decision."""
+    decisions: dict[tuple[str, Any, Any], str] = field(default_factory=dict)
+    """(action, step, call) → outcome of the last decision."""
+    calls: dict[tuple[Any, Any], str] = field(default_factory=dict)
+    """(step, call) → "open", or the outcome's action."""
+    used: set[tuple[str, Any]] = field(default_factory=set)
+    """(kind, step) of the approvals used."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Request:
-    """What must be remembered of an approval request that has not been used up."""
+    """What must be remembered of an approval request."""
 
-    quorum: int = 1
-    barred: set[str] = field(default_factory=set)
-    voters: set[str] = field(default_factory=set)
-    run: str = ""
+    run: str
+    kind: str
+    step: object
+    seats: int
+    barred: frozenset[str]
+    signers: set[str] = field(default_factory=set)
     completed: bool = False
-    consumed: bool = False
+    used: bool = False
 
 
 class Lifecycle:
@@ -1236,7 +1238,7 @@ class Lifecycle:
         self._runs: dict[str, _Run] = {}
         self._finished: set[bytes] = set()
         self._requests: dict[str, _Request] = {}
-        self._rules: dict[str, Callable[[Entry, _Run, dict[str, Any]], None]] = {
+        self._in_run: dict[str, Callable[[Entry, _Run, Detail], None]] = {
             "run.started": self._started,
             "run.ended": self._ended,
             "run.cancelled": self._ended,
@@ -1247,8 +1249,12 @@ class Lifecycle:
             "call.failed": self._outcome,
             "call.unknown": self._outcome,
             "call.resolved": self._resolved,
-            "approval.consumed": self._consumed,
             "answer.released": self._released,
+        }
+        self._of_request: dict[str, Callable[[Entry, _Request, Detail], None]] = {
+            "vote.cast": self._vote,
+            "approval.completed": self._completed,
+            "approval.consumed": self._consumed,
         }
 
     def open_runs(self) -> set[str]:
@@ -1256,112 +1262,127 @@ class Lifecycle:
 
     def check(self, entry: Entry) -> None:
         leaf = entry.leaf
-        action, detail = leaf["action"], leaf.get("detail", {})
-        if action.startswith(("approval.", "vote.")):
-            self._approval(entry, action, detail)
-        rule = self._rules.get(action)
-        if rule is None:
-            return
-        run = leaf.get("run")
-        if run is None:
-            self._say(entry, f"{action} outside a run")
-        elif bytes.fromhex(run.replace("-", "")) in self._finished:
-            if action != "call.resolved":
-                self._say(entry, f"{action} after the run's end")
-        else:
-            rule(entry, self._runs.setdefault(run, _Run()), detail)
+        action = leaf["action"]
+        if action == "approval.requested":
+            self._requested(entry, leaf.get("detail", {}))
+        elif action in self._of_request:
+            request = self._requests.get(leaf["subject"]["id"])
+            if request is not None:
+                self._of_request[action](entry, request, leaf.get("detail", {}))
+            elif self._complete:
+                self._say(entry, f"{action} for a request that was never made")
+        elif action in self._in_run and "run" in leaf:
+            self._of_run(entry, self._in_run[action], leaf)
+
+    def _of_run(
+        self, entry: Entry, rule: Callable[[Entry, _Run, Detail], None], leaf: Detail
+    ) -> None:
+        if bytes.fromhex(leaf["run"].replace("-", "")) not in self._finished:
+            rule(entry, self._runs.setdefault(leaf["run"], _Run()), leaf.get("detail", {}))
+        elif leaf["action"] not in ("call.resolved", "decision.made"):
+            self._say(entry, f"{leaf['action']} after the run's end")
 
     def _say(self, entry: Entry, sentence: str) -> None:
         self._find("lifecycle", sentence, entry.position)
 
-    def _started(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        leaf = entry.leaf
-        run.requester = {leaf["actor"]["id"], leaf.get("on_behalf_of", leaf["actor"])["id"]}
-        if leaf["run_seq"] != 1:
-            self._say(entry, "the run starts in the middle")
+    def _started(self, entry: Entry, run: _Run, detail: Detail) -> None:
+        if run.calls or run.used:
+            self._say(entry, "the run starts after it has acted")
 
-    def _ended(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
+    def _ended(self, entry: Entry, run: _Run, detail: Detail) -> None:
         name = entry.leaf["run"]
         del self._runs[name]
         self._finished.add(bytes.fromhex(name.replace("-", "")))
 
-    def _decision(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        place = detail.get("step", -1), detail.get("seq", -1)
-        run.decisions[place] = detail.get("outcome", "")
+    def _decision(self, entry: Entry, run: _Run, detail: Detail) -> None:
+        place = str(detail.get("action")), detail.get("step"), detail.get("call")
+        run.decisions[place] = str(detail.get("outcome"))
 
-    def _decided(self, run: _Run, detail: dict[str, Any]) -> str:
-        step = detail.get("step", -1)
-        own = run.decisions.get((step, detail.get("seq", -1)))
-        return own or run.decisions.get((step, -1), "")
+    def _executed(self, entry: Entry, run: _Run, detail: Detail) -> None:
+        step = detail.get("step")
+        outcome = run.decisions.get(("execute", step, None))
+        self._allowed(entry, outcome, ("code", step) in run.used, f"step {step} ran")
 
-    def _executed(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        outcome = run.decisions.get((detail.get("step", -1), -1), "")
-        self._allowed(entry, outcome, detail, f"step {detail.get('step')} ran")
+    def _released(self, entry: Entry, run: _Run, detail: Detail) -> None:
+        step = detail.get("step")
+        outcome = run.decisions.get(("release", step, None))
+        self._allowed(entry, outcome, ("answer", step) in run.used, f"step {step}'s answer left")
 
-    def _released(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        self._allowed(entry, self._decided(run, detail), detail, "an answer was released")
+    def _intended(self, entry: Entry, run: _Run, detail: Detail) -> None:
+        place = detail.get("step"), detail.get("seq")
+        what = f"call {place[1]} of step {place[0]}"
+        outcome = run.decisions.get(("call", *place))
+        used = False
+        if "request" in detail:
+            request = self._requests.get(detail["request"])
+            used = request is not None and request.used and request.run == entry.leaf["run"]
+            if not used:
+                self._say(entry, f"{what} before its approval was given and used")
+        self._allowed(entry, outcome, used, what)
+        run.calls[place] = "open"
 
-    def _intended(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        call = f"call {detail.get('seq')} of step {detail.get('step')}"
-        self._allowed(entry, self._decided(run, detail), detail, call)
-        run.outcomes[detail.get("step", -1), detail.get("seq", -1)] = "open"
-
-    def _allowed(self, entry: Entry, outcome: str, detail: dict[str, Any], what: str) -> None:
-        request = self._requests.get(str(detail.get("request", "")))
+    def _allowed(self, entry: Entry, outcome: str | None, approved: bool, what: str) -> None:
         if outcome not in ("allow", "review"):
             self._say(entry, f"{what} without a decision that allows it")
-        elif outcome == "review" and request is None:
+        elif outcome == "review" and not approved:
             self._say(entry, f"{what} without the approval it needed")
-        elif request is not None and (not request.consumed or request.run != entry.leaf["run"]):
-            self._say(entry, f"{what} before its approval was complete")
 
-    def _outcome(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        place = detail.get("step", -1), detail.get("seq", -1)
-        if run.outcomes.get(place) != "open":
-            self._say(entry, f"an outcome of call {place[1]} of step {place[0]} without intent")
-        run.outcomes[place] = entry.leaf["action"]
+    def _outcome(self, entry: Entry, run: _Run, detail: Detail) -> None:
+        """Reads may be recorded when done; a call that failed did not happen."""
+        action = entry.leaf["action"]
+        place = detail.get("step"), detail.get("seq")
+        state = run.calls.get(place)
+        what = f"call {place[1]} of step {place[0]}"
+        if state is None and action == "call.succeeded" and detail.get("effect") == "read":
+            self._allowed(entry, run.decisions.get(("call", *place)), False, what)
+        elif state != "open" and not (state is None and action == "call.failed"):
+            self._say(entry, f"an outcome of {what} without intent")
+        run.calls[place] = action
 
-    def _resolved(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        place = detail.get("step", -1), detail.get("seq", -1)
-        if run.outcomes.get(place) not in ("open", "call.unknown"):
+    def _resolved(self, entry: Entry, run: _Run, detail: Detail) -> None:
+        place = detail.get("step"), detail.get("seq")
+        if run.calls.get(place) not in ("open", "call.unknown"):
             self._say(entry, f"call {place[1]} of step {place[0]} was not in doubt")
-        run.outcomes[place] = "call.resolved"
+        run.calls[place] = "call.resolved"
 
-    def _approval(self, entry: Entry, action: str, detail: dict[str, Any]) -> None:
-        name = str(detail.get("request", entry.leaf["subject"]["id"]))
-        if action == "approval.requested":
-            run = entry.leaf.get("run", "")
-            barred = self._runs[run].requester if run in self._runs else set()
-            barred = barred | {str(detail.get("requester", ""))}
-            quorum = detail.get("quorum", 1)
-            self._requests[name] = _Request(max(1, whole(quorum)), barred, run=run)
+    def _requested(self, entry: Entry, detail: Detail) -> None:
+        leaf = entry.leaf
+        seats = sum(whole(seat["count"]) for seat in detail.get("requirement", []))
+        requester = leaf.get("on_behalf_of", leaf["actor"])["id"]
+        self._requests[leaf["subject"]["id"]] = _Request(
+            run=leaf.get("run", ""),
+            kind=str(detail.get("kind")),
+            step=detail.get("step"),
+            seats=max(1, seats),
+            barred=frozenset({requester, leaf["actor"]["id"], *detail.get("barred", [])}),
+        )
+
+    def _vote(self, entry: Entry, request: _Request, detail: Detail) -> None:
+        if detail.get("answer") != "sign":
             return
-        request = self._requests.get(name)
-        if request is None:
-            used = action in ("vote.cast", "approval.completed", "approval.consumed")
-            if used and self._complete:
-                self._say(entry, f"{action} for a request that was never made")
-        elif action == "vote.cast" and detail.get("vote", detail.get("answer")) in SIGNED:
-            request.voters.add(entry.leaf["actor"]["id"])
-            if entry.leaf["actor"]["id"] in request.barred:
-                self._say(entry, "the requester signed the own request")
-        elif action == "approval.completed":
-            request.completed = True
-            if len(request.voters - request.barred) < request.quorum:
-                self._say(entry, f"approved by {len(request.voters)}, {request.quorum} were needed")
+        voter = entry.leaf["actor"]["id"]
+        if voter in request.barred:
+            self._say(entry, f"{voter} signed, who may not")
+        request.signers.add(voter)
 
-    def _consumed(self, entry: Entry, run: _Run, detail: dict[str, Any]) -> None:
-        name = str(detail.get("request", entry.leaf["subject"]["id"]))
-        request = self._requests.get(name)
-        if request is None:
-            return  # said by _approval
+    def _completed(self, entry: Entry, request: _Request, detail: Detail) -> None:
+        counted = {voter["id"] for voter in detail.get("voters", [])}
+        request.completed = True
+        if not counted <= request.signers - request.barred:
+            self._say(entry, "an approval counts people who did not sign, or may not")
+        if len(counted) < request.seats:
+            self._say(entry, f"{len(counted)} signatures where {request.seats} were needed")
+
+    def _consumed(self, entry: Entry, request: _Request, detail: Detail) -> None:
         if not request.completed:
             self._say(entry, "an approval was used before it was complete")
-        if request.consumed:
+        if request.used:
             self._say(entry, "an approval was used twice")
-        if request.run != entry.leaf["run"]:
+        if request.run != entry.leaf.get("run", ""):
             self._say(entry, "an approval was used by another run")
-        request.consumed = True
+        request.used = True
+        if request.run in self._runs:
+            self._runs[request.run].used.add((request.kind, request.step))
 
 
 # --- command line ---------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """The log's tests: a small history to work on, as the roles of production."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,7 +11,7 @@ from tests.harness.server import Clone
 
 
 @pytest.fixture
-def home(tmp_path: Path, settings: LazySettings) -> Iterator[Path]:
+def home(tmp_path: Path, settings: LazySettings) -> Path:
     """A COUNTERSIGN_HOME of the test's own: keys, heads and exports start empty."""
     settings.COUNTERSIGN_HOME = tmp_path / "home"
     return tmp_path / "home"

@@ -1,11 +1,9 @@
 """Histories to test with: runs as the platform writes them, placed, signed, exported."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
-
-from django.db import connections
 
 from audit import checkpoints, exports, signing
 from audit.canonical import JSON
@@ -71,46 +69,43 @@ class History:
         key = str(signing.verifier_keys(self.workspace)[0])
         return countersign_verify.main([str(bundle), "--key", key, *arguments])
 
-    def execute(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """Run SQL as the application role, outside any block."""
-        with connections["default"].cursor() as cursor:
-            cursor.execute(sql, parameters)
-            return cursor.rowcount
-
 
 def run_drafts(run: UUID, *, review: bool, end: bool, payload: str) -> list[Draft]:
     """Return the entries of a run of one step and one write call, in order."""
     request = str(uuid4())
-    outcome = "review" if review else "allow"
-    call: dict[str, JSON] = {"step": 1, "seq": 0, "tool": "pay"}
+    call: dict[str, JSON] = {"step": 1, "seq": 0, "tool": "pay", "effect": "write"}
+    decided = {"action": "call", "step": 1, "call": 0, "outcome": "review" if review else "allow"}
     drafts = [
         draft(run, "run.started", ALICE, payloads={"goal": payload}),
         draft(run, "step.proposed", AGENT, {"step": 1}, payloads={"code": f"pay({payload!r})"}),
-        draft(run, "decision.made", WORKER, {"step": 1, "outcome": outcome}),
+        draft(run, "decision.made", AGENT, {"action": "execute", "step": 1, "outcome": "allow"}),
+        draft(run, "decision.made", AGENT, decided),
     ]
     if review:
-        call["request"] = request
         drafts += approval_drafts(run, request)
-    ran: dict[str, JSON] = {"step": 1, "request": request} if review else {"step": 1}
+        call["request"] = request
     drafts += [
-        draft(run, "call.intended", WORKER, call),
-        draft(run, "call.succeeded", WORKER, {"step": 1, "seq": 0}),
-        draft(run, "step.executed", WORKER, ran),
+        draft(run, "call.intended", AGENT, call),
+        draft(run, "call.succeeded", AGENT, {"step": 1, "seq": 0, "effect": "write"}),
+        draft(run, "step.executed", AGENT, {"step": 1}),
     ]
     if end:
-        drafts.append(draft(run, "run.ended", WORKER, {"state": "succeeded"}))
+        drafts.append(draft(run, "run.ended", AGENT, {"outcome": "succeeded"}))
     return drafts
 
 
 def approval_drafts(run: UUID, request: str) -> list[Draft]:
     about = Subject("approval_request", request)
-    asked: dict[str, JSON] = {"request": request, "quorum": 2, "requester": ALICE.id}
+    seats = [{"role": "reviewer:finance", "count": 2}]
+    asked: dict[str, JSON] = {"kind": "manifest", "requirement": seats, "barred": [], "step": 1}
+    sign: dict[str, JSON] = {"answer": "sign", "meaning": "approved"}
+    counted: dict[str, JSON] = {"voters": [{"id": BOB.id}, {"id": CAROL.id}]}
     return [
-        draft(run, "approval.requested", WORKER, asked, subject=about),
-        draft(run, "vote.cast", BOB, {"request": request, "vote": "sign"}, subject=about),
-        draft(run, "vote.cast", CAROL, {"request": request, "vote": "sign"}, subject=about),
-        draft(run, "approval.completed", WORKER, {"request": request}, subject=about),
-        draft(run, "approval.consumed", WORKER, {"request": request}, subject=about),
+        draft(run, "approval.requested", ALICE, asked, subject=about),
+        draft(run, "vote.cast", BOB, sign, subject=about),
+        draft(run, "vote.cast", CAROL, sign, subject=about),
+        draft(run, "approval.completed", WORKER, counted, subject=about),
+        draft(run, "approval.consumed", WORKER, {"consumer": "worker"}, subject=about),
     ]
 
 

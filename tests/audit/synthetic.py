@@ -1,5 +1,6 @@
 """Bundles without a database: large, quick to make, for the verifiers' tests and speed."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ def write_bundle(folder: Path, signer: notes.Signer, runs: int) -> tuple[Path, s
             file.write(leaf + b"\n")
             tree.append(leaf_hash(leaf))
     note = notes.sign(notes.Head(ORIGIN, tree.size, tree.root()), ORIGIN, [signer])
-    proofs = {"left": [], "right": [], "consistency": {}}
+    proofs: dict[str, JSON] = {"left": [], "right": [], "consistency": {}}
     for name, data in {
         "checkpoint": str(note).encode(),
         "checkpoints.jsonl": b"",
@@ -103,8 +104,6 @@ def seal(bundle: Path, predicate: dict[str, JSON], signer: notes.Signer) -> None
 
 
 def envelope(payload: bytes, signer: notes.Signer) -> bytes:
-    import base64
-
     kind = verifier.PAYLOAD_TYPE
     message = f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload
     signature = base64.b64encode(signer.sign(message)).decode()
