@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from agents import tracing
 from agents.bound import BoundTool, bind
 from agents.models import Run, Step
 from agents.session import Session
 from audit.canonical import JSON
 from audit.services import Actor
 from policies import requests
-from policies.engine import Decision, FiredRule, compile_policy, decide
+from policies.engine import Decision, FiredRule, PolicySet, compile_policy, decide
 from policies.facts.record import Facts
 from policies.requests import Request
 from policies.selectors import active_policy
@@ -37,7 +38,7 @@ def decide_start(run: Run) -> tuple[Decision, DecisionDraft]:
     policy = active_policy(run.workspace_id)
     tools = [bind(tool).spec for tool in run.agent_version.tools.select_related("tool")]
     request = requests.start_run(_context(run, 0, frozenset()), run.goal)
-    decision = decide(request, compile_policy(policy.text, tools=tools))
+    decision = _decide(request, compile_policy(policy.text, tools=tools))
     return decision, draft(run, Gated(decision, request), policy.version_id, step=None, seq=None)
 
 
@@ -56,7 +57,7 @@ def decide_model(session: Session) -> Gated:
 def decide_execute(session: Session, number: int, facts: Facts) -> Gated:
     """May this program run at all?"""
     request = requests.execute(_context(session.run, number, session.control_labels), facts)
-    return Gated(decide(request, session.policy_set), request, facts)
+    return Gated(_decide(request, session.policy_set), request, facts)
 
 
 def decide_call(
@@ -68,7 +69,7 @@ def decide_call(
     request = requests.call(
         _context(session.run, step.number, session.control_labels), tool.spec, arguments, origins
     )
-    decision = decide(request, session.policy_set)
+    decision = _decide(request, session.policy_set)
     told = {name: sorted(origin.sources) for name, origin in origins.items()}
     return Gated(decision, request, origins=told)
 
@@ -96,7 +97,14 @@ def explain(decision: Decision) -> str:
 
 
 def _gated(session: Session, request: Request) -> Gated:
-    return Gated(decide(request, session.policy_set), request)
+    return Gated(_decide(request, session.policy_set), request)
+
+
+def _decide(request: Request, policy_set: PolicySet) -> Decision:
+    with tracing.span(f"decision {request.action}") as span:
+        decision = decide(request, policy_set)
+        tracing.decided(span, request.action, decision)
+    return decision
 
 
 def draft(

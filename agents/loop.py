@@ -16,11 +16,10 @@ open during a model call, a tool call or a program. All writes are `journal`'s, 
 
 import time
 
-from opentelemetry import trace
-
-from agents import approvals, checks, gate, journal, observation, replay
+from agents import approvals, checks, gate, journal, observation, replay, tracing
 from agents.broker import Broker, Ending
 from agents.conversation import chat_request
+from agents.endpoints import endpoint_spec
 from agents.errors import LeaseLost, ReplayDiverged
 from agents.limits import crossed
 from agents.llm.chat import ChatModel, ChatReply
@@ -33,8 +32,6 @@ from policies.engine import Outcome
 
 PLANS = frozenset({StepStatus.COMPLETED, StepStatus.FINAL, StepStatus.STOPPED})
 """Endings of a program whose deferred effects are worth a person's time; one that failed is not."""
-
-tracer = trace.get_tracer("countersign.agents")
 
 
 def advance(session: Session, model: ChatModel) -> None:
@@ -77,11 +74,9 @@ def propose(session: Session, model: ChatModel) -> Step | None:
     parsed = parse_code(reply.text, truncated=reply.truncated)
     if not isinstance(parsed, Program):
         return journal.step_unparsed(session, reply, parsed)
-    with tracer.start_as_current_span("decision execute") as span:
-        number = session.next_number
-        facts = session.facts(number, parsed.code)
-        gated = gate.decide_execute(session, number, facts)
-        span.set_attribute("countersign.outcome", gated.decision.outcome.value)
+    number = session.next_number
+    facts = session.facts(number, parsed.code)
+    gated = gate.decide_execute(session, number, facts)
     if gated.decision.outcome is Outcome.REVIEW:
         return approvals.ask_for_code(session, reply, parsed, facts, gated)
     return journal.step_proposed(session, reply, parsed, facts, gated)
@@ -90,15 +85,19 @@ def propose(session: Session, model: ChatModel) -> Step | None:
 def execute(session: Session, step: Step) -> bool:
     """Run the step's program and record what came of it."""
     began = time.monotonic()
-    with tracer.start_as_current_span("step", attributes={"countersign.step": step.number}):
+    with tracing.span("step", {"countersign.step": step.number}):
         if not session.has_jail:
-            replay.restore(session, before=step.number)
+            with tracing.span("restore"):
+                replay.restore(session, before=step.number)
         broker = Broker(session, step, session.recorded(step), approved=step.applying)
-        with tracer.start_as_current_span("jail"):
+        with tracing.span("jail") as span:
             result = session.execute(step, broker)
-    if session.lost:
-        raise LeaseLost("the run was stopped while its program ran")
-    return _settle(session, step, broker, result, int((time.monotonic() - began) * 1000))
+            tracing.ran(span, result)
+        took = time.monotonic() - began
+        tracing.measures.step_time.record(took, {"status": result.status.value})
+        if session.lost:
+            raise LeaseLost("the run was stopped while its program ran")
+        return _settle(session, step, broker, result, int(took * 1000))
 
 
 def finish(session: Session, step: Step, broker: Broker, result: StepResult, ms: int) -> bool:
@@ -146,19 +145,18 @@ def _settle(session: Session, step: Step, broker: Broker, result: StepResult, ms
 def _ask(session: Session, model: ChatModel) -> ChatReply | None:
     """One model call; a failure is recorded and never loses the run."""
     request = chat_request(session, cancelled=lambda: session.lost)
-    with tracer.start_as_current_span(f"chat {request.model}") as span:
-        span.set_attribute("gen_ai.operation.name", "chat")
-        span.set_attribute("gen_ai.request.model", request.model)
-        try:
+    endpoint = session.version.endpoint
+    try:
+        with tracing.model_call(endpoint, request) as span:
             reply = model.complete(request)
-        except ModelUnavailable as error:
-            journal.model_unavailable(session, error)
-            return None
-        except ModelRefused as error:
-            journal.model_refused(session, error)
-            return None
-        except ModelCancelled as error:
-            raise LeaseLost("the run was stopped during the model call") from error
-        span.set_attribute("gen_ai.usage.input_tokens", reply.usage.input_tokens)
-        span.set_attribute("gen_ai.usage.output_tokens", reply.usage.output_tokens)
+            cost = endpoint_spec(endpoint).cost_micros(reply.usage)
+            tracing.answered(span, endpoint, reply, cost)
+    except ModelUnavailable as error:
+        journal.model_unavailable(session, error)
+        return None
+    except ModelRefused as error:
+        journal.model_refused(session, error)
+        return None
+    except ModelCancelled as error:
+        raise LeaseLost("the run was stopped during the model call") from error
     return reply

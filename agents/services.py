@@ -13,9 +13,8 @@ from uuid import UUID
 import jsonschema
 from celery import current_app
 from django.db import IntegrityError, transaction
-from opentelemetry import propagate
 
-from agents import entries, gate
+from agents import entries, gate, tracing
 from agents.errors import InputsInvalid, NotFound, Refused
 from agents.leases import locked
 from agents.models import FINAL_STATES, AgentVersion, Call, CallState, Run, RunState
@@ -59,7 +58,7 @@ def run_start(
         Refused: the key was used for another request.
     """
     given = dict(inputs or {})
-    with in_workspace(workspace_id):
+    with tracing.starting() as span, in_workspace(workspace_id):
         version = _newest(agent)
         goal = (goal or version.goal).strip()
         _check_inputs(version, goal, given)
@@ -74,7 +73,7 @@ def run_start(
             idempotency_key=idempotency_key,
             request_digest=canonical.digest({"agent": agent, "goal": goal, "inputs": given}),
             seed=secrets.token_hex(16),
-            trace_parent=_trace_parent(),
+            trace_parent=tracing.carrier().get("traceparent", ""),
         )
         earlier = _earlier(run)
         if earlier is None:
@@ -86,6 +85,7 @@ def run_start(
                 earlier = _earlier(run)
         if earlier is not None:
             return Started(earlier, repeated=True)
+        tracing.began(span, run)
         record(workspace_id, [entries.started(run)])
         _decide_start(run)
     return Started(run, repeated=False)
@@ -138,19 +138,22 @@ def approval_vote(
     """
     with in_workspace(workspace_id):
         run = _run_of(request_id)
-        result = policies.vote_cast(
-            workspace_id=workspace_id,
-            request_id=request_id,
-            voter=voter,
-            answer=answer,
-            meaning=meaning,
-            comment=comment,
-            displayed_digest=displayed_digest,
-            reauthenticated_at=reauthenticated_at,
-            now=datetime.now(UTC),
-        )
-        if run is not None and result.state is not None and result.state not in OPEN_STATES:
-            _requeue(run, RunState.AWAITING_APPROVAL)
+        with tracing.voting(run) as span:
+            result = policies.vote_cast(
+                workspace_id=workspace_id,
+                request_id=request_id,
+                voter=voter,
+                answer=answer,
+                meaning=meaning,
+                comment=comment,
+                displayed_digest=displayed_digest,
+                reauthenticated_at=reauthenticated_at,
+                now=datetime.now(UTC),
+            )
+            tracing.voted(span, answer, result)
+            if run is not None and result.state is not None and result.state not in OPEN_STATES:
+                tracing.settled(ApprovalRequest.objects.get(id=request_id))
+                _requeue(run, RunState.AWAITING_APPROVAL)
     return result
 
 
@@ -206,8 +209,10 @@ def call_resolve(
 
 def wake(run: Run) -> None:
     """Ring for a worker once this transaction commits; the sweep finds the run if nobody hears."""
-    ids = [str(run.workspace_id), str(run.id)]
-    transaction.on_commit(lambda: current_app.send_task("agents.advance", ids), robust=True)
+    ids, headers = [str(run.workspace_id), str(run.id)], tracing.carrier()
+    transaction.on_commit(
+        lambda: current_app.send_task("agents.advance", ids, headers=headers), robust=True
+    )
 
 
 def _newest(agent: str) -> AgentVersion:
@@ -309,9 +314,3 @@ def _resolved(run: Run, call: Call, actor: Actor, comment: str) -> Draft:
         },
         payloads={"result": call.result, "comment": canonical.clean(comment)},
     )
-
-
-def _trace_parent() -> str:
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier.get("traceparent", "")

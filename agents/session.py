@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents import jails
+from agents import jails, tracing
 from agents.bound import BoundTool, bind
 from agents.errors import LeaseLost
 from agents.leases import Lease
@@ -91,12 +91,13 @@ class Session:
     def facts(self, number: int, code: str) -> Facts:
         """Facts of the program of step `number`, extracted once."""
         if number not in self._facts:
-            self._facts[number] = extract(
-                code,
-                tools=[tool.spec for tool in self.tools.values()],
-                allowed_imports=self.version.imports,
-                known=self.known(number),
-            )
+            with tracing.span("facts"):
+                self._facts[number] = extract(
+                    code,
+                    tools=[tool.spec for tool in self.tools.values()],
+                    allowed_imports=self.version.imports,
+                    known=self.known(number),
+                )
         return self._facts[number]
 
     # The jail.
@@ -119,7 +120,8 @@ class Session:
     def new_jail(self) -> None:
         """Put a fresh jail in place of whatever was there."""
         self.drop_jail()
-        self._jail, self._primed = jails.start(self.runtime, self.jail_limits), False
+        with tracing.jail_start():
+            self._jail, self._primed = jails.start(self.runtime, self.jail_limits), False
 
     def execute(self, step: Step, handler: CallHandler) -> StepResult:
         """Run a step's program in the run's jail, as it stands."""

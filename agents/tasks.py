@@ -3,27 +3,23 @@
 Losing every message loses no run: `sweep` rings again for whatever is due.
 """
 
-import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
 from celery import shared_task
 from django.db import connection
-from opentelemetry import context, propagate, trace
 
-from agents import journal, leases, loop, services
+from agents import journal, leases, loop, services, tracing
 from agents.endpoints import chat_model
 from agents.errors import ToolChanged
-from agents.models import Run, RunState
+from agents.models import RunState
 from agents.sandbox.errors import RuntimeBuildError, SandboxUnavailable
 from agents.session import open_session
 from policies import selectors as policies
 
-tracer = trace.get_tracer("countersign.agents")
 keeper = leases.Keeper()
 
 SWEEP_LIMIT = 200
@@ -46,31 +42,21 @@ def advance(workspace_id: str, run_id: str) -> None:
     if session.run.attempts > MAX_ATTEMPTS:
         journal.run_ended(session, RunState.FAILED, GAVE_UP)
         return
-    with _traced(session.run), keeper.keeping(lease, session.stop):
+    message = advance.request.headers or {}
+    with tracing.worked(session.run, message) as span, keeper.keeping(lease, session.stop):
         try:
             loop.advance(session, chat_model(session.version.endpoint))
         except SandboxUnavailable as error:
             journal.run_waits(session, f"No sandbox: {error}")
-
-
-@contextlib.contextmanager
-def _traced(run: Run) -> Iterator[None]:
-    """One span of this worker's part of the run, in the trace the run was started in."""
-    parent = propagate.extract({"traceparent": run.trace_parent})
-    token = context.attach(parent)
-    try:
-        name = f"run {run.agent_version.agent.name}"
-        with tracer.start_as_current_span(name, kind=trace.SpanKind.CONSUMER) as span:
-            span.set_attribute("countersign.run", str(run.id))
-            yield
-    finally:
-        context.detach(token)
+        tracing.left(span, session.run)
 
 
 @shared_task(name="agents.sweep", ignore_result=True)
 def sweep() -> None:
     """Ring for runs that are due and expire what nobody signed in time."""
-    for workspace_id, run_id in due():
+    waiting = due()
+    tracing.measures.runs_due.set(len(waiting))
+    for workspace_id, run_id in waiting:
         advance.delay(workspace_id, run_id)
     for late in policies.approvals_due(datetime.now(UTC)):
         if late.run_id is not None:
