@@ -1,12 +1,13 @@
-"""Who calls: a bearer token of a service account, its workspace and its scopes.
+"""Who calls: a bearer token of a service account, its workspace and what it may do.
 
 A token names its workspace, so no address does: whatever is asked for in another workspace is 404.
+Nothing else opens this door: no cookie, no session, no header but `Authorization`. The scope is
+checked before anything of the request is parsed, and an operation that names none is open to
+nobody.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import cast
 
 from django.http import HttpRequest
 from ninja.security import HttpBearer
@@ -16,45 +17,50 @@ from countersign.accounts.services import TokenContext, token_authenticate
 from countersign.api.problems import of_refusal
 from policies.errors import Reason, Refusal
 
-View = TypeVar("View", bound=Callable[..., Any])
+CHALLENGE = 'Bearer realm="Countersign"'
+_NO_TOKEN = Refusal(Reason.UNKNOWN_TOKEN, "Send a token: Authorization: Bearer cs_…")
+_NO_SCOPE = Refusal(Reason.SCOPE, "No token may be used for this.")
 
 
 class Bearer(HttpBearer):
-    """`Authorization: Bearer cs_…`; refusals are recorded by the service."""
+    """`Authorization: Bearer cs_…` of a token with one scope.
+
+    Args:
+        scope: What the token must be good for; None lets no token in.
+    """
 
     openapi_scheme = "bearer"
 
+    def __init__(self, scope: Scope | None = None) -> None:
+        super().__init__()
+        self.scope = scope
+
     def __call__(self, request: HttpRequest) -> TokenContext:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise of_refusal(
-                Refusal(Reason.UNKNOWN_TOKEN, "Send a token: Authorization: Bearer cs_…")
-            )
-        return self.authenticate(request, token.strip())
+        return self.authenticate(request, request.headers.get("Authorization", ""))
 
     def authenticate(self, request: HttpRequest, token: str) -> TokenContext:
-        found = token_authenticate(raw=token, now=datetime.now(UTC))
-        if isinstance(found, Refusal):
-            raise of_refusal(found)
-        return found
+        return authenticate(token, self.scope)
+
+
+def authenticate(authorization: str, scope: Scope | None) -> TokenContext:
+    """Who an `Authorization` header speaks for; the service counts the use, records refusals.
+
+    Raises:
+        Problem: 401, 403 or 429, with the challenge of RFC 6750 §3.
+    """
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise of_refusal(_NO_TOKEN, challenge=CHALLENGE)
+    found = token_authenticate(raw=token.strip(), now=datetime.now(UTC))
+    if isinstance(found, Refusal):
+        raise of_refusal(found, challenge=f'{CHALLENGE}, error="invalid_token"')
+    refusal = found.require(scope) if scope else _NO_SCOPE
+    if refusal is not None:
+        wanted = f', scope="{scope.value}"' if scope else ""
+        raise of_refusal(refusal, challenge=f'{CHALLENGE}, error="insufficient_scope"{wanted}')
+    return found
 
 
 def caller(request: HttpRequest) -> TokenContext:
-    """Who calls, in a view that `Bearer` guards."""
+    """Who calls, in an operation that `Bearer` guards."""
     return cast("TokenContext", request.auth)  # type: ignore[attr-defined]
-
-
-def needs(scope: Scope) -> Callable[[View], View]:
-    """Refuse a token without `scope` before the view does anything."""
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-            refusal = caller(request).require(scope)
-            if refusal is not None:
-                raise of_refusal(refusal)
-            return view(request, *args, **kwargs)
-
-        return cast("View", guarded)
-
-    return decorate

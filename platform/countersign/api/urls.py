@@ -1,12 +1,13 @@
 """Addresses of the REST API, its published schema and the health checks."""
 
-from django.urls import path
-from ninja import NinjaAPI
+from django.urls import URLPattern, include, path, re_path
 
 from countersign.api import health, problems, views
 from countersign.api.auth import Bearer
+from countersign.api.openapi import Api
+from countersign.api.parsing import StrictParser
 
-api = NinjaAPI(
+api = Api(
     title="Countersign",
     version="1",
     description=(
@@ -15,9 +16,12 @@ api = NinjaAPI(
         "problem details. Votes are cast by people in the console, never by a token."
     ),
     urls_namespace="api",
+    # An operation that names no scope of its own is open to nobody.
     auth=Bearer(),
+    parser=StrictParser(),
+    openapi_url=None,
     docs_url=None,
-    openapi_extra={"info": {"license": {"name": "Apache-2.0"}}},
+    openapi_extra={"info": {"license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}},
 )
 api.add_router("/runs", views.runs)
 api.add_router("/approvals", views.approvals)
@@ -25,8 +29,27 @@ api.add_router("", views.registry)
 api.add_router("/audit", views.log)
 problems.install(api)
 
+
+def _addresses() -> list[URLPattern]:
+    """The framework's addresses, answering in problem details, and all others as unknown."""
+    operations, _, _ = api.urls
+    found = [
+        each for each in operations if isinstance(each, URLPattern) and each.name != "api-root"
+    ]
+    for each in found:
+        each.callback = problems.answering_in_problems(each.callback)
+    return [
+        path("openapi.json", problems.answering_in_problems(api.publish), name="openapi-json"),
+        *found,
+    ]
+
+
+# Also what nobody offers below /api/ is asked for by programs, and answered to them.
+_unknown = re_path(r"^api(?:/|$)", problems.answering_in_problems(problems.unknown_address))
+
 urlpatterns = [
-    path("api/v1/", api.urls),
+    path("api/v1/", include((_addresses(), "api"))),
+    path("", include([_unknown])),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
 ]
