@@ -607,71 +607,23 @@ def _patch_uuid(module: Any) -> None:
 
 
 def _patch_datetime(module: Any) -> None:
-    """Put classes in place whose ``now`` and ``today`` read the virtual clock.
+    """Let ``now`` and ``utcnow`` read the virtual clock; ``today`` reads ``time.time`` anyway.
 
-    Instances that C code makes are of the original classes, so the new ones count those as
-    their own.
+    The class itself is changed, which C types do not allow by assignment. A subclass in its
+    place is not the same: C code makes instances of the original, and extensions (pandas)
+    build their own types on what they find here and crash on a class made in Python. Nothing
+    has looked up either name before, so no cache of the interpreter is out of date.
     """
-    real_date, real_datetime = module.date, module.datetime
 
-    class Meta(type):
-        def __instancecheck__(cls, instance: Any) -> bool:
-            original = originals.get(cls)
-            return (
-                isinstance(instance, original)
-                if original
-                else type.__instancecheck__(cls, instance)
-            )
+    def now(cls: Any, tz: Any = None) -> Any:
+        seconds, rest = divmod(GUEST.clock.time_ns(), 1_000_000_000)
+        return cls.fromtimestamp(seconds, tz).replace(microsecond=rest // 1_000)
 
-        def __subclasscheck__(cls, subclass: type) -> bool:
-            original = originals.get(cls)
-            return (
-                issubclass(subclass, original)
-                if original
-                else type.__subclasscheck__(cls, subclass)
-            )
+    def utcnow(cls: Any) -> Any:
+        return cls.now(module.timezone.utc).replace(tzinfo=None)
 
-    class date(real_date, metaclass=Meta):  # type: ignore[misc,valid-type] # noqa: N801
-        __slots__ = ()
-
-        @classmethod
-        def today(cls) -> Any:
-            return cls.fromtimestamp(GUEST.clock.time_ns() / 1e9)
-
-        def __repr__(self) -> str:
-            return _module_repr(date, self, real_date)
-
-    class datetime(real_datetime, metaclass=Meta):  # type: ignore[misc,valid-type] # noqa: N801
-        __slots__ = ()
-
-        @classmethod
-        def now(cls, tz: Any = None) -> Any:
-            seconds, rest = divmod(GUEST.clock.time_ns(), 1_000_000_000)
-            return cls.fromtimestamp(seconds, tz).replace(microsecond=rest // 1_000)
-
-        @classmethod
-        def utcnow(cls) -> Any:
-            return cls.now(module.timezone.utc).replace(tzinfo=None)
-
-        @classmethod
-        def today(cls) -> Any:
-            return cls.now()
-
-        def date(self) -> Any:
-            return date(self.year, self.month, self.day)
-
-        def __repr__(self) -> str:
-            return _module_repr(datetime, self, real_datetime)
-
-    originals: dict[type, type] = {date: real_date, datetime: real_datetime}
-    for new in (date, datetime):
-        new.__module__, new.__qualname__ = "datetime", new.__name__
-        setattr(module, new.__name__, new)
-
-
-def _module_repr(own: type, instance: Any, original: Any) -> str:
-    text: str = original.__repr__(instance)
-    return f"datetime.{text}" if type(instance) is own else text
+    own = __import__("gc").get_referents(module.datetime.__dict__)[0]
+    own.update(now=classmethod(now), utcnow=classmethod(utcnow))
 
 
 def _patch_threading(module: Any) -> None:

@@ -112,7 +112,9 @@ def named_runtime(name: str, home: Path) -> Runtime:
 
 
 def build_named(name: str, site: Path, home: Path) -> Runtime:
-    """Make a runtime from the running interpreter and a directory of installed packages.
+    """Make a runtime from the standard one and a directory of installed packages.
+
+    What both have in common is on the disk once: the trees share files, which nobody writes.
 
     Args:
         name: lower-case name that agent versions use; not ``stdlib``.
@@ -121,6 +123,7 @@ def build_named(name: str, site: Path, home: Path) -> Runtime:
     """
     if not name.isidentifier() or name == "stdlib":
         raise RuntimeBuildError(f"{name!r} cannot be the name of a runtime")
+    stdlib_runtime(home)
     stamp = _interpreter_stamp() + hashlib.sha256(_tree_digest(site).encode()).hexdigest()
     return _indexed(name, stamp, site, home)
 
@@ -221,7 +224,10 @@ def _build(site: Path | None, home: Path) -> str:
     """Build a tree aside, name it by its contents, give its directory's name."""
     aside = Path(tempfile.mkdtemp(prefix=".build-", dir=home))
     try:
-        _fill(aside, site)
+        if site is None:
+            _fill(aside)
+        else:
+            _extend(aside, stdlib_runtime(home).root, site)
         _open_to_all(aside)
         digest = _tree_digest(aside)
         if not (home / digest).is_dir():
@@ -231,7 +237,15 @@ def _build(site: Path | None, home: Path) -> str:
     return digest
 
 
-def _fill(root: Path, site: Path | None) -> None:
+def _extend(root: Path, base: Path, site: Path) -> None:
+    """Make a tree of an existing one's files and of packages."""
+    shutil.copytree(base, root, copy_function=os.link, symlinks=True, dirs_exist_ok=True)
+    shutil.copytree(site, root / SITE, ignore=shutil.ignore_patterns("__pycache__", "bin"))
+    _copy_shared_libraries(root, root / SITE)
+    _compile(root / SITE, f"/{SITE}")
+
+
+def _fill(root: Path) -> None:
     prefix = root / PREFIX
     (prefix / "bin").mkdir(parents=True)
     for name in _MOUNT_POINTS:
@@ -246,10 +260,7 @@ def _fill(root: Path, site: Path | None) -> None:
     shutil.copytree(sysconfig.get_path("stdlib"), library, ignore=_ignored)
     _copy_extensions(library)
     _copy_timezones(prefix)
-    if site is not None:
-        shutil.copytree(site, root / SITE, ignore=shutil.ignore_patterns("__pycache__", "bin"))
-        _compile(root / SITE, f"/{SITE}")
-    _copy_shared_libraries(root)
+    _copy_shared_libraries(root, root)
     _compile(library, f"/{PREFIX}/lib/{version}")
 
 
@@ -278,12 +289,12 @@ def _copy_timezones(prefix: Path) -> None:
         shutil.copytree(source, prefix / "share" / "zoneinfo", symlinks=False, ignore=ignore)
 
 
-def _copy_shared_libraries(root: Path) -> None:
-    """Copy what the interpreter and every extension link to: libraries by name, the loader by path.
+def _copy_shared_libraries(root: Path, part: Path) -> None:
+    """Copy what the binaries in a part of the tree link to: libraries by name, the loader by path.
 
     The loader's path is written into the interpreter, so it keeps its own.
     """
-    binaries = [root / PREFIX / "bin" / "python3", *root.rglob("*.so"), *root.rglob("*.so.*")]
+    binaries = [*part.rglob("bin/python3"), *part.rglob("*.so"), *part.rglob("*.so.*")]
     own = {path.name for path in binaries}
     folder = Path(sysconfig.get_config_var("LIBDIR") or "/nonexistent")
     for binary in binaries:

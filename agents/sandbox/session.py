@@ -97,6 +97,8 @@ class Jail:
             self._group.add(self._nsjail.pid)
         except OSError as error:
             self._group.remove()
+            host_end.close()
+            os.close(self._log)
             raise SandboxUnavailable(f"A jail could not be started: {error}") from error
         finally:
             guest_end.close()
@@ -259,9 +261,12 @@ class Jail:
         step.check_time()
         with step.paused():
             reply = handler.call(GuestCall(message.number, message.tool, message.arguments))
-        self._channel.send(_reply_frame(reply), step.deadline)
         if isinstance(reply, Value | Raise | Deferred):
+            self._channel.send(_reply_frame(reply), step.deadline)
             return None
+        # It has ended whether the guest hears of it or not.
+        with contextlib.suppress(ChannelClosed, TimeoutError):
+            self._channel.send(_reply_frame(reply), step.deadline)
         return step.result(StepStatus.STOPPED)
 
     def _why_ended(self) -> tuple[StepStatus, str]:

@@ -106,7 +106,7 @@ def test_what_the_user_got_wrong_is_said(
 
 def test_check_prints_a_table() -> None:
     out = io.StringIO()
-    call_command("sandbox_check", stdout=out)
+    call_command("sandbox_check", "--quick", stdout=out)
     table = out.getvalue().splitlines()
-    assert len(table) >= 25
-    assert all(line.startswith(("holds", "not promised")) for line in table)
+    assert len(table) >= 18
+    assert all(line.startswith("holds") for line in table)

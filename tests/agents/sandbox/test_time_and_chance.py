@@ -102,11 +102,15 @@ def test_event_loops_run_without_sockets_and_without_waiting(lab: Lab) -> None:
         "f'{datetime.now():%d.%m.%Y}' == '22.11.2026'",
         "datetime.now(ZoneInfo('Europe/Berlin')).hour == 13",
         "{date(2026, 1, 1): 1}[datetime(2026, 1, 1).date()] == 1",
+        "type(datetime.now()) is datetime",
+        "date.today() == datetime.now().date() == datetime.today().date()",
+        "datetime.utcnow().tzinfo is None and datetime.utcnow().hour == 12",
+        "datetime.now(tz=UTC).tzinfo is UTC",
     ],
 )
 def test_dates_behave_as_in_python(steady: Lab, expression: str) -> None:
     setup = (
-        "import copy\nfrom datetime import date, datetime, timedelta\n"
+        "import copy\nfrom datetime import UTC, date, datetime, timedelta\n"
         "from zoneinfo import ZoneInfo\n"
     )
     assert steady.value(setup + expression) is True
