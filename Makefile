@@ -52,8 +52,8 @@ check: install  ## Format, lint, types, import directions, Django's checks, migr
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(RUN) -m pytest -q tests/countersign/test_house_rules.py tests/test_layout.py
-	$(MANAGE) check --fail-level WARNING
-	$(MANAGE) makemigrations --check --dry-run
+	$(MANAGE) check --fail-level WARNING --settings tests.harness.settings
+	$(RUN) -W ignore manage.py makemigrations --check --dry-run --settings tests.harness.settings
 
 bench: install  ## Measure; prints a table and writes .bench/results.json
 	@$(RUN) -m tests.benchmarks

@@ -219,8 +219,9 @@ class Cluster:
                 out.write(include)
 
     def _make_folder(self, folder: Path, account: Account) -> None:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        account.give(folder)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            account.give(folder)
         owner = os.geteuid() if account.uid is None else account.uid
         found = folder.lstat()
         # The socket may have to live in /tmp, where somebody else could have been first.

@@ -20,7 +20,9 @@ from countersign.embedded.cluster import ClusterError
 from countersign.embedded.processes import MANAGE, database, further, service
 from countersign.embedded.supervisor import AlreadyRunning, Claim, Supervisor
 
-READY_TIMEOUT_S = 60.0
+# Generous: a small machine that does other work starts in half a minute, and what cannot start at
+# all ends the waiting by itself.
+READY_TIMEOUT_S = 180.0
 
 
 class Command(BaseCommand):
