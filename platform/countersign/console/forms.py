@@ -133,7 +133,7 @@ class ResolveForm(forms.Form):
 
     happened = forms.ChoiceField(
         label="What became of it",
-        choices=[("yes", "It happened"), ("no", "It did not happen")],
+        choices=[("yes", "It happened"), ("no", "It did not happen; it may be made now")],
         widget=forms.RadioSelect,
     )
     result = JSONText(

@@ -107,7 +107,7 @@ def operation(calls: Sequence[CallView], approval_state: str) -> tuple[str, Word
         return text, words.CALL["failed"]
     if done == total:
         return f"done, {_all(total)}", words.CALL["succeeded"]
-    if CallState.INTENDED in states or done:
+    if CallState.INTENDED in states or CallState.CLEARED in states or done:
         if CallState.VOID in states:
             return f"ended early: {done} of {total} done", words.CALL["failed"]
         return f"running, {done} of {total} done", words.CALL["intended"]

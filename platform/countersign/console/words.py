@@ -42,6 +42,7 @@ CALL = {
     "succeeded": Word("✓", "done", ALLOW),
     "failed": Word("✕", "failed, did not happen", DENY),
     "unknown": Word("?", "in doubt", DOUBT),
+    "cleared": Word("○", "did not happen, may be made now"),
     "void": Word("–", "will not run"),
 }
 APPROVAL = {
