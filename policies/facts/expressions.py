@@ -500,11 +500,20 @@ def _count(iterable: ast.expr) -> int | None:
         return _count(iterable.args[0])
     if iterable.func.id != "range":
         return None
-    bounds = [bound.value for bound in iterable.args if isinstance(bound, ast.Constant)]
-    numbers = [bound for bound in bounds if isinstance(bound, int)]
+    bounds = [_integer(bound) for bound in iterable.args]
+    numbers = [bound for bound in bounds if bound is not None]
     if len(numbers) != len(iterable.args) or not 1 <= len(numbers) <= 3 or numbers[2:] == [0]:
         return None
     return len(range(*numbers)) if all(abs(n) < 2**31 for n in numbers) else None
+
+
+def _integer(node: ast.expr) -> int | None:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _integer(node.operand)
+        return None if value is None else -value
+    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        return node.value
+    return None
 
 
 _VISITORS: dict[type, Callable[..., int]] = {

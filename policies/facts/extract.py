@@ -325,15 +325,24 @@ def _literal(walk: Statements, node: ast.expr | None) -> tuple[bool, object]:
     return value is not None and isinstance(value, str | int | float), value
 
 
+_JOINERS = "@._+-/"
+
+
 def _stands_in(value: object, text: str) -> bool:
-    """Whether a string literal of three or more characters is in `text` as a whole word."""
+    """Whether a string literal of three or more characters is in `text` as a whole word.
+
+    An address is not in a longer address: a joining character beside it counts as a part of
+    the word, unless it ends a sentence.
+    """
     if not isinstance(value, str) or len(value) < 3 or not text:
         return False
     start = text.find(value)
     while start >= 0:
         end = start + len(value)
-        before, after = text[start - 1 : start], text[end : end + 1]
-        if not (before.isalnum() or after.isalnum() or before in ("@", ".")):
+        before, after, beyond = text[:start][-1:], text[end : end + 1], text[end + 1 : end + 2]
+        left = before.isalnum() or (before and before in _JOINERS)
+        right = after.isalnum() or (after and after in _JOINERS and beyond.isalnum())
+        if not left and not right:
             return True
         start = text.find(value, start + 1)
     return False

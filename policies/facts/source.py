@@ -42,7 +42,9 @@ def parse(code: str) -> Source:
             "unparsable", str(error.msg)[:200], error.lineno or 1, max((error.offset or 1) - 1, 0)
         )
         return Source(None, (finding,), 0)
-    except (ValueError, RecursionError, MemoryError, OverflowError) as error:
+    except (RecursionError, MemoryError):  # which of them is a matter of the stack's height
+        return Source(None, (Finding("too-deep", "too deep to parse", 1, 0),), 0)
+    except (ValueError, OverflowError) as error:
         return Source(None, (Finding("unparsable", type(error).__name__, 1, 0),), 0)
     return Source(tree, (), code.count("\n") + 1)
 
