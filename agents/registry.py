@@ -61,9 +61,9 @@ def register(*, workspace_id: UUID, text: str, actor: Actor) -> Registered:
     return work.report
 
 
-def tool_specs(workspace_id: UUID) -> list[ToolSpec]:
+def tool_specs(workspace_id: UUID | str) -> list[ToolSpec]:
     """The newest version of every tool, as facts and policies know it."""
-    with in_workspace(workspace_id):
+    with in_workspace(UUID(str(workspace_id))):
         versions = ToolVersion.objects.select_related("tool").order_by("tool_id", "-number")
         return [spec_of(version) for version in versions.distinct("tool_id")]
 

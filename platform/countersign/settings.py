@@ -243,6 +243,7 @@ CELERY_BEAT_SCHEDULE = {
 
 COUNTERSIGN_TOOL_MODULES = env.texts("TOOL_MODULES", ["countersign.demo"])
 """Modules, with all below them, whose functions may be registered as tools."""
+COUNTERSIGN_TOOL_SPECS = "agents.registry.tool_specs"
 COUNTERSIGN_SECRET_FOLDERS = [
     Path(folder)
     for folder in env.texts("SECRET_FOLDERS", ["/run/secrets", "/etc/countersign/secrets"])
