@@ -22,8 +22,9 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from opentelemetry import context, metrics, propagate, trace
+from opentelemetry import context, metrics, trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
 from agents.llm.chat import ChatReply, ChatRequest
@@ -37,6 +38,9 @@ SCHEMA_URL = "https://opentelemetry.io/schemas/1.41.0"
 """The version whose ``gen_ai.*`` names are used; later ones may rename them."""
 
 MAX_CONTENT_CHARS = 20_000
+
+# Trace Context alone: baggage could carry anything a caller likes into our messages.
+_propagator = TraceContextTextMapPropagator()
 
 tracer = trace.get_tracer("countersign.agents", schema_url=SCHEMA_URL)
 
@@ -116,7 +120,7 @@ def failed(current: Span, kind: str) -> None:
 def carrier() -> dict[str, str]:
     """The current span as W3C Trace Context headers; empty where there is none."""
     headers: dict[str, str] = {}
-    propagate.inject(headers)
+    _propagator.inject(headers)
     return headers
 
 
@@ -169,8 +173,9 @@ def settled(request: ApprovalRequest) -> None:
 @contextlib.contextmanager
 def worked(run: Run, message: Mapping[str, str]) -> Iterator[Span]:
     """A worker's part of a run, linked to what rang for it (`message`: Trace Context headers)."""
-    rung_by = trace.get_current_span(propagate.extract(message)).get_span_context()
-    started = trace.get_current_span(_origin(run)).get_span_context()
+    nowhere = context.Context()
+    rung_by = trace.get_current_span(_propagator.extract(message, nowhere)).get_span_context()
+    started = trace.get_current_span(_origin(run) or nowhere).get_span_context()
     links = [Link(rung_by)] if rung_by.is_valid and rung_by != started else []
     names = {
         "gen_ai.operation.name": "invoke_agent",
@@ -197,7 +202,7 @@ def _origin(run: Run) -> context.Context | None:
     if not run.trace_parent:
         return None
     # Into an empty context: the caller's own span must not be the parent.
-    return propagate.extract({"traceparent": run.trace_parent}, context.Context())
+    return _propagator.extract({"traceparent": run.trace_parent}, context.Context())
 
 
 def _names(run: Run) -> dict[str, AttributeValue]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from countersign import telemetry
 from countersign.embedded.location import PORT, locate
 from countersign.environment import Environment
 from countersign.home import Home
@@ -268,6 +269,19 @@ if _mail.hostname:
 else:
     EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
     EMAIL_FILE_PATH = str(COUNTERSIGN_MAILBOX)
+
+# --- Telemetry -------------------------------------------------------------------------------
+
+COUNTERSIGN_TELEMETRY = telemetry.signals(os.environ)
+"""Which of traces and metrics OpenTelemetry's own variables (``OTEL_…``) ask for."""
+COUNTERSIGN_TELEMETRY_CONTENT = env.flag("TELEMETRY_CONTENT", default=False)
+"""Put prompts, replies and tool arguments into spans: people's data then leaves with them."""
+if "traces" in COUNTERSIGN_TELEMETRY:
+    # After the static files, which are not worth a span.
+    MIDDLEWARE.insert(
+        MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware") + 1,
+        "countersign.telemetry.trace_requests",
+    )
 
 # --- Language, time, logs --------------------------------------------------------------------
 
