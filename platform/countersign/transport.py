@@ -5,12 +5,12 @@ two processes that start together fail with "trigger already exists", and every 
 lock that stops all others. Here nobody changes the schema after the migration.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from kombu.transport import pgmq
 
 
-class Channel(pgmq.Channel):  # type: ignore[misc]  # kombu has no types
+class Channel(pgmq.Channel):
     """Listens, and leaves the tables alone."""
 
     def _new_queue(self, queue: str, **options: Any) -> None:  # noqa: ANN401 - kombu's signature
@@ -18,10 +18,11 @@ class Channel(pgmq.Channel):  # type: ignore[misc]  # kombu has no types
 
     def _maybe_enable_notify(self, queue: str, queue_name: str | None = None) -> None:
         if self.use_notify:
-            self.connection._register_notify_queue(queue_name or self._queue_name(queue))
+            transport = cast("Transport", self.connection)
+            transport._register_notify_queue(queue_name or self._queue_name(queue))
 
 
-class Transport(pgmq.Transport):  # type: ignore[misc]  # kombu has no types
+class Transport(pgmq.Transport):
     """What ``CELERY_BROKER_TRANSPORT`` names."""
 
     Channel = Channel
