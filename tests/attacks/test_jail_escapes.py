@@ -37,7 +37,8 @@ def machine_code(*code):
     return ctypes.CFUNCTYPE(ctypes.c_long)(address)(), page
 """
 
-# name, program, what its last value must be
+# name, program, what its last value must be. A user's jail owns the runtime's files outside, so
+# there the read-only mount is what refuses.
 ESCAPES = [
     (
         "subclasses to os.system",
@@ -78,8 +79,9 @@ ESCAPES = [
     ("climbing with dots", "sorted(os.listdir('/../../../..')) == sorted(os.listdir('/'))", "True"),
     ("opening by file handle (shocker)", "call(304, -100, 0, 0)", "EPERM"),
     ("a device of its own", "attempt(os.mknod, '/tmp/sda', 0o60600, os.makedev(8, 0))", "EPERM"),
-    ("writing the interpreter", "attempt(open, '/py/bin/python3', 'r+b')", "EACCES"),
-    ("writing the guest", "attempt(open, '/guest.pyc', 'r+b')", "EACCES"),
+    ("writing the interpreter", "attempt(open, '/py/bin/python3', 'r+b')",
+     "EACCES or ETXTBSY or EROFS"),
+    ("writing the guest", "attempt(open, '/guest.pyc', 'r+b')", "EACCES or EROFS"),
     (
         "poisoning the library's cache",
         "attempt(os.open, os.path.dirname(os.__file__) + '/evil.py', os.O_CREAT | os.O_WRONLY)",
@@ -117,7 +119,7 @@ ESCAPES = [
 
 @pytest.mark.parametrize(("name", "code", "reason"), ESCAPES, ids=[one[0] for one in ESCAPES])
 def test_escape_fails_for_its_reason(steady: Lab, name: str, code: str, reason: str) -> None:
-    assert str(steady.value(SETUP + code)) == reason, name
+    assert str(steady.value(SETUP + code)) in reason.split(" or "), name
 
 
 def test_the_list_is_long_enough() -> None:

@@ -101,13 +101,13 @@ def test_the_data_runtime_computes_and_draws() -> None:
         "frame = pd.DataFrame({'a': [1, 2], 'b': np.random.default_rng().random(2)})\n"
         "figure, axes = plt.subplots()\naxes.plot(frame.a)\nfile = io.BytesIO()\n"
         "figure.savefig(file)\ndrawn = file.getvalue()[:4] == b'\\x89PNG'\n"
-        "[int(frame.a.sum()), drawn, str(pd.Timestamp.now())]"
+        "[int(frame.a.sum()), drawn, str(pd.Timestamp.now())[:16]]"
     )
     values = []
     for _ in range(2):
         with Jail(setup, built, JailLimits()) as jail:
             values.append(check.run(jail, code).value)
-    assert values[0] == values[1] == [3, True, "2023-11-14 22:13:20"]
+    assert values[0] == values[1] == [3, True, "2023-11-14 22:13"]
 
 
 def test_the_words_of_a_host_that_refuses_namespaces() -> None:
