@@ -70,6 +70,8 @@ def make_export(workspace_id: UUID, export_id: UUID) -> bool:
         _update(job, state=Export.State.FAILED, error=str(error), finished_at=datetime.now(UTC))
         spool.remove()
         return True
+    finally:
+        spool.close()
     _finish(job, made, target)
     spool.remove()
     return True

@@ -398,13 +398,27 @@ def _generalized(text: bytes) -> datetime:
     return time + timedelta(microseconds=int(f"{fraction:0<6}"[:6] or 0))
 
 
+_UNUSABLE = (
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+)
+"""What a certificate from an untrusted token may raise; it then counts for nothing."""
+
+
 def timestamp_valid(stamp: Timestamp, trusted: Sequence[x509.Certificate]) -> bool:
     """Tell whether a trusted authority, or one it issued directly, signed the token."""
     attributes = {}
-    for _, body, _ in der(b"\x30" + stamp.signed[1:])[:1]:
-        for _, attribute, _ in der(body):
+    try:
+        for _, attribute, _ in der(der(stamp.signed)[0][1]):
             parts = der(attribute)
             attributes[parts[0][1].hex()] = der(parts[1][1])[0][1]
+    except IndexError:
+        return False
     if attributes.get(_CONTENT_TYPE, b"").hex() != _TST_INFO:
         return False
     if attributes.get(_MESSAGE_DIGEST) != hashlib.new(stamp.digest, stamp.content).digest():
@@ -415,14 +429,11 @@ def timestamp_valid(stamp: Timestamp, trusted: Sequence[x509.Certificate]) -> bo
 def _signers(stamp: Timestamp, trusted: Sequence[x509.Certificate]) -> Iterator[x509.Certificate]:
     yield from trusted
     for raw in stamp.certificates:
-        try:
-            certificate = x509.load_der_x509_certificate(raw)
-        except ValueError:
-            continue
         for issuer in trusted:
             try:
+                certificate = x509.load_der_x509_certificate(raw)
                 certificate.verify_directly_issued_by(issuer)
-            except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+            except _UNUSABLE:
                 continue
             yield certificate
 
@@ -430,25 +441,25 @@ def _signers(stamp: Timestamp, trusted: Sequence[x509.Certificate]) -> Iterator[
 def _certificate_signed(stamp: Timestamp, certificate: x509.Certificate) -> bool:
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    fits = certificate.not_valid_before_utc <= stamp.time <= certificate.not_valid_after_utc
-    if not fits or x509.oid.ExtendedKeyUsageOID.TIME_STAMPING not in usage:
-        return False
-    key = certificate.public_key()
-    digest = _ALGORITHMS[stamp.digest]
-    try:
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(stamp.signature, stamp.signed, padding.PKCS1v15(), digest)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
-            key.verify(stamp.signature, stamp.signed, ec.ECDSA(digest))
-        elif isinstance(key, ed25519.Ed25519PublicKey):
-            key.verify(stamp.signature, stamp.signed)
-        else:
+        fits = certificate.not_valid_before_utc <= stamp.time <= certificate.not_valid_after_utc
+        if not fits or x509.oid.ExtendedKeyUsageOID.TIME_STAMPING not in usage:
             return False
-    except InvalidSignature:
+        _verify(certificate.public_key(), stamp)
+    except _UNUSABLE:
         return False
     return True
+
+
+def _verify(key: object, stamp: Timestamp) -> None:
+    digest = _ALGORITHMS[stamp.digest]
+    if isinstance(key, rsa.RSAPublicKey):
+        key.verify(stamp.signature, stamp.signed, padding.PKCS1v15(), digest)
+    elif isinstance(key, ec.EllipticCurvePublicKey):
+        key.verify(stamp.signature, stamp.signed, ec.ECDSA(digest))
+    elif isinstance(key, ed25519.Ed25519PublicKey):
+        key.verify(stamp.signature, stamp.signed)
+    else:
+        raise UnsupportedAlgorithm("neither RSA nor ECDSA nor Ed25519")
 
 
 # --- the bundle -----------------------------------------------------------------------------
@@ -689,7 +700,11 @@ class Verifier:
     def _stamp(self, checkpoint: Checkpoint, response: bytes) -> datetime | None:
         if not self.options.authorities:
             return None
-        stamp = parse_timestamp(response)
+        try:
+            stamp = parse_timestamp(response)
+        except Malformed as error:
+            self.find("timestamps", f"size {checkpoint.size}: {error}")
+            return None
         if stamp.imprint != _sha256(checkpoint.text).digest():
             self.find("timestamps", f"a time stamp is not that of size {checkpoint.size}")
         elif not timestamp_valid(stamp, self.options.authorities):
@@ -746,6 +761,8 @@ class _Entries:
         self.first = whole(verifier.predicate["first"])
         self.end = whole(verifier.predicate["end"])
         self.proofs = strict_json(verifier.bundle.read("proofs.json"))
+        if self.proofs.keys() != {"left", "right", "consistency"}:
+            raise Malformed("proofs.json has other fields than left, right, consistency")
         self.tree = Tree(self.first, unhex(self.proofs["left"]))
         self.workspace = str(verifier.predicate["workspace"])
         self.last_time: datetime | None = None
@@ -783,7 +800,7 @@ class _Entries:
     def _smaller(self) -> None:
         """Checkpoints before the range: by proof, the entries are not here."""
         for size in sorted(size for size in self.expected if size < self.first):
-            path = unhex(self.proofs.get("consistency", {}).get(str(size), []))
+            path = unhex(self.proofs["consistency"].get(str(size), []))
             for root, whence in self.expected.pop(size):
                 checkpoint = self.v.checkpoint
                 if not consistent(size, checkpoint.size, root, checkpoint.root, path):
@@ -800,7 +817,7 @@ class _Entries:
             for root, whence in roots:
                 if size > checkpoint.size:
                     continue  # (17) says so
-                path = unhex(self.proofs.get("consistency", {}).get(str(size), []))
+                path = unhex(self.proofs["consistency"].get(str(size), []))
                 if not consistent(size, checkpoint.size, root, checkpoint.root, path):
                     self.find("consistency", f"the tree did not grow out of {whence} ({size})")
 

@@ -1,0 +1,269 @@
+"""Positions: every committed entry gets one, whatever happens to transactions and sequencer."""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from django.db import connections
+
+from audit import checkpoints, services
+from audit.errors import SequencerBusy
+from audit.merkle import Frontier, frontier
+from audit.sequencer import LOCK, Sequencer
+from audit.services import Draft, Subject, record
+from audit.transactions import in_workspace
+from audit.tree import GrowingTree, StoredTree
+from audit.verify import verify_log
+from tests.audit.history import ALICE, History
+from tests.harness.server import Clone
+
+NOTE = Draft("note.taken", ALICE, Subject("note", "1"))
+
+
+def test_positions_are_dense_per_workspace(history: History) -> None:
+    other = History(uuid4())
+    for _ in range(3):
+        history.record(NOTE, NOTE)
+        other.record(NOTE)
+    assert history.place() == 9
+    assert _positions(history.workspace) == list(range(6))
+    assert _positions(other.workspace) == list(range(3))
+    assert history.place() == 0
+
+
+def test_a_late_commit_is_not_lost(history: History, committing_database: Clone) -> None:
+    """The entry with the lower number commits after a higher one was placed."""
+    with psycopg.connect(committing_database.url("app")) as late:
+        late.execute(
+            "SELECT set_config('countersign.workspace', %s, true)", [str(history.workspace)]
+        )
+        late.execute("INSERT INTO audit_entry (leaf) VALUES (%s)", [_leaf(history.workspace)])
+        sequencer = Sequencer("sequencer")
+        for _ in range(5):
+            history.record(NOTE)
+            sequencer.catch_up()
+        assert len(_positions(history.workspace)) == 5
+        assert sequencer.floor == 0
+    assert sequencer.catch_up() == 1
+    for _ in range(3):
+        sequencer.round()
+    assert sequencer.floor == 6
+    assert verify_log(history.workspace).clean
+
+
+def test_numbers_burnt_by_rollbacks_hold_nothing_up(history: History) -> None:
+    for index in range(6):
+        with suppress(RuntimeError), in_workspace(history.workspace):
+            record(history.workspace, [NOTE])
+            if index % 2:
+                raise RuntimeError
+    sequencer = Sequencer("sequencer")
+    assert sequencer.catch_up() == 3
+    sequencer.round()
+    sequencer.round()
+    assert sequencer.floor == 5
+    assert _positions(history.workspace) == [0, 1, 2]
+
+
+def test_two_sequencers_cannot_both_work(history: History, committing_database: Clone) -> None:
+    with psycopg.connect(committing_database.url("sequencer"), autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        with pytest.raises(SequencerBusy):
+            Sequencer("sequencer").lock()
+    Sequencer("sequencer").lock()
+
+
+def test_without_the_lock_the_primary_key_refuses_the_second(history: History) -> None:
+    history.record(NOTE)
+    first, second = Sequencer("sequencer"), Sequencer("sequencer")
+    first.catch_up()
+    second.catch_up()
+    history.record(NOTE)
+    second._trees.clear()
+    first.round()
+    history.record(NOTE)
+    # What a second sequencer with an older memory would write is refused as a whole.
+    second._trees[history.workspace] = _grown(history.workspace, 1)
+    with pytest.raises(Exception, match="audit_position_pkey"):
+        second.round()
+    assert first.catch_up() == 1
+    assert verify_log(history.workspace).clean
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 600])
+def test_tiles_and_proofs_of_larger_trees(history: History, count: int) -> None:
+    history.record(*[NOTE] * count)
+    history.place()
+    history.record(*[NOTE] * 300)
+    history.place()
+    hashes = _hashes(history.workspace)
+    tree = Frontier()
+    tree.extend(hashes)
+    stored = StoredTree(connections["sequencer"], history.workspace)
+    assert frontier(count + 300, stored.nodes).root() == tree.root()
+    assert verify_log(history.workspace).clean
+    assert history.verify(_signed(history)) == 0
+
+
+class _Killed(Exception):
+    pass
+
+
+class _KillAt:
+    """Lets `statements` pass, then fails before or after the next, as a kill would."""
+
+    def __init__(self, statements: int, *, after: bool) -> None:
+        self.left = statements
+        self.after = after
+
+    def __call__(
+        self,
+        execute: Callable[..., Any],
+        sql: str,
+        params: Sequence[object],
+        many: bool,
+        context: dict[str, Any],
+    ) -> object:
+        self.left -= 1
+        if self.left < 0 and not self.after:
+            raise _Killed
+        result = execute(sql, params, many, context)
+        if self.left < 0:
+            raise _Killed
+        return result
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_every_statement(history: History, after: bool) -> None:
+    for statement in range(14):
+        history.record(*[NOTE] * 90)
+        connection = connections["sequencer"]
+        try:
+            with connection.execute_wrapper(_KillAt(statement, after=after)):
+                sequencer = Sequencer("sequencer")
+                sequencer.lock()
+                sequencer.catch_up()
+                checkpoints.sign_due("sequencer", everything=True)
+        except _Killed:
+            pass
+        # The process is gone, and with it its session and its memory.
+        connection.close()
+    history.sign()
+    assert len(_positions(history.workspace)) == 14 * 90
+    assert verify_log(history.workspace).clean
+    assert history.verify(history.export()) == 0
+
+
+def write_wildly(clone: Clone, workspace: UUID, writers: int, each: int, seed: int) -> int:
+    """Let writers commit late, roll back and interleave; return how many entries committed."""
+
+    def write(number: int) -> None:
+        dice = random.Random(seed + number)
+        run, seq, prev = uuid4(), 0, ""
+        with psycopg.connect(clone.url("app")) as connection:
+            for _ in range(each):
+                connection.execute(
+                    "SELECT set_config('countersign.workspace', %s, true)", [str(workspace)]
+                )
+                leaf = _leaf(workspace, run=run, seq=seq + 1, prev=prev)
+                row = connection.execute(
+                    "INSERT INTO audit_entry (leaf) VALUES (%s) RETURNING leaf_hash", [leaf]
+                ).fetchone()
+                if dice.random() < 0.05:
+                    threading.Event().wait(dice.random() * 0.02)
+                if dice.random() < 0.15:
+                    connection.rollback()
+                    continue
+                connection.commit()
+                assert row is not None
+                seq, prev = seq + 1, bytes(row[0]).hex()
+                done.append(1)
+
+    done: list[int] = []
+    threads = [threading.Thread(target=write, args=[number]) for number in range(writers)]
+    for thread in threads:
+        thread.start()
+    dice = random.Random(seed)
+    while any(thread.is_alive() for thread in threads):
+        _disturbed_rounds(dice)
+    for thread in threads:
+        thread.join()
+    return len(done)
+
+
+def _disturbed_rounds(dice: random.Random) -> None:
+    connection = connections["sequencer"]
+    try:
+        with connection.execute_wrapper(_KillAt(dice.randrange(60), after=dice.random() < 0.5)):
+            sequencer = Sequencer("sequencer", batch=97)
+            sequencer.lock()
+            for _ in range(20):
+                sequencer.round()
+    except _Killed:
+        pass
+    connection.close()
+
+
+def _harness(history: History, clone: Clone, each: int) -> None:
+    committed = write_wildly(clone, history.workspace, writers=8, each=each, seed=7)
+    history.sign()
+    assert len(_positions(history.workspace)) == committed
+    report = verify_log(history.workspace)
+    assert report.clean, report.findings[:3]
+    assert report.entries == committed
+    assert history.verify(history.export(), "--allow-open") == 0
+
+
+def test_eight_writers_with_rollbacks_and_a_sequencer_that_dies(
+    history: History, committing_database: Clone
+) -> None:
+    _harness(history, committing_database, each=60)
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_entries_of_eight_writers(
+    history: History, committing_database: Clone
+) -> None:
+    _harness(history, committing_database, each=15_000)
+
+
+def _signed(history: History) -> Path:
+    history.sign()
+    return history.export()
+
+
+def _grown(workspace: UUID, size: int) -> GrowingTree:
+    tree = GrowingTree()
+    tree.append(_hashes(workspace)[:size])
+    return tree
+
+
+def _positions(workspace: UUID) -> list[int]:
+    with connections["reader"].cursor() as cursor:
+        cursor.execute(
+            "SELECT position FROM audit_position WHERE workspace_id = %s ORDER BY 1", [workspace]
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _hashes(workspace: UUID) -> list[bytes]:
+    with connections["reader"].cursor() as cursor:
+        cursor.execute(
+            "SELECT leaf_hash FROM audit_position WHERE workspace_id = %s ORDER BY position",
+            [workspace],
+        )
+        return [bytes(row[0]) for row in cursor.fetchall()]
+
+
+def _leaf(workspace: UUID, run: UUID | None = None, seq: int = 0, prev: str = "") -> bytes:
+    head = services._Head(seq - 1, bytes.fromhex(prev)) if run else None
+    now = datetime.now(UTC)
+    draft = Draft("note.taken", ALICE, Subject("note", "1"), run=run)
+    return services._leaf(workspace, draft, services._entry_id(now), now, head, {})
