@@ -172,7 +172,7 @@ def unknown_address(request: HttpRequest) -> HttpResponse:
 
 def _finished(response: HttpResponseBase) -> HttpResponseBase:
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        allowed = response["Allow"]
+        allowed = ", ".join(sorted(response["Allow"].split(", ")))
         response = respond(
             Problem(
                 HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", f"Possible here: {allowed}."
@@ -209,11 +209,11 @@ def _inputs_invalid(error: agents.InputsInvalid) -> Problem:
     text = str(error)
     named = _INPUT.fullmatch(text)
     if named is None:
-        errors = [("goal" if "goal" in text else "inputs", text)]
+        wrong = ("goal" if "goal" in text else "inputs", text)
     else:
         path, said = named.groups()
-        errors = [("inputs" if path == "inputs" else f"inputs.{path}", said)]
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "inputs_invalid", text, errors=errors)
+        wrong = ("inputs" if path == "inputs" else f"inputs.{path}", said)
+    return invalid([wrong])
 
 
 def _of_framework(error: HttpError) -> Problem:

@@ -1,0 +1,43 @@
+"""One table: every operation of the API, its address, what it needs, what it answers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from countersign.accounts.scopes import Scope
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`path` holds {run}, {request}, {entry}, {policy}: things of the workspace under test."""
+
+    id: str
+    method: str
+    path: str
+    scope: Scope
+    body: dict[str, Any] | None = None
+    status: int = 200
+    streams: bool = False
+
+    @property
+    def names_something(self) -> bool:
+        return "{" in self.path
+
+
+OPERATIONS = (
+    Operation("run_start", "POST", "runs", Scope.RUNS_START, {"agent": "Teller"}, 201),
+    Operation("run_list", "GET", "runs", Scope.RUNS_READ),
+    Operation("run_get", "GET", "runs/{run}", Scope.RUNS_READ),
+    Operation("run_steps", "GET", "runs/{run}/steps", Scope.RUNS_READ),
+    Operation("run_events", "GET", "runs/{run}/events", Scope.RUNS_READ),
+    Operation("run_stream", "GET", "runs/{run}/events/stream", Scope.RUNS_READ, streams=True),
+    Operation("run_cancel", "POST", "runs/{run}/cancel", Scope.RUNS_CONTROL, {}),
+    Operation("approval_list", "GET", "approvals", Scope.APPROVALS_READ),
+    Operation("approval_get", "GET", "approvals/{request}", Scope.APPROVALS_READ),
+    Operation("agent_list", "GET", "agents", Scope.REGISTRY_READ),
+    Operation("tool_list", "GET", "tools", Scope.REGISTRY_READ),
+    Operation("model_list", "GET", "models", Scope.REGISTRY_READ),
+    Operation("policy_list", "GET", "policies", Scope.REGISTRY_READ),
+    Operation("policy_get", "GET", "policies/{policy}", Scope.REGISTRY_READ),
+    Operation("entry_list", "GET", "audit/entries", Scope.AUDIT_READ),
+    Operation("entry_get", "GET", "audit/entries/{entry}", Scope.AUDIT_READ),
+)

@@ -1,0 +1,194 @@
+"""Runs by API: started once per key, followed, stopped; pages that stay put."""
+
+import threading
+from typing import Any
+
+from django.db import connection
+
+from agents.models import Run
+from audit.transactions import in_workspace
+from tests.agents.runs.stage import Stage, program
+from tests.countersign.api.caller import Caller, account_of, caller_in, issue
+
+DONE = program("final_answer({'done': 'nothing to pay'})")
+
+
+def start(caller: Caller, **more: Any) -> str:
+    answer = caller.post("runs", {"agent": "Teller", **more})
+    assert answer.status == 201
+    return str(answer.body["id"])
+
+
+def test_a_run_is_started_in_the_name_of_the_service_account(stage: Stage) -> None:
+    account = account_of(stage.cast.acme, "Nightly")
+    answer = Caller(issue(account).secret).post("runs", {"agent": "Teller", "inputs": {"limit": 3}})
+    assert answer.status == 201
+    assert answer.headers["Location"] == f"/api/v1/runs/{answer.body['id']}"
+    assert answer.headers["Cache-Control"] == "no-store"
+    body = answer.body
+    assert (body["state"], body["requester_name"], body["inputs"]) == (
+        "queued",
+        "Nightly",
+        {"limit": 3},
+    )
+    assert (body["goal"], body["answer"], body["scripted"]) == ("Pay the vendors.", None, True)
+    with in_workspace(stage.workspace_id):
+        assert Run.objects.get(id=body["id"]).requester_id == str(account.id)
+
+
+def test_the_answer_is_fetched_once_the_run_has_ended(billing: Caller, stage: Stage) -> None:
+    run = stage.play(stage.start(DONE))
+    found = billing.get(f"runs/{run.id}").body
+    assert (found["state"], found["answer"]) == ("succeeded", {"done": "nothing to pay"})
+    [step] = billing.get(f"runs/{run.id}/steps").body["items"]
+    assert (step["number"], step["status"]) == (1, "final")
+    assert billing.get(f"runs/{run.id}/steps", after=1).body["items"] == []
+
+
+def test_a_repeated_request_gives_the_first_run(billing: Caller) -> None:
+    first = billing.post("runs", {"agent": "Teller"}, Idempotency_Key="week 47")
+    again = billing.post("runs", {"agent": "Teller"}, Idempotency_Key="week 47")
+    assert (first.status, again.status) == (201, 200)
+    assert first.body["id"] == again.body["id"]
+    assert again.headers["Location"] == first.headers["Location"]
+    assert len(billing.get("runs").body["items"]) == 1
+
+
+def test_a_key_is_not_reused_for_another_request(billing: Caller) -> None:
+    billing.post("runs", {"agent": "Teller"}, Idempotency_Key="week 47")
+    other = billing.post(
+        "runs", {"agent": "Teller", "goal": "Something else."}, Idempotency_Key="week 47"
+    )
+    assert (other.status, other.code) == (409, "idempotency_key_used")
+
+
+def test_a_key_is_one_accounts_own(billing: Caller, stage: Stage) -> None:
+    other = caller_in(stage.cast.acme)
+    ids = {
+        caller.post("runs", {"agent": "Teller"}, Idempotency_Key="week 47").body["id"]
+        for caller in (billing, other)
+    }
+    assert len(ids) == 2
+
+
+def test_the_same_key_at_the_same_moment_makes_one_run(committing_stage: Stage) -> None:
+    token = caller_in(committing_stage.cast.acme).token
+    answers = []
+    together = threading.Barrier(4)
+
+    def call() -> None:
+        try:
+            together.wait(10)
+            answers.append(Caller(token).post("runs", {"agent": "Teller"}, Idempotency_Key="k"))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answer.status for answer in answers) == [200, 200, 200, 201]
+    assert len({answer.body["id"] for answer in answers}) == 1
+
+
+def test_without_a_key_every_request_is_a_run(billing: Caller) -> None:
+    assert start(billing) != start(billing)
+
+
+def test_cancelling_ends_a_run_and_its_requests(
+    billing: Caller, waiting: Run, stage: Stage
+) -> None:
+    answer = billing.post(f"runs/{waiting.id}/cancel", {"reason": "The vendor called."})
+    assert answer.status == 200
+    assert (answer.body["state"], answer.body["reason"]) == ("cancelled", "The vendor called.")
+    assert stage.request(waiting).state == "cancelled"
+    assert stage.actions(waiting)[-1] == "run.cancelled"
+    again = billing.post(f"runs/{waiting.id}/cancel", {"reason": "Once more."})
+    assert (again.status, again.body["reason"]) == (200, "The vendor called.")
+
+
+def test_events_are_the_log_of_the_run_in_pages(
+    billing: Caller, waiting: Run, stage: Stage
+) -> None:
+    whole = billing.get(f"runs/{waiting.id}/events").body["items"]
+    assert [event["action"] for event in whole] == stage.actions(waiting)
+    assert [event["seq"] for event in whole] == list(range(1, len(whole) + 1))
+    pages, after = [], 0
+    while True:
+        page = billing.get(f"runs/{waiting.id}/events", after=after, limit=2).body
+        pages += page["items"]
+        if not page["next"]:
+            break
+        after = int(page["next"])
+    assert pages == whole
+    assert billing.get(f"runs/{waiting.id}/events", after=len(whole)).body["items"] == []
+
+
+def test_pages_of_runs_stay_put_while_runs_are_added(billing: Caller) -> None:
+    before = [start(billing, goal=f"Task {number}.") for number in range(5)]
+    first = billing.get("runs", limit=2).body
+    later = start(billing)
+    second = billing.get("runs", limit=2, cursor=first["next"]).body
+    third = billing.get("runs", limit=2, cursor=second["next"]).body
+    seen = [run["id"] for page in (first, second, third) for run in page["items"]]
+    assert seen == before[::-1]
+    assert third["next"] == ""
+    assert later not in seen
+
+
+def test_pages_of_entries_stay_put_while_entries_are_added(
+    billing: Caller, waiting: Run, stage: Stage
+) -> None:
+    whole = [e["id"] for e in billing.get("audit/entries", run=waiting.id).body["items"]]
+    page = billing.get("audit/entries", run=waiting.id, limit=3).body
+    seen = [entry["id"] for entry in page["items"]]
+    stage.vote(waiting, "bob")
+    while page["next"]:
+        page = billing.get("audit/entries", run=waiting.id, limit=3, cursor=page["next"]).body
+        seen += [entry["id"] for entry in page["items"]]
+    assert seen == whole
+
+
+def test_pages_of_approvals_stay_put_while_requests_are_added(
+    billing: Caller, stage: Stage
+) -> None:
+    from tests.countersign.api.conftest import PAY
+
+    def wait() -> str:
+        return str(stage.request(stage.play(stage.start(PAY))).id)
+
+    before = [wait(), wait(), wait()]
+    page = billing.get("approvals", limit=2).body
+    seen = [request["id"] for request in page["items"]]
+    before.append(wait())
+    while page["next"]:
+        page = billing.get("approvals", limit=2, cursor=page["next"]).body
+        seen += [request["id"] for request in page["items"]]
+    assert seen == before
+
+
+def test_runs_are_found_by_state_agent_and_text(billing: Caller, waiting: Run) -> None:
+    started = start(billing, goal="Look for the wombat.")
+
+    def found(**query: Any) -> list[str]:
+        return [run["id"] for run in billing.get("runs", **query).body["items"]]
+
+    assert found(state="awaiting_approval") == [str(waiting.id)]
+    assert set(found(state=["queued", "awaiting_approval"])) == {started, str(waiting.id)}
+    assert found(text="wombat") == [started]
+    assert found(agent="Nobody") == []
+
+
+def test_a_cursor_of_elsewhere_is_refused(billing: Caller) -> None:
+    start(billing), start(billing)
+    for list_name, elsewhere in (
+        ("runs", "audit/entries"),
+        ("approvals", "runs"),
+        ("audit/entries", "runs"),
+    ):
+        foreign = billing.get(elsewhere, limit=1).body["next"]
+        assert foreign
+        for cursor in ("x", foreign, foreign[:-1], "eA:eA"):
+            refused = billing.get(list_name, cursor=cursor)
+            assert (refused.status, refused.fields) == (422, ["cursor"]), (list_name, cursor)
