@@ -17,7 +17,7 @@ from audit.canonical import JSON
 from audit.services import Actor
 from policies import requests
 from policies.engine import Decision, FiredRule, PolicySet, compile_policy, decide
-from policies.facts.record import Facts
+from policies.facts.record import TASK, TOOL, Facts
 from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
@@ -70,7 +70,7 @@ def decide_call(
         _context(session.run, step.number, session.control_labels), tool.spec, arguments, origins
     )
     decision = _decide(request, session.policy_set)
-    told = {name: sorted(origin.sources) for name, origin in origins.items()}
+    told = {name: _told(origin.sources) for name, origin in origins.items()}
     return Gated(decision, request, origins=told)
 
 
@@ -94,6 +94,15 @@ def explain(decision: Decision) -> str:
         if not rule.shadow
     )
     return rules or decision.sentence
+
+
+def _told(sources: frozenset[str]) -> list[str]:
+    """Origins as people read them: tools and the task; what lies between only where they do not.
+
+    A program's literals and variables are how a value travelled, not where it came from.
+    """
+    ends = {source for source in sources if source == TASK or source.startswith(TOOL)}
+    return sorted(ends or sources)
 
 
 def _gated(session: Session, request: Request) -> Gated:
