@@ -9,9 +9,10 @@ Guarantees:
 
 Order of a decision:
 1. the request must be whole and the tool version the one the policies were compiled for;
-2. hard pass: permits and `forbid`s without `@review`; not Allow means deny;
-3. soft pass: "permit all" and the `forbid`s with `@review("role")`, `@quorum("2")`; Deny
-   means review, and the rules that fired are the requirement;
+2. all rules together: Allow is allow, since no `forbid` of either kind fired; a `forbid`
+   without `@review` among those that fired, or none at all, is deny;
+3. only `forbid`s with `@review("role")`, `@quorum("2")` fired: the rules without them are
+   asked again, and must say Allow. Then it is review, and what fired is the requirement;
 4. rules with `@shadow` are evaluated apart and recorded; they change nothing.
 """
 
@@ -157,6 +158,7 @@ class PolicySet:
     read_arguments: frozenset[str]
     schema: cedarpy.Schema = field(repr=False)
     entities: cedarpy.Entities = field(repr=False)
+    whole: cedarpy.PolicySet = field(repr=False)
     hard: cedarpy.PolicySet = field(repr=False)
     soft: cedarpy.PolicySet | None = field(repr=False)
     shadows: tuple[tuple[str, cedarpy.PolicySet], ...] = field(repr=False)
@@ -214,6 +216,7 @@ def _compiled(
         read_arguments=_read_arguments(trees.values()),
         schema=schema,
         entities=entity_set,
+        whole=_policies([*hard, *soft]),
         hard=_policies(hard),
         soft=_with_permit_all(soft) if soft else None,
         shadows=tuple((r.id, _with_permit_all([trees[r.id]])) for r in rules.values() if r.shadow),
@@ -337,19 +340,19 @@ def _decide(request: Request, policy_set: PolicySet) -> Decision:
     question = _question(request)
     entities = _entities(request, policy_set)
     shadows = _shadow_rules(question, entities, policy_set)  # (4)
-    hard = cedarpy.is_authorized(question, policy_set.hard, entities, policy_set.schema)  # (2)
+    whole = cedarpy.is_authorized(question, policy_set.whole, entities, policy_set.schema)  # (2)
+    errors = list(whole.diagnostics.errors)
+    if errors or whole.decision is cedarpy.Decision.NoDecision:
+        return _denied(policy_set, whole.diagnostics.reasons, errors or ["no decision"], shadows)
+    if whole.decision is cedarpy.Decision.Allow:
+        return Decision(Outcome.ALLOW, shadows, "Allowed.", policy_set.hash)
+    fired = tuple(policy_set.rules[rule_id] for rule_id in sorted(whole.diagnostics.reasons))
+    if not fired or not all(rule.roles for rule in fired):
+        return _denied(policy_set, whole.diagnostics.reasons, (), shadows)
+    hard = cedarpy.is_authorized(question, policy_set.hard, entities, policy_set.schema)  # (3)
     errors = list(hard.diagnostics.errors)
     if errors or hard.decision is not cedarpy.Decision.Allow:
         return _denied(policy_set, hard.diagnostics.reasons, errors, shadows)
-    if policy_set.soft is None:
-        return Decision(Outcome.ALLOW, shadows, "Allowed.", policy_set.hash)
-    soft = cedarpy.is_authorized(question, policy_set.soft, entities, policy_set.schema)  # (3)
-    errors = list(soft.diagnostics.errors)
-    if errors or soft.decision is cedarpy.Decision.NoDecision:
-        return _denied(policy_set, (), errors or ["no decision"], shadows)
-    if soft.decision is cedarpy.Decision.Allow:
-        return Decision(Outcome.ALLOW, shadows, "Allowed.", policy_set.hash)
-    fired = tuple(policy_set.rules[rule_id] for rule_id in sorted(soft.diagnostics.reasons))
     return Decision(Outcome.REVIEW, (*fired, *shadows), _review_sentence(fired), policy_set.hash)
 
 
@@ -404,7 +407,9 @@ def _denied(
     shadows: tuple[FiredRule, ...],
 ) -> Decision:
     fired = tuple(policy_set.rules[rule_id] for rule_id in sorted(reasons))
-    forbids = tuple(rule for rule in fired if policy_set.trees[rule.id].effect == "forbid")
+    forbids = tuple(
+        rule for rule in fired if policy_set.trees[rule.id].effect == "forbid" and not rule.roles
+    )
     if errors:
         sentence = f"Denied because it could not be decided: {errors[0]}."
     elif forbids:

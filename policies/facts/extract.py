@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 
 from policies.facts import library
+from policies.facts.flow import MAX_STEPS, TooComplexError
 from policies.facts.lookalikes import lookalike
 from policies.facts.record import (
     CALLS,
@@ -70,6 +71,8 @@ def extract(
         return _analyse(digest, source, source.tree, tools, allowed_imports, known, task_text)
     except (RecursionError, TooDeepError):
         problem = Finding("too-deep", f"nesting over {MAX_DEPTH}", 1, 0)
+    except TooComplexError:
+        problem = Finding("too-complex", f"over {MAX_STEPS} steps of analysis", 1, 0)
     except TooLargeError:
         problem = Finding("too-large", f"over {MAX_NODES} nodes", 1, 0)
     except Exception as error:  # noqa: BLE001 - hostile input must end as a fact, and deny

@@ -20,6 +20,11 @@ from collections.abc import Callable
 
 COPY, CONTROL, STORE, CHANGES, STEER = range(5)
 ALIAS, PART, WHOLE = 0, 1, 2
+MAX_STEPS = 150_000
+
+
+class TooComplexError(Exception):
+    """More than `MAX_STEPS` edges or steps to the fixed point: nobody writes such a program."""
 
 
 class Graph:
@@ -34,17 +39,22 @@ class Graph:
         self.forward: list[list[int]] = [[]]
         self.back: list[list[int]] = [[]]
         self.constant = 0  # a node that nothing flows into: all literals are one value
+        self.edges = 0
         self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
         self.everywhere: tuple[int, Callable[[int, int], None]] = (0, lambda _node, _mask: None)
         self._queue: deque[int] = deque()
-        self._queued: set[int] = set()
+        self._queued = bytearray(1)
 
     def node(self, mask: int = 0) -> int:
+        if mask:
+            self._wake(len(self.value))
         self.value.append(mask)
         self.shallow.append(0)
         self.deep.append(0)
         self.forward.append([])
         self.back.append([])
+        if not mask:
+            self._queued.append(0)
         return len(self.value) - 1
 
     def edge(self, source: int, target: int, kind: int = COPY) -> None:
@@ -52,13 +62,19 @@ class Graph:
             return
         if source and target and (source != target or kind == STORE):
             self.forward[source].append(target << 3 | kind)
-            self._wake(source)
+            self.edges += 1
+            if self.edges > MAX_STEPS:
+                raise TooComplexError
+            if self.value[source] or self.shallow[source] or self.deep[source]:
+                self._wake(source)
 
     def hold(self, value: int, target: int, kind: int) -> None:
         """Adds a back edge: what is stored into `value` reaches `target`."""
         if value and target and value != target and target != self.constant:
             self.back[value].append(target << 2 | kind)
-            self._wake(value)
+            self.edges += 1
+            if self.shallow[value] or self.deep[value]:
+                self._wake(value)
 
     def add(self, node: int, mask: int) -> None:
         if node and mask & ~self.value[node]:
@@ -68,11 +84,15 @@ class Graph:
     def watch(self, node: int, mask: int, call: Callable[[int], None]) -> None:
         """Calls `call(bits)` whenever new bits of `mask` reach `node`."""
         self.watchers.setdefault(node, []).append((mask, call))
-        self._wake(node)
+        self.edges += 1
+        if self.value[node]:
+            self._wake(node)
 
     def _wake(self, node: int) -> None:
-        if node not in self._queued:
-            self._queued.add(node)
+        if node == len(self._queued):  # a node in the making
+            self._queued.append(0)
+        if not self._queued[node]:
+            self._queued[node] = 1
             self._queue.append(node)
 
     def solve(self) -> None:
@@ -80,9 +100,13 @@ class Graph:
         spread: dict[int, int] = {}
         queue, queued = self._queue, self._queued
         special, broadcast = self.everywhere
+        budget = MAX_STEPS
         while queue:
+            budget -= 1
+            if budget < 0:
+                raise TooComplexError
             node = queue.popleft()
-            queued.discard(node)
+            queued[node] = 0
             self._push(node)
             mask = self.value[node]
             if node in self.watchers:

@@ -426,6 +426,7 @@ _SYNONYMS: Final = {
     "path": "path file filename file_path filepath",
 }
 _ROLES: Final = {name: role for role, names in _SYNONYMS.items() for name in names.split()}
+_ADDRESSES = _words("recipient recipients email iban payee beneficiary destination webhook phone")
 _NOT_IMPLIED = frozenset({"target", "audience", "code", "address", "link", "value"})
 
 
@@ -440,7 +441,10 @@ def role_of(parameter: str, declared: str, effect: str) -> str:
         return _ROLES.get(word, word)
     if effect == "read" or parameter in _NOT_IMPLIED:
         return ""
-    return _ROLES.get(parameter.lower(), "")
+    name = parameter.lower()
+    if not _ADDRESSES.isdisjoint(name.split("_")):
+        return "recipient"
+    return _ROLES.get(name, "")
 
 
 _KEY_NAMES = frozenset({"id", "key", "number", "reference", "ref", "code", "sku", "isbn", "slug"})

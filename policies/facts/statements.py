@@ -13,7 +13,8 @@ _FRESH = (
     ast.Dict | ast.List | ast.Set | ast.Tuple | ast.ListComp | ast.SetComp | ast.DictComp
     | ast.GeneratorExp | ast.Call | ast.BinOp | ast.JoinedStr | ast.Subscript | ast.Lambda
 )  # fmt: skip
-_EXITS = (ast.Return, ast.Break, ast.Continue, ast.Raise)
+_EXITS = (ast.Return, ast.Break, ast.Continue, ast.Raise, ast.Assert)
+_RETURN = (ast.Return,)
 
 
 class Statements(Calls):
@@ -516,7 +517,7 @@ def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]
 
 def _leaves(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> bool:
     """Whether a statement inside leaves the block around `node`."""
-    return _holds(node, (*_EXITS, ast.Assert))
+    return _holds(node, _EXITS)
 
 
 def _breaks(body: Sequence[ast.stmt]) -> bool:
@@ -524,9 +525,10 @@ def _breaks(body: Sequence[ast.stmt]) -> bool:
 
 
 def _returns(body: Sequence[ast.stmt]) -> bool:
-    return any(_holds(statement, (ast.Return,)) for statement in body)
+    return any(_holds(statement, _RETURN) for statement in body)
 
 
+_CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Expr, ast.Assign, ast.AugAssign)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
@@ -536,10 +538,13 @@ def _holds(
     """Whether `node` is, or has in its blocks, a statement of these kinds."""
     if isinstance(node, kinds):
         return True
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+    if isinstance(node, _CLOSED):
         return False
-    blocks = (getattr(node, block, ()) for block in _BLOCKS)
-    return any(_holds(inner, kinds) for block in blocks for inner in block)
+    for block in _BLOCKS:
+        for inner in getattr(node, block, ()):
+            if _holds(inner, kinds):
+                return True
+    return False
 
 
 _VISITORS: dict[type, Callable[..., None]] = {

@@ -267,3 +267,12 @@ def test_what_cannot_be_read_is_a_problem_not_an_exception(code: str, kind: str)
 def test_origins_survive_an_unreadable_program() -> None:
     known = {"page": Origin(frozenset({"tool:fetch_page"}), UNTRUSTED)}
     assert facts("def f(:", known=known).variables == known
+
+
+FUNCTIONS = "".join(f"def f{i}(x): return x\n" for i in range(1000))
+BOMB = FUNCTIONS + "l = [" + ", ".join(f"f{i}" for i in range(1000)) + "]\n"
+
+
+def test_a_program_made_to_exhaust_the_analysis_is_a_problem() -> None:
+    found = facts(BOMB + "list(map(l[0], l))\n" * 300)
+    assert [problem.kind for problem in found.problems] == ["too-complex"]
