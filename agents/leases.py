@@ -18,6 +18,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
+from agents import tracing
 from agents.errors import LeaseLost
 from agents.models import Run, RunState
 from audit.services import Actor, Draft, Subject, record
@@ -56,9 +57,10 @@ def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
         )
         if not taken:
             return None
-        run = Run.objects.only("epoch", "workspace_id").get(id=run_id)
+        run = Run.objects.only("epoch", "workspace_id", "trace_parent").get(id=run_id)
         lease = Lease(workspace_id, run_id, run.epoch, owner)
-        record(workspace_id, [_claimed(lease)])
+        with tracing.in_trace_of(run):
+            record(workspace_id, [_claimed(lease)])
     return lease
 
 

@@ -191,6 +191,16 @@ def worked(run: Run, message: Mapping[str, str]) -> Iterator[Span]:
         yield current
 
 
+@contextlib.contextmanager
+def in_trace_of(run: Run) -> Iterator[None]:
+    """Say to the log which trace this belongs to, before there is a span of it."""
+    token = context.attach(_origin(run) or context.get_current())
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
 def left(current: Span, run: Run) -> None:
     """Say in which state a worker left a run."""
     current.set_attribute("countersign.run.state", run.state)
