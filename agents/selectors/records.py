@@ -1,15 +1,18 @@
 """Frozen records that hold all a screen or an answer needs of agents, tools, models and runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from agents.limits import Limits
+from agents.llm.endpoint import EndpointSpec
 from agents.models import FINAL_STATES, CallState, Effect, RunState, StepState
 
 T = TypeVar("T")
+CURRENCY = str({each.name: each.default for each in fields(EndpointSpec)}["currency"])
+"""Of an endpoint that names none."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +246,10 @@ class EndpointView:
     scripted: bool
     registered_by: str
     created: datetime
+
+    @property
+    def currency(self) -> str:
+        return str(self.settings.get("currency", CURRENCY))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from agents.errors import NotFound, Refused
 from agents.limits import Limits
 from agents.models import Call, CallState, Effect, Run, RunState, Step, StepState
 from agents.selectors.records import (
+    CURRENCY,
     ApprovalView,
     CallDetail,
     CallView,
@@ -288,7 +289,7 @@ def _row_fields(run: Run) -> dict[str, Any]:
         "input_tokens": run.input_tokens,
         "output_tokens": run.output_tokens,
         "cost_micros": run.cost_micros,
-        "currency": str(version.endpoint.settings.get("currency", "")),
+        "currency": str(version.endpoint.settings.get("currency", CURRENCY)),
         "scripted": version.endpoint.scripted,
         "created": run.created,
         "started": run.started,

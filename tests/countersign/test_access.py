@@ -12,6 +12,8 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from audit import selectors
+from audit.verification import request_verification
 from countersign.accounts.models import User
 from countersign.console import urls
 from tests.countersign.accounts.cast import Cast, make_cast
@@ -97,7 +99,8 @@ TABLE = (
     Row("policy_version", arguments={"number": "1"}),
     Row("audit_list", who=AUDITOR),
     Row("audit_entry", who=AUDITOR, arguments={"entry_id": "entry"}),
-    Row("audit_verify", who=AUDITOR, get=WRONG_METHOD, post=OK),
+    Row("audit_verify", who=AUDITOR, get=WRONG_METHOD, post=MOVED),
+    Row("audit_report", who=AUDITOR, arguments={"verification_id": "check"}),
     Row("person_list"),
 )
 OUTSIDE = {"home", "login", "logout", "password"}
@@ -199,12 +202,11 @@ def browser(cast: Cast, username: str) -> Client:
 
 
 def known_ids(world: World) -> dict[str, Any]:
-    from audit import selectors
-
     [entry] = selectors.entries(world.workspace_id, limit=1).entries
     return {
         **{name: run.id for name, run in world.runs.items()},
         "request": world.request.id,
         "call": world.doubt.id,
         "entry": entry.id,
+        "check": request_verification(world.workspace_id, world.cast.actor("dan")).id,
     }

@@ -18,6 +18,7 @@ from countersign.console.values import Shown, shown
 MAX_TABLES = 4
 LONG = 90
 MAX_COLUMNS = 6
+_TELLING = ("tool", "task", "literal", "step")
 UNTRUSTED = "untrusted"
 
 
@@ -74,12 +75,21 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What a column holds; `cell` stands for all of it where every row has the same origins."""
+
+    text: str
+    numeric: bool
+    cell: Cell | None
+
+
+@dataclass(frozen=True)
 class Group:
     """Effects that follow each other and share their headings; `wide` has too much for columns."""
 
     tool: str
     words: str
-    headings: tuple[str, ...]
+    headings: tuple[Heading, ...]
     rows: tuple[Row, ...]
     wide: bool
 
@@ -134,7 +144,7 @@ def groups(found: Sequence[Row]) -> tuple[Group, ...]:
         Group(
             part[0].tool,
             part[0].words,
-            tuple(cell.heading for cell in part[0].cells),
+            _headings(part),
             tuple(part),
             _is_wide(part),
         )
@@ -248,15 +258,44 @@ def _origins(
     effect: Mapping[str, Any], name: str, labels: Mapping[str, Sequence[str]]
 ) -> tuple[Origin, ...]:
     found: list[Origin] = []
-    for source in effect["origins"].get(name) or ("unknown",):
+    for source in telling(effect["origins"].get(name) or ("unknown",)):
         kind, _, tool = source.partition(":")
         bad = kind == "tool" and UNTRUSTED in labels.get(tool, ())
         found.append(Origin(words.origin(source), bad))
     return tuple(found)
 
 
+def telling(sources: Sequence[str]) -> list[str]:
+    """The sources that say most: tools, then the task, then what is known beside them.
+
+    Variables of earlier steps carry the sources of what made them, and nearly every value was
+    touched by a literal; both are left out where something outside the program is known. The
+    page of the call has the whole list.
+    """
+    kinds = {kind: [s for s in sources if s.partition(":")[0] == kind] for kind in _TELLING}
+    outside = kinds["tool"] + kinds["task"]
+    other = [s for s in sources if s.partition(":")[0] not in _TELLING]
+    return outside + other or kinds["literal"] + kinds["step"]
+
+
 def _shape(row: Row) -> tuple[object, ...]:
     return (row.tool, row.version, *(cell.heading for cell in row.cells))
+
+
+def _headings(part: Sequence[Row]) -> tuple[Heading, ...]:
+    columns = zip(*(row.cells for row in part), strict=True)
+    return tuple(
+        Heading(
+            cells[0].heading,
+            cells[0].numeric,
+            cells[0] if len({_origins_in(cell) for cell in cells}) == 1 else None,
+        )
+        for cells in columns
+    )
+
+
+def _origins_in(cell: Cell) -> tuple[object, ...]:
+    return tuple((part.origins, part.also) for part in cell.parts)
 
 
 def _is_wide(part: Sequence[Row]) -> bool:

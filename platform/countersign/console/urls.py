@@ -45,6 +45,7 @@ _workspace: list[URLPattern | URLResolver] = [
     path("policies/v<int:number>/", policies.policy_detail, name="policy_version"),
     path("audit/", audit.audit_list, name="audit_list"),
     path("audit/verify/", audit.audit_verify, name="audit_verify"),
+    path("audit/checks/<uuid:verification_id>/", audit.audit_report, name="audit_report"),
     path("audit/<uuid:entry_id>/", audit.audit_entry, name="audit_entry"),
     path("people/", people.person_list, name="person_list"),
 ]

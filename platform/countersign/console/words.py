@@ -122,13 +122,13 @@ def origin(source: str) -> str:
     """Where a value came from, as facts name it, in words."""
     kind, _, name = source.partition(":")
     known = {
-        "task": "given by the requester",
-        "literal": "written in the program",
-        "tool": f"from {name}" if name else "from a tool",
-        "step": f"from {name} of an earlier step" if name else "from an earlier step",
-        "unknown": "origin unknown",
+        "task": "the task",
+        "literal": "the program",
+        "tool": name or "a tool",
+        "step": f"variable {name} of an earlier step" if name else "an earlier step",
+        "unknown": "unknown origin",
     }
-    return known.get(kind, f"from {source}")
+    return known.get(kind, source)
 
 
 def count(number: int, one: str, many: str = "") -> str:

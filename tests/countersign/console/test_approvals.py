@@ -87,7 +87,7 @@ def test_the_card_shows_every_argument_with_its_origin(world: World, log_in: Log
         for name in ("payee", "account", "vendor", "reference"):
             assert effect["arguments"][name].replace("&", "&amp;") in page
     assert "9,870.50 EUR" in page
-    assert "from list_invoices ; currency written in the program" in page
+    assert "from list_invoices ; currency from the program" in page
     assert "⟦result of effect 1 · id⟧" in page
     assert "token3x1planned" not in page
     assert "24,202.70 EUR in all, largest 12,400.00 EUR, smallest 88.20 EUR" in page

@@ -83,11 +83,32 @@ def test_values_from_untrusted_tools_are_flagged() -> None:
     assert told[-1] == "1 value from untrusted text"
 
 
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        (["literal", "step:due", "tool:get", "task"], ["tool:get", "task"]),
+        (["literal"], ["literal"]),
+        (["step:due", "literal"], ["literal", "step:due"]),
+        (["literal", "odd"], ["odd"]),
+    ],
+)
+def test_origins_tell_what_lies_outside_the_program_first(
+    sources: list[str], told: list[str]
+) -> None:
+    assert effects.telling(sources) == told
+
+
+def test_a_column_whose_origins_differ_says_so_in_each_row() -> None:
+    other = {**effect(1), "origins": {**effect()["origins"], "account": ["literal"]}}
+    [group] = effects.groups(effects.rows([effect(), other], {}, {}))
+    assert [bool(heading.cell) for heading in group.headings] == [False, True]
+
+
 def test_an_argument_without_known_origin_says_so() -> None:
     lost = {**effect(), "origins": {}}
     [row] = effects.rows([lost], {}, {})
     assert {o.text for cell in row.cells for p in cell.parts for o in p.origins} == {
-        "origin unknown"
+        "unknown origin"
     }
 
 
@@ -111,7 +132,8 @@ def test_effects_of_one_tool_share_a_table_and_keep_their_order() -> None:
     found = effects.rows([effect(n) for n in range(3)], {}, {})
     [group] = effects.groups(found)
     assert [row.number for row in group.rows] == [1, 2, 3]
-    assert group.headings == ("Recipient", "Amount")
+    assert [heading.text for heading in group.headings] == ["Recipient", "Amount"]
+    assert all(heading.cell for heading in group.headings)
     assert effects.numbers(found) == {"pay": "effects 1–3"}
 
 

@@ -2,6 +2,7 @@
 
 from agents.models import AgentVersion
 from audit import selectors as audit
+from audit.models import Verification
 from audit.transactions import in_workspace
 from policies.services import policy_draft
 from tests.countersign.accounts.cast import Cast
@@ -98,6 +99,34 @@ def test_the_log_is_searched_and_each_entry_opened(world: World, log_in: LogIn) 
     assert "No entry matches." in none
     bad = client.get("/w/acme/audit/?run=not-an-id&since=never").content.decode()
     assert "Enter a valid" in bad
+
+
+def test_a_check_of_the_log_shows_how_far_it_is_and_what_it_found(
+    world: World, log_in: LogIn
+) -> None:
+    client = log_in("dan")
+    address = client.post("/w/acme/audit/verify/").headers["Location"]
+    waiting = client.get(address).content.decode()
+    assert "Waiting for a worker." in waiting
+    assert "hx-trigger" in waiting
+    [check] = audit.verifications(world.workspace_id)
+
+    def shown(**values: object) -> str:
+        with in_workspace(world.workspace_id):
+            Verification.objects.filter(id=check.id).update(**values)
+        return text(client.get(f"{address}?live").content.decode())
+
+    assert "20 of 40 entries" in shown(state="running", done=20, total=40)
+    done = shown(state="done", done=40, finished_at=check.requested_at, root="ab" * 32)
+    assert "The log is whole" in done
+    finding = {
+        "check": "links",
+        "sentence": "Entry 3 names no entry.",
+        "position": 3,
+        "entry": None,
+    }
+    assert "Entry 3 names no entry." in shown(found=1, findings=[finding])
+    assert "✕ 1 finding" in text(client.get("/w/acme/audit/").content.decode())
 
 
 def test_an_entry_of_another_workspace_is_not_there(world: World, log_in: LogIn) -> None:

@@ -16,7 +16,7 @@ from countersign.console.values import Reference, Shown, shown
 
 register = template.Library()
 
-LONG_TEXT = 400
+LONG_TEXT = 2000
 
 
 @register.simple_tag
@@ -152,8 +152,14 @@ def short_id(identifier: object) -> str:
 
 @register.filter
 def sources(origins: Mapping[str, Sequence[str]], name: str) -> list[str]:
-    """Where an argument came from, in words."""
-    return [words.origin(source) for source in origins.get(name, ())]
+    """Everything an argument came from, in words."""
+    return [f"from {words.origin(source)}" for source in origins.get(name, ())]
+
+
+@register.filter
+def beside(cells: Sequence[object], headings: Sequence[object]) -> list[tuple[object, object]]:
+    """Each cell with the heading of its column."""
+    return list(zip(headings, cells, strict=True))
 
 
 @register.filter

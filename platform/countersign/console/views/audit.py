@@ -5,15 +5,19 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from audit import selectors
-from audit.verify import verify_log
+from audit.models import Verification
+from audit.tasks import run_verification
+from audit.verification import request_verification
 from countersign.console import code, guards
 from countersign.console.forms import AuditFilter
-from countersign.console.pages import render
+from countersign.console.pages import render, render_fragment
 
 
 @require_safe
@@ -37,6 +41,8 @@ def audit_list(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "query": form.query(),
         "filtered": bool(form.query()),
+        "later": "after" in request.GET,
+        "checks": selectors.verifications(member.id, limit=1),
     }
     return render(request, member, "console/audit_list.html", context)
 
@@ -64,18 +70,31 @@ def audit_entry(request: HttpRequest, slug: str, entry_id: UUID) -> HttpResponse
 @require_POST
 @guards.page
 def audit_verify(request: HttpRequest, slug: str) -> HttpResponse:
-    """Check the whole log of the workspace, now."""
+    """Ask for a check of the whole log of the workspace."""
     member = guards.auditor(request, slug)
-    began = timezone.now()
-    report = verify_log(member.id)
-    context = {
-        "nav": "audit",
-        "report": report,
-        "root": report.root.hex(),
-        "began": began,
-        "took": timezone.now() - began,
-    }
+    wanted = request_verification(member.id, member.actor)
+    ids = (str(member.id), str(wanted.id))
+    # A broker that is away must not fail the page, which says that nobody works.
+    transaction.on_commit(lambda: run_verification.delay(*ids), robust=True)
+    return redirect("console:audit_report", slug, wanted.id)
+
+
+@require_safe
+@guards.page
+def audit_report(request: HttpRequest, slug: str, verification_id: UUID) -> HttpResponse:
+    """One verification run: how far it is, then what it found."""
+    member = guards.auditor(request, slug)
+    run = selectors.verification(member.id, verification_id)
+    if run is None:
+        raise Http404("no such verification")
+    context = {"nav": "audit", "report": run, "took": _took(run)}
+    if "live" in request.GET:
+        return render_fragment(request, member, "console/_audit_report.html", context)
     return render(request, member, "console/audit_report.html", context)
+
+
+def _took(run: Verification) -> timedelta:
+    return (run.finished_at or timezone.now()) - run.requested_at
 
 
 def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
