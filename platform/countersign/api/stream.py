@@ -13,8 +13,9 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from uuid import UUID
@@ -124,14 +125,15 @@ async def respond(
 
 async def _follow(
     watch: Watch, first: Reading, token_id: UUID, authorization: str
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     _open[token_id] += 1
     try:
         yield f"retry: {RETRY_MS}\n\n"
-        async for reading in _readings(watch, first, authorization):
-            yield "".join(map(_message, reading.events)) or ": nothing new\n\n"
-            if reading.ended:
-                yield f"event: end\ndata: {json.dumps({'state': reading.ended})}\n\n"
+        async with aclosing(_readings(watch, first, authorization)) as readings:
+            async for reading in readings:
+                yield "".join(map(_message, reading.events)) or ": nothing new\n\n"
+                if reading.ended:
+                    yield f"event: end\ndata: {json.dumps({'state': reading.ended})}\n\n"
     except (Problem, Error) as error:
         # The client comes back and is told why by the status of that answer.
         log.info("a stream ended early: %s", type(error).__name__)
@@ -141,7 +143,9 @@ async def _follow(
             del _open[token_id]
 
 
-async def _readings(watch: Watch, reading: Reading, authorization: str) -> AsyncIterator[Reading]:
+async def _readings(
+    watch: Watch, reading: Reading, authorization: str
+) -> AsyncGenerator[Reading, None]:
     """Whatever is new as soon as it is, and an empty reading after each `KEEP_ALIVE_S` of none."""
     clock = asyncio.get_running_loop().time
     until, pause = clock() + LONGEST_S, SHORTEST_PAUSE_S
