@@ -327,6 +327,12 @@ class Calls(Expressions):
         for value in distinct:
             self.graph.edge(pool, value, STORE)
 
+    def change_silently(self, values: list[int]) -> None:
+        """Where a branch or loop decides that a change happens, the change tells of it."""
+        if self.path or self.rounds:
+            for value in values:
+                self.store(self.literal, value)
+
     # Methods
 
     def method_call(self, function: ast.Attribute, node: ast.Call) -> int:
@@ -346,10 +352,8 @@ class Calls(Expressions):
                 self.flow(value, self.sent)
         values = arguments.all()
         values += self.callbacks([receiver, *values])
-        if (
-            self.path or self.rounds
-        ) and name not in library.SCALAR_METHODS | library.READING_METHODS:
-            self.store(self.literal, receiver)  # that it happens at all is a change
+        if name not in library.SCALAR_METHODS and name not in library.READING_METHODS:
+            self.change_silently([receiver])
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)
         elif name in library.KEYED_METHODS and arguments.positional:
@@ -432,6 +436,8 @@ class Calls(Expressions):
         if name == "format":
             self.check_format_value(node)
         values += self.callbacks(values)
+        if name == "next":
+            self.change_silently(values[:1])
         if name in library.SCALAR_FUNCTIONS:
             result = self.join(*values)
         elif name in ("super", "iter", "next") and values:
@@ -494,6 +500,7 @@ class Calls(Expressions):
         unknown = path not in library.MODULES
         if unknown or path in _MUTATING_MODULES or (path, member) == ("json", "dump"):
             self.mutate_together(values)
+            self.change_silently(values)
         if path in library.STATEFUL_MODULES and not (path == "csv" and values):
             state = self.state_of(path)
             for value in values:

@@ -443,6 +443,7 @@ class Expressions(Walk):
         node = self.attribute_node(name)
         self.alias(value, node)
         self.decide(self.path, node)
+        self.decide(self.rounds, node)
 
     def write_item(self, target: ast.Subscript, value: int) -> None:
         whole = self.evaluate(target.value)
@@ -452,8 +453,9 @@ class Expressions(Walk):
         if fields is not None and isinstance(constant, str):
             self.field(fields, constant, value)
             self.put(value, whole)
-            self.decide(self.path, fields[constant])
-            self.decide(self.path, whole)
+            for decider in (self.path, self.rounds):
+                self.decide(decider, fields[constant])
+                self.decide(decider, whole)
             return
         self.store(self.merge(value, key) if key != self.literal else value, whole)
 

@@ -284,6 +284,8 @@ class Walk:
             current = self._first(environment, name)
         self.alias(value, current)
         self.decide(self.path, current)
+        if environment is not self.environment:
+            self.decide(self.rounds, current)
 
     def _steered(self, value: int, *, fresh: bool) -> int:
         if not fresh or value == self.literal:

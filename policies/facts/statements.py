@@ -206,17 +206,21 @@ class Statements(Calls):
     def while_loop(self, node: ast.While) -> None:
         before, outer = len(self.sites), self.multiplicity
         self.multiplicity = None
+        self.enter_loop()
+        path, guard, rounds = self.path, self.guard, self.rounds
+        self.block += 1
         condition = self.evaluate(node.test)
-        path, guard = self.path, self.guard
+        self.block -= 1
+        self.repeat(condition)
         endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
         if endless and not _breaks(node.body):
             self.unbounded += 1
-        self.enter_loop()
         self.narrow(condition)
         self.loop_body(node.body, before)
         self.multiplicity = outer
         self.leave_loop({})
         self.after_loop(node, path, guard)
+        self.rounds = rounds
 
     def trying(self, node: ast.Try | ast.TryStar) -> None:
         """Whatever the body computes may decide whether a handler runs."""
@@ -252,11 +256,24 @@ class Statements(Calls):
         self.block -= 1
 
     def with_block(self, node: ast.With) -> None:
+        managers: list[int] = []
         for item in node.items:
             value = self.evaluate(item.context_expr)
+            managers.append(value)
             if item.optional_vars is not None:
                 self.bind(item.optional_vars, self.merge(value, self.part(value)))
+        # `__exit__` is given the exception, and may swallow it as an `except` would.
+        outer_error, path = self.error, self.path
+        caught = self.error = self.graph.node()
+        self.path = self.join(path, caught) if path else caught
         self.nested(node.body)
+        self.error = outer_error
+        if not _returns(node.body):
+            self.path = path
+        if outer_error:
+            self.graph.edge(caught, outer_error)
+        for value in managers:
+            self.flow(caught, value)
 
     def asynchronous(self, node: ast.AsyncFor | ast.AsyncWith) -> None:
         self.not_modelled("async", type(node).__name__, node)
