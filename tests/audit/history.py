@@ -13,6 +13,7 @@ from audit.sequencer import Sequencer
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from audit.verifier import countersign_verify
+from tests.audit import second_verifier
 
 ALICE = Actor("user", "alice", "Alice")
 BOB = Actor("user", "bob", "Bob")
@@ -67,7 +68,18 @@ class History:
     def verify(self, bundle: Path, *arguments: str) -> int:
         """Run the stand-alone verifier in this process; return its exit status."""
         key = str(signing.verifier_keys(self.workspace)[0])
-        return countersign_verify.main([str(bundle), "--key", key, *arguments])
+        return verify_twice(bundle, key, *arguments)
+
+
+def verify_twice(bundle: Path, key: str, *arguments: str) -> int:
+    """Run both verifiers; return the first one's exit status. Disagreement is a bug."""
+    status = countersign_verify.main([str(bundle), "--key", key, *arguments])
+    other = second_verifier.judge(bundle, [key], allow_open="--allow-open" in arguments)
+    if status == 0:
+        assert other == set(), f"the second verifier finds {other}"
+    elif status in second_verifier.COVERED:
+        assert status in other or 10 in other, f"the second verifier misses {status}: {other}"
+    return status
 
 
 def run_drafts(run: UUID, *, review: bool, end: bool, payload: str) -> list[Draft]:

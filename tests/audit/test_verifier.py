@@ -18,6 +18,7 @@ from audit.merkle import Frontier, leaf_hash
 from audit.services import _entry_id
 from audit.verifier import countersign_verify as verifier
 from tests.audit import synthetic
+from tests.audit.history import verify_twice
 
 SIGNER = notes.LocalSigner(b"\x09" * 32)
 CHECK = verifier.NUMBER
@@ -30,7 +31,9 @@ def made(tmp_path: Path) -> tuple[Path, str]:
 
 def verify(bundle: Path, key: str, *arguments: str) -> int:
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        return verifier.main([str(bundle), "--key", key, *arguments])
+        if arguments == ("alone",):
+            return verifier.main([str(bundle), "--key", key])
+        return verify_twice(bundle, key, *arguments)
 
 
 def rewrite(bundle: Path, change: Callable[[list[dict[str, JSON]]], object]) -> None:
@@ -231,7 +234,7 @@ def test_no_bundle_at_all(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(data)
     key = str(notes.VerifierKey(synthetic.ORIGIN, notes.LOG, SIGNER.public))
-    assert verify(path, key) == 3
+    assert verify(path, key, "alone") == 3
 
 
 def test_what_the_verifier_brings_is_checked_first(made: tuple[Path, str], tmp_path: Path) -> None:
@@ -239,7 +242,7 @@ def test_what_the_verifier_brings_is_checked_first(made: tuple[Path, str], tmp_p
     for text in ("quorum nobody\n", "witness w\n", "group g 3 a b\n", "log nonsense\n", "who\n"):
         policy.write_text(text)
         assert verify(*made, "--policy", str(policy)) == 3
-    assert verify(made[0], "nonsense") == 3
+    assert verify(made[0], "nonsense", "alone") == 3
 
 
 def test_quorum_groups() -> None:

@@ -15,7 +15,7 @@ WITNESS = notes.LocalSigner(bytes(range(32, 64)))
 LEAF: dict[str, JSON] = {
     "v": 1,
     "id": "019c0000-0000-7000-8000-000000000000",
-    "time": "2026-01-27T17:12:07.808123Z",
+    "time": "2026-01-27T15:08:45.952123Z",
     "workspace": "00000000-0000-0000-0000-000000000000",
     "actor": {"type": "user", "id": "alice", "name": 'Alïce "A" \\ \n\x1f\u2028😀'},
     "action": "note.taken",
