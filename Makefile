@@ -10,7 +10,6 @@ PYTHON = $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; d
 	>/dev/null 2>&1 && echo $$p && break; done)
 # Changes when anything does that decides what must be installed, this folder's place included.
 WANTED = $$(cat deploy/requirements.lock pyproject.toml | sha256sum) $(CURDIR)
-PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --no-input --no-deps
 
 .PHONY: help install demo demo-stop demo-reset test check bench soak lock test-packages
 
@@ -26,19 +25,17 @@ $(VENV)/installed:
 	@deploy/install-system-packages
 	@echo "Installing into $(VENV) …"
 	@$(RUN) -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) --require-hashes -r deploy/requirements.lock
-	@$(PIP) --no-build-isolation -e .
+	@deploy/install-packages
 	@echo "$(WANTED)" > $@
 
-demo: install  ## Start the demo workspace and say where it is
-	@$(MANAGE) demo
+demo:  ## Start the demo workspace and say where it is
+	@began=$$(date +%s) && $(MAKE) --no-print-directory install && $(MANAGE) demo --began $$began
 
 demo-stop: install  ## Stop it; everything is kept
-	@$(MANAGE) down
-	@$(MANAGE) database_stop
+	@$(MANAGE) demo --stop
 
-demo-reset: install  ## Stop it and delete everything this clone made (var/)
-	@$(MANAGE) home_delete --yes
+demo-reset: install  ## Stop it and delete everything it made (var/)
+	@$(MANAGE) demo --reset
 
 test: install test-packages  ## Run all tests
 	@$(RUN) -m pytest -q
@@ -61,6 +58,6 @@ bench: install  ## Measure; prints a table and writes .bench/results.json
 soak: install  ## Run the long harnesses; adds to .bench/results.json
 	@$(RUN) -m tests.benchmarks --soak
 
-lock: install  ## Write deploy/requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+lock: install  ## Write deploy/requirements.lock anew, with the newest versions allowed
+	$(VENV)/bin/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-header --quiet --output-file deploy/requirements.lock
