@@ -63,12 +63,11 @@ def extract(
         task_text: the goal as the requester typed it; a literal that stands in it as a
             whole word counts as coming from the task.
     """
-    digest = hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
     source = parse(code)
     if source.tree is None:
-        return Facts(digest, problems=source.problems, variables=dict(known))
+        return Facts(_digest(code), problems=source.problems, variables=dict(known))
     try:
-        return _analyse(digest, source, source.tree, tools, allowed_imports, known, task_text)
+        return _analyse(code, source, source.tree, tools, allowed_imports, known, task_text)
     except (RecursionError, TooDeepError):
         problem = Finding("too-deep", f"nesting over {MAX_DEPTH}", 1, 0)
     except TooComplexError:
@@ -77,11 +76,11 @@ def extract(
         problem = Finding("too-large", f"over {MAX_NODES} nodes", 1, 0)
     except Exception as error:  # noqa: BLE001 - hostile input must end as a fact, and deny
         problem = Finding("analysis-failed", type(error).__name__, 1, 0)
-    return Facts(digest, problems=(problem,), variables=dict(known))
+    return Facts(_digest(code), problems=(problem,), variables=dict(known))
 
 
 def _analyse(
-    digest: str,
+    code: str,
     source: Source,
     tree: ast.Module,
     tools: Sequence[ToolSpec],
@@ -97,9 +96,9 @@ def _analyse(
     walk.graph.everywhere = (walk.implicit_mask, walk.run_implicitly)
     walk.graph.solve()
     _rebindings(walk)
-    reader = _Reader(walk, task_text)
+    reader = _Reader(walk, task_text, code)
     return Facts(
-        source_sha256=digest,
+        source_sha256=_digest(code),
         syntax=Syntax(tree, frozenset(specs), frozenset(scopes.bound)),
         imports=tuple(sorted(walk.imports, key=lambda i: (i.line, i.column, i.module, i.name))),
         features=_sorted(walk.features),
@@ -110,6 +109,10 @@ def _analyse(
         cost=Cost(source.lines, scopes.nodes, walk.deepest_loop, walk.unbounded),
         variables=reader.variables(),
     )
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _sorted(findings: Collection[Finding]) -> tuple[Finding, ...]:
@@ -141,8 +144,11 @@ def _rebindings(walk: Statements) -> None:
 class _Reader:
     """Reads origins off the solved graph."""
 
-    def __init__(self, walk: Statements, task_text: str) -> None:
+    def __init__(self, walk: Statements, task_text: str, code: str) -> None:
         self.walk = walk
+        # Offsets are in UTF-8 bytes and lines are the parser's own: plain text can be sliced.
+        plain = code.isascii() and "\r" not in code and "\f" not in code
+        self.lines = code.split("\n") if plain else []
         self.task_text = task_text
         self._origins: dict[int, Origin] = {}
 
@@ -224,8 +230,14 @@ class _Reader:
             origin = Origin(origin.sources | {"task"}, origin.labels, origin.control)
         effect = "read" if spec.effect == "release" else spec.effect
         role = library.role_of(name, spec.roles.get(name, ""), effect)
-        text = "" if expression is None else ast.unparse(expression)[:200]
+        text = "" if expression is None or found else self.text(expression)
         return Argument(name, role, found, value if found else None, text, origin)
+
+    def text(self, node: ast.expr) -> str:
+        """The source of an expression, on one line, cut at 200 characters."""
+        if not self.lines or node.end_lineno != node.lineno:
+            return ast.unparse(node)[:200]
+        return self.lines[node.lineno - 1][node.col_offset : node.end_col_offset][:200]
 
     # Variables
 

@@ -149,7 +149,7 @@ class Argument:
         role: declared role, or the one its name implies where none is declared, or "".
         known: whether `value` is the exact value that will be passed.
         value: JSON value when known.
-        text: source text otherwise, cut at 200 characters.
+        text: source text otherwise, cut at 200 characters; "" for a known value.
     """
 
     name: str

@@ -43,12 +43,14 @@ def resources_in(strings: Sequence[ast.Constant]) -> tuple[Finding, ...]:
 
 def _look_at(value: object) -> list[tuple[str, str]]:
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    if len(text) < 4:
+        return []
     found: list[tuple[str, str]] = []
     verb = _SQL.match(text) if " " in text or "\n" in text else None
     if verb and (tables := _TABLE.findall(text)):
         found.append(("sql", verb.group(1).split()[0].upper()))
         found.extend(("table", table.lower()) for table in tables)
-    if len(text) < 4 or not _INTERESTING.search(text):
+    if not _INTERESTING.search(text):
         return found
     found.extend(("host", host) for host in hosts_in(text))
     found.extend(("path", path) for path in _PATH.findall(text))

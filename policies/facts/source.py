@@ -18,6 +18,9 @@ MAX_BYTES = 200_000
 # characters are text that only a machine sees. Joiners stay: emoji and Persian need them.
 _DECEPTIVE = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 
+# What the parser warns of: unknown escapes, and a number that runs into a keyword (`1if x`).
+_MAY_WARN = re.compile(r"\\|\d[\da-fA-F_xXoObBjJeE]*(?:and|else|for|if|in|is|not|or)\b")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -34,8 +37,11 @@ def parse(code: str) -> Source:
     if refused:
         return Source(None, (refused,), 0)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a SyntaxWarning is the author's, not ours
+        if _MAY_WARN.search(code):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a SyntaxWarning is the author's, not ours
+                tree = ast.parse(code)
+        else:
             tree = ast.parse(code)
     except SyntaxError as error:
         finding = Finding(
