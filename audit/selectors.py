@@ -52,6 +52,57 @@ class Filters:
         )
 
 
+@dataclass(frozen=True)
+class TreeStatus:
+    """How a tree stands. `oldest_s`: seconds the oldest entry has waited for a place."""
+
+    size: int
+    root: bytes
+    waiting: int
+    oldest_s: float
+    checkpoint: Checkpoint | None
+    anchors: list[AnchorState]
+
+    @property
+    def unsigned(self) -> int:
+        """Entries placed since the last checkpoint."""
+        return self.size - (self.checkpoint.size if self.checkpoint else 0)
+
+
+@dataclass(frozen=True)
+class Inclusion:
+    """Why an entry is in a checkpoint: RFC 9162 inclusion proof, nearest sibling first."""
+
+    position: int
+    leaf_hash: bytes
+    path: list[bytes]
+    checkpoint: Checkpoint
+
+    def steps(self) -> "list[ProofStep]":
+        """Return the way from the entry to the root, for drawing."""
+        node, index, last = self.leaf_hash, self.position, self.checkpoint.size - 1
+        steps = []
+        for sibling in self.path:
+            left = bool(index & 1) or index == last
+            result = node_hash(sibling, node) if left else node_hash(node, sibling)
+            steps.append(ProofStep(node, sibling, left, result))
+            if left:
+                while not index & 1 and index:
+                    index, last = index >> 1, last >> 1
+            node, index, last = result, index >> 1, last >> 1
+        return steps
+
+
+@dataclass(frozen=True)
+class ProofStep:
+    """One level: `node` and its `sibling` (left of it, where `sibling_left`) give `result`."""
+
+    node: bytes
+    sibling: bytes
+    sibling_left: bool
+    result: bytes
+
+
 def entries(
     workspace_id: UUID | None,
     filters: Filters = Filters(),
@@ -61,7 +112,7 @@ def entries(
 ) -> Page:
     """Return entries newest first; an unreadable cursor starts at the newest."""
     limit = max(1, min(limit, MAX_PAGE))
-    workspace = PLATFORM if workspace_id is None else workspace_id
+    workspace = _tree(workspace_id)
     with in_workspace(workspace):
         query = filtered(Entry.objects.filter(workspace_id=workspace), filters)
         position = _read_cursor(cursor)
@@ -79,7 +130,7 @@ def entries(
 def entry(workspace_id: UUID | None, entry_id: UUID) -> Entry | None:
     """Return one entry of the workspace, or None (also for another workspace's)."""
     with in_workspace(workspace_id):
-        return Entry.objects.filter(workspace_id=workspace_id or PLATFORM, id=entry_id).first()
+        return Entry.objects.filter(workspace_id=_tree(workspace_id), id=entry_id).first()
 
 
 def run_entries(workspace_id: UUID, run_id: UUID) -> list[Entry]:
@@ -101,6 +152,158 @@ def verifications(workspace_id: UUID | None, *, limit: int = 5) -> list[Verifica
     with in_workspace(workspace):
         runs = Verification.objects.filter(workspace_id=workspace).order_by("-requested_at")
         return list(runs[: max(1, min(limit, MAX_PAGE))])
+
+
+def verifications(workspace_id: UUID | None, *, limit: int = 20) -> list[Verification]:
+    """Return verification runs, newest first."""
+    with in_workspace(workspace_id):
+        rows = Verification.objects.filter(workspace_id=_tree(workspace_id))
+        return list(rows.order_by("-requested_at")[:limit])
+
+
+def verification(workspace_id: UUID | None, verification_id: UUID) -> Verification | None:
+    with in_workspace(workspace_id):
+        rows = Verification.objects.filter(workspace_id=_tree(workspace_id), id=verification_id)
+        return rows.first()
+
+
+def exports(workspace_id: UUID | None, *, limit: int = 20) -> list[Export]:
+    """Return export jobs, newest first; `exports.file_of` says where a bundle lies."""
+    with in_workspace(workspace_id):
+        rows = Export.objects.filter(workspace_id=_tree(workspace_id))
+        return list(rows.order_by("-requested_at")[:limit])
+
+
+def export(workspace_id: UUID | None, export_id: UUID) -> Export | None:
+    with in_workspace(workspace_id):
+        return Export.objects.filter(workspace_id=_tree(workspace_id), id=export_id).first()
+
+
+def checkpoints(
+    workspace_id: UUID | None, *, before: int | None = None, limit: int = 50
+) -> list[Checkpoint]:
+    """Return signed tree heads, largest first; `before` is a size, for the next page."""
+    with in_workspace(workspace_id):
+        rows = Checkpoint.objects.filter(workspace_id=_tree(workspace_id))
+        if before is not None:
+            rows = rows.filter(size__lt=before)
+        rows = rows.prefetch_related("receipt_set")
+        return list(rows.order_by("-size", "-signed_at")[:limit])
+
+
+def holds(workspace_id: UUID, *, standing: bool = True) -> list[Hold]:
+    """Return legal holds, newest first; with `standing` those not lifted."""
+    with in_workspace(workspace_id):
+        rows = Hold.objects.filter(workspace_id=workspace_id)
+        if standing:
+            rows = rows.filter(lifted_at=None)
+        return list(rows.order_by("-set_at"))
+
+
+def actions(workspace_id: UUID | None) -> list[str]:
+    """Return the actions that occur in the log, sorted; one index probe for each."""
+    with in_workspace(workspace_id), current_block().connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE found(action) AS (
+                (SELECT action FROM audit_entry WHERE workspace_id = %(w)s
+                 ORDER BY action LIMIT 1)
+                UNION ALL
+                SELECT (SELECT e.action FROM audit_entry e WHERE e.workspace_id = %(w)s
+                        AND e.action > found.action ORDER BY e.action LIMIT 1)
+                FROM found WHERE found.action IS NOT NULL
+            )
+            SELECT action FROM found WHERE action IS NOT NULL
+            """,
+            {"w": _tree(workspace_id)},
+        )
+        return [row[0] for row in cursor.fetchall()]
+
+
+def tree_status(workspace_id: UUID | None) -> TreeStatus:
+    """Return how the workspace's tree stands: size, what waits, checkpoint, anchors."""
+    tree = _tree(workspace_id)
+    with in_workspace(workspace_id):
+        batch = Batch.objects.filter(workspace_id=tree).order_by("-size").first()
+        latest = (
+            Checkpoint.objects.filter(workspace_id=tree).order_by("-size", "-signed_at").first()
+        )
+        anchors = list(AnchorState.objects.filter(workspace_id=tree).order_by("anchor"))
+        waiting, oldest = _waiting(tree)
+    return TreeStatus(
+        size=batch.size if batch else 0,
+        root=bytes(batch.root) if batch else EMPTY_ROOT,
+        waiting=waiting,
+        oldest_s=oldest,
+        checkpoint=latest,
+        anchors=anchors,
+    )
+
+
+def inclusion(workspace_id: UUID | None, entry_id: UUID) -> Inclusion | None:
+    """Return the entry's proof under the newest checkpoint that holds it.
+
+    None: no such entry in this workspace, or it is not under a checkpoint yet (a matter
+    of seconds while the sequencer runs).
+    """
+    tree = _tree(workspace_id)
+    with in_workspace(workspace_id):
+        found = Entry.objects.filter(workspace_id=tree, id=entry_id).first()
+        if found is None:
+            return None
+        place = Position.objects.filter(entry_number=found.number).first()
+        latest = (
+            Checkpoint.objects.filter(workspace_id=tree).order_by("-size", "-signed_at").first()
+        )
+        if place is None or latest is None or latest.size <= place.position:
+            return None
+        stored = StoredTree(current_block().connection, tree)
+        path = inclusion_path(place.position, latest.size, stored.nodes)
+    return Inclusion(place.position, bytes(found.leaf_hash), path, latest)
+
+
+def consistency(workspace_id: UUID | None, old: int, new: int) -> list[bytes]:
+    """Return the RFC 9162 proof that the tree of `new` grew out of that of `old`.
+
+    Raises:
+        ProofUnavailable: Not sizes this tree has had.
+    """
+    tree = _tree(workspace_id)
+    with in_workspace(workspace_id):
+        stored = StoredTree(current_block().connection, tree)
+        if not 0 < old <= new <= stored.size():
+            raise ProofUnavailable(f"the tree has sizes from 1 to {stored.size()}")
+        return consistency_path(old, new, stored.nodes)
+
+
+def stored_payloads(workspace_id: UUID | None, entry_id: UUID) -> list[str]:
+    """Return the names of the entry's payloads that still exist, without opening them."""
+    with in_workspace(workspace_id):
+        rows = Payload.objects.filter(workspace_id=_tree(workspace_id), entry_id=entry_id)
+        return sorted(rows.values_list("name", flat=True))
+
+
+def _waiting(tree: UUID) -> tuple[int, float]:
+    """Return how many entries wait for a position, and for how long (seconds).
+
+    Looks at the newest ones only: what waits longer is found by verification.
+    """
+    with current_block().connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT count(*), coalesce(max(extract(epoch FROM clock_timestamp() - time)), 0)::float8
+            FROM (SELECT number, time FROM audit_entry WHERE workspace_id = %s
+                  ORDER BY time DESC, number DESC LIMIT 1000) AS newest
+            WHERE NOT EXISTS (SELECT 1 FROM audit_position p WHERE p.entry_number = newest.number)
+            """,
+            [tree],
+        )
+        row = cursor.fetchone()
+    return int(row[0]), float(row[1])
+
+
+def _tree(workspace_id: UUID | None) -> UUID:
+    return PLATFORM if workspace_id is None else workspace_id
 
 
 def filtered(query: QuerySet[Entry], filters: Filters) -> QuerySet[Entry]:
