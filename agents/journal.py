@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
-from agents import entries, gate, observation
+from agents import entries, gate, leases, observation
 from agents.endpoints import endpoint_spec
 from agents.errors import LeaseLost, ReplayDiverged
 from agents.leases import Lease, held, recording
@@ -40,6 +41,9 @@ MODEL_FAILURES = 20
 """How often in a row a model may be unavailable before its run is given up."""
 
 WAIT = timedelta(seconds=15)
+
+OUTCOME_PATIENCE_S = 300.0
+OUTCOME_PAUSE_S = 0.5
 
 KEPT = {CallState.SUCCEEDED: "call.succeeded", CallState.FAILED: "call.failed"}
 """Entries of calls that are stored when they are over; plans get theirs when they are applied."""
@@ -180,8 +184,15 @@ def count_usage(session: Session, usage: Usage) -> None:
 
 
 def call_intended(session: Session, step: Step, call: Call, broker: "Broker") -> None:
-    """Commit that a call is about to be made, with all of the step that came before it."""
+    """Commit that a call is about to be made, with all of the step that came before it.
+
+    Raises:
+        LeaseLost: besides a lost lease, the commit took so long that the lease it renewed may
+            have lapsed; whoever has the run then decides about the call.
+    """
+    began = time.monotonic()
     with writing(session) as commit:
+        session.run.lease_until = leases.lease_end()
         keep_calls(commit, step, broker)
         gated = broker.gated.pop(call.seq, None)
         if gated is not None:
@@ -191,13 +202,15 @@ def call_intended(session: Session, step: Step, call: Call, broker: "Broker") ->
             session.run.calls_made += 1
         call.save()
         commit.say(entries.of_call(session, call, "call.intended"))
+    if time.monotonic() - began > leases.SURE_S:
+        raise LeaseLost("writing the intent took too long")
 
 
 def call_ended(session: Session, call: Call, reply: Value | Raise) -> None:
     """Commit the outcome of an intended call.
 
-    What happened is recorded even if the run was stopped meanwhile; only a worker that took over
-    the very call since then makes this one's word void.
+    What happened is recorded even if the run was stopped meanwhile, and settles a doubt that
+    another worker had about it; only one that made the very call again makes this one's word void.
     """
     put_outcome(call, reply)
     action = "call.succeeded" if call.state == CallState.SUCCEEDED else "call.failed"
@@ -212,16 +225,39 @@ def call_in_doubt(session: Session, call: Call, why: str) -> None:
 
 
 def _write_outcome(session: Session, call: Call, action: str) -> None:
-    with recording(session.lease):
-        mine = Call.objects.filter(id=call.id, state=CallState.INTENDED, epoch=call.epoch).update(
-            state=call.state,
-            result=call.result,
-            error=call.error,
-            duration_ms=call.duration_ms,
-            ended=Now(),
-        )
-        if not mine:
-            raise LeaseLost(f"call {call.id} was taken over")
+    """Write what only this process knows; while the database is away, again and again.
+
+    Raises:
+        LeaseLost: the call, or the run, is not this worker's any more.
+    """
+    give_up = time.monotonic() + OUTCOME_PATIENCE_S
+    while True:
+        try:
+            return _try_outcome(session, call, action)
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or time.monotonic() > give_up:
+                raise
+            connection.close()
+            time.sleep(OUTCOME_PAUSE_S)
+
+
+def _try_outcome(session: Session, call: Call, action: str) -> None:
+    with recording(session.lease) as run:
+        outcome = {
+            "state": call.state,
+            "result": call.result,
+            "error": call.error,
+            "duration_ms": call.duration_ms,
+            "ended": Now(),
+        }
+        this_attempt = Call.objects.filter(id=call.id, epoch=call.epoch)
+        if not this_attempt.filter(state=CallState.INTENDED).update(**outcome):
+            doubted = this_attempt.filter(state=CallState.UNKNOWN)
+            if call.state == CallState.UNKNOWN or not doubted.update(**outcome):
+                raise LeaseLost(f"call {call.id} was taken over")
+            if run.state == RunState.AWAITING_INPUT:
+                run.state, run.reason = RunState.QUEUED, ""
+                run.save()
         record(session.lease.workspace_id, [entries.of_call(session, call, action)])
 
 

@@ -27,6 +27,8 @@ from audit.transactions import in_workspace
 LEASE = timedelta(seconds=15)
 RENEW_EVERY_S = 5.0
 CHECK_EVERY_S = 0.5
+SURE_S = 10.0
+"""How long after renewing its lease a worker may begin an effect without looking again."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
             epoch=F("epoch") + 1,
             attempts=F("attempts") + 1,
             lease_owner=owner,
-            lease_until=_lease_end(),
+            lease_until=lease_end(),
             started=Coalesce("started", Now()),
             wake_at=None,
         )
@@ -98,7 +100,8 @@ def locked(run_id: UUID) -> Run:
     )
 
 
-def _lease_end() -> "ExpressionWrapper[CombinedExpression]":
+def lease_end() -> "ExpressionWrapper[CombinedExpression]":
+    """When a lease that is given or renewed in this transaction lapses."""
     return ExpressionWrapper(Now() + LEASE, output_field=DateTimeField())
 
 
@@ -166,4 +169,4 @@ class Keeper:
 def _stands(lease: Lease, *, renew: bool) -> bool:
     with in_workspace(lease.workspace_id):
         mine = Run.objects.filter(id=lease.run_id, epoch=lease.epoch, state=RunState.RUNNING)
-        return bool(mine.update(lease_until=_lease_end())) if renew else mine.exists()
+        return bool(mine.update(lease_until=lease_end())) if renew else mine.exists()
