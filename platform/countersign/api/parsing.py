@@ -8,6 +8,8 @@ hold (U+0000) and what is nested deeper than `MAX_DEPTH`.
 import json
 import math
 import re
+from collections.abc import Callable
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +20,7 @@ from ninja.types import DictStrAny
 from countersign.api.problems import Problem, invalid
 
 MAX_DEPTH = 32
+MAX_NAMED = 10
 MAX_INTEGER = 2**53 - 1
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -68,6 +71,33 @@ def storable(text: str) -> str:
     if _UNSTORABLE.search(text):
         raise ValueError("holds a character that cannot be stored (NUL or half of a pair)")
     return text
+
+
+def only_known_parameters(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse query parameters that the operation does not have.
+
+    A misspelt filter would else be a list of everything.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: object, **kwargs: object) -> Any:  # noqa: ANN401
+        unknown = sorted(set(request.GET) - _parameters(view))
+        if unknown:
+            raise invalid([(name, "is no parameter here") for name in unknown[:MAX_NAMED]])
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def _parameters(view: Callable[..., Any]) -> set[str]:
+    """Names of the query parameters of an operation."""
+    models = view._ninja_operation.models  # type: ignore[attr-defined]
+    return {
+        name
+        for model in models
+        if model.__ninja_param_source__ == "query"
+        for name in model.__ninja_flatten_map__
+    }
 
 
 def _check(value: Any, where: str, depth: int) -> None:  # noqa: ANN401 - any JSON value

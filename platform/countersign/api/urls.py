@@ -5,7 +5,7 @@ from django.urls import URLPattern, include, path, re_path
 from countersign.api import health, problems, views
 from countersign.api.auth import Bearer
 from countersign.api.openapi import Api
-from countersign.api.parsing import StrictParser
+from countersign.api.parsing import StrictParser, only_known_parameters
 
 api = Api(
     title="Countersign",
@@ -23,6 +23,7 @@ api = Api(
     docs_url=None,
     openapi_extra={"info": {"license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}},
 )
+api.add_decorator(only_known_parameters)
 api.add_router("/runs", views.runs)
 api.add_router("/approvals", views.approvals)
 api.add_router("", views.registry)

@@ -37,7 +37,7 @@ Answers = dict[int | tuple[int, ...], Any]
 def _says(schema: Any, *problems: int) -> Answers:  # noqa: ANN401 - a schema class
     """What an operation answers: `schema`, or one of these problems, or one any may have."""
     said: Answers = {200: schema}
-    return said | dict.fromkeys((401, 403, *problems, 429, 500, 503), ProblemOut)
+    return said | dict.fromkeys((401, 403, *problems, 422, 429, 500, 503), ProblemOut)
 
 
 # Runs
@@ -46,7 +46,7 @@ def _says(schema: Any, *problems: int) -> Answers:  # noqa: ANN401 - a schema cl
 @runs.post(
     "",
     auth=Bearer(Scope.RUNS_START),
-    response={201: out.RunDetailOut} | _says(out.RunDetailOut, 400, 404, 409, 413, 415, 422),
+    response={201: out.RunDetailOut} | _says(out.RunDetailOut, 400, 404, 409, 413, 415),
     summary="Start a run",
 )
 def run_start(
@@ -80,7 +80,7 @@ def run_start(
 @runs.get(
     "",
     auth=Bearer(Scope.RUNS_READ),
-    response=_says(out.RunPage, 422),
+    response=_says(out.RunPage),
     summary="List runs, newest first",
 )
 def run_list(request: HttpRequest, filters: Query[out.RunFilters]) -> Mapping[str, Any]:
@@ -108,7 +108,7 @@ def run_get(request: HttpRequest, run_id: UUID) -> agents.RunDetail:
 @runs.post(
     "/{uuid:run_id}/cancel",
     auth=Bearer(Scope.RUNS_CONTROL),
-    response=_says(out.RunDetailOut, 400, 404, 413, 415, 422),
+    response=_says(out.RunDetailOut, 400, 404, 413, 415),
     summary="Stop a run",
 )
 def run_cancel(request: HttpRequest, run_id: UUID, body: out.CancelIn) -> agents.RunDetail:
@@ -123,7 +123,7 @@ def run_cancel(request: HttpRequest, run_id: UUID, body: out.CancelIn) -> agents
 @runs.get(
     "/{uuid:run_id}/steps",
     auth=Bearer(Scope.RUNS_READ),
-    response=_says(out.StepPage, 404, 422),
+    response=_says(out.StepPage, 404),
     summary="The steps of a run, in order",
 )
 def run_steps(
@@ -138,7 +138,7 @@ def run_steps(
 @runs.get(
     "/{uuid:run_id}/events",
     auth=Bearer(Scope.RUNS_READ),
-    response=_says(out.EventPage, 404, 422),
+    response=_says(out.EventPage, 404),
     summary="What happened in a run, in order",
 )
 def run_events(
@@ -157,7 +157,7 @@ def run_events(
 @runs.get(
     "/{uuid:run_id}/events/stream",
     auth=Bearer(Scope.RUNS_READ),
-    response=_says(str, 404, 422) | {204: None},
+    response=_says(str, 404) | {204: None},
     summary="What happens in a run, as it happens",
 )
 async def run_stream(
@@ -179,7 +179,7 @@ async def run_stream(
 @approvals.get(
     "",
     auth=Bearer(Scope.APPROVALS_READ),
-    response=_says(out.ApprovalPage, 422),
+    response=_says(out.ApprovalPage),
     summary="What waits for signatures",
 )
 def approval_list(request: HttpRequest, filters: Query[out.ApprovalFilters]) -> Mapping[str, Any]:
@@ -297,7 +297,7 @@ _POLICY_FIELDS = ("number", "digest", "note", "author_name", "created")
 @log.get(
     "/entries",
     auth=Bearer(Scope.AUDIT_READ),
-    response=_says(out.EntryPage, 422),
+    response=_says(out.EntryPage),
     summary="Entries, newest first",
 )
 def entry_list(request: HttpRequest, filters: Query[out.EntryFilters]) -> Mapping[str, Any]:
