@@ -9,8 +9,21 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from audit.models import Entry, Verification
-from audit.transactions import PLATFORM, in_workspace
+from audit.errors import ProofUnavailable
+from audit.merkle import EMPTY_ROOT, consistency_path, inclusion_path, node_hash
+from audit.models import (
+    AnchorState,
+    Batch,
+    Checkpoint,
+    Entry,
+    Export,
+    Hold,
+    Payload,
+    Position,
+    Verification,
+)
+from audit.transactions import PLATFORM, current_block, in_workspace
+from audit.tree import StoredTree
 
 MAX_PAGE = 500
 
@@ -137,21 +150,6 @@ def run_entries(workspace_id: UUID, run_id: UUID) -> list[Entry]:
     """Return every entry of a run in its own order."""
     with in_workspace(workspace_id):
         return list(Entry.objects.filter(run_id=run_id).order_by("run_seq"))
-
-
-def verification(workspace_id: UUID | None, verification_id: UUID) -> Verification | None:
-    """Return one verification run of the workspace, or None (also for another workspace's)."""
-    workspace = PLATFORM if workspace_id is None else workspace_id
-    with in_workspace(workspace):
-        return Verification.objects.filter(workspace_id=workspace, id=verification_id).first()
-
-
-def verifications(workspace_id: UUID | None, *, limit: int = 5) -> list[Verification]:
-    """Return the newest verification runs."""
-    workspace = PLATFORM if workspace_id is None else workspace_id
-    with in_workspace(workspace):
-        runs = Verification.objects.filter(workspace_id=workspace).order_by("-requested_at")
-        return list(runs[: max(1, min(limit, MAX_PAGE))])
 
 
 def verifications(workspace_id: UUID | None, *, limit: int = 20) -> list[Verification]:
