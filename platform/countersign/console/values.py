@@ -108,3 +108,46 @@ def _named(value: JSON, names: Mapping[str, str]) -> JSON:
 def cut(text: str, limit: int) -> str:
     """The text, cut with a sign that says so."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+MAX_DEPTH = 4
+MAX_COLUMNS = 8
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A JSON value as fields, tables, lists and texts, nested as it is.
+
+    `kind` is "text", "fields" (`rows` are name and value), "table" (`rows` are lists of values
+    under `names`), or "list" (`rows` are values).
+    """
+
+    kind: str
+    text: Shown | None = None
+    names: tuple[str, ...] = ()
+    rows: tuple[Any, ...] = ()
+
+
+def tree(value: JSON, depth: int = 0) -> Tree:
+    """How a result or an answer of any shape is laid out; deep structure stays JSON."""
+    if not value or not isinstance(value, Mapping | list) or depth >= MAX_DEPTH:
+        return Tree("text", shown(value))
+    if isinstance(value, Mapping):
+        return Tree("fields", rows=tuple((k, tree(v, depth + 1)) for k, v in value.items()))
+    names = _columns(value)
+    if names:
+        cells = tuple(tuple(tree(row[name], MAX_DEPTH) for name in names) for row in value)
+        return Tree("table", names=names, rows=cells)
+    return Tree("list", rows=tuple(tree(item, depth + 1) for item in value))
+
+
+def _columns(rows: Sequence[JSON]) -> tuple[str, ...]:
+    """The names that all rows share, if they are records of plain values."""
+    first = rows[0]
+    if not isinstance(first, Mapping) or not 0 < len(first) <= MAX_COLUMNS:
+        return ()
+    same = all(isinstance(row, Mapping) and set(row) == set(first) for row in rows)
+    plain = same and not any(
+        isinstance(value, Mapping | list) for row in rows for value in row.values()
+    )
+    return tuple(first) if plain else ()

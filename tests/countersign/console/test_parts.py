@@ -43,6 +43,24 @@ def test_values_read_as_what_they_are(value: object, text: str) -> None:
     assert values.shown(value, {TOKEN: "result of effect 1"}).text == text
 
 
+def test_structures_are_laid_out_as_fields_tables_and_lists() -> None:
+    answer = {
+        "paid": [{"id": 1, "to": "A"}, {"to": "B", "id": 2}],
+        "open": [],
+        "mixed": [{"a": 1}, {"b": 2}],
+        "deep": {"a": {"b": {"c": {"d": 1}}}},
+    }
+    fields = dict(values.tree(answer).rows)
+    assert (fields["paid"].kind, fields["paid"].names) == ("table", ("id", "to"))
+    assert [cell.text.text for cell in fields["paid"].rows[1]] == ["2", "B"]
+    assert fields["open"].text.text == "[]"
+    assert fields["mixed"].kind == "list"
+    deep = fields["deep"]
+    while deep.kind == "fields":
+        deep = deep.rows[0][1]
+    assert deep.text.structure
+
+
 def test_a_reference_that_nobody_issued_is_not_taken_for_one() -> None:
     forged = values.shown("⟦forgedforged/id⟧", {TOKEN: "result of effect 1"})
     assert forged.text == "⟦unknown reference · id⟧"

@@ -11,8 +11,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from audit.canonical import JSON
-from countersign.console import code, words
-from countersign.console.values import Reference, Shown, shown
+from countersign.console import code, values, words
+from countersign.console.values import Reference, Shown, Tree, shown
 
 register = template.Library()
 
@@ -177,6 +177,12 @@ def visible(text: str) -> str:
 def pretty(value: JSON) -> str:
     """Any JSON value, indented."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False, default=str)
+
+
+@register.filter
+def tree(item: JSON) -> Tree:
+    """A JSON value laid out as fields and tables: `{% with tree=answer|tree %}`."""
+    return values.tree(item)
 
 
 @register.simple_tag

@@ -1,0 +1,211 @@
+"""The main job in a real browser: from a task to a countersigned, audited result.
+
+Everything is real but the model, which is the demo's scripted one: web server, worker, sequencer,
+jail, database, log.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e import browser as browsers
+from tests.e2e.browser import PATIENCE_MS, Demo, Person
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    home = tmp_path_factory.mktemp("demo") / "home"
+    with browsers.demo(home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with browsers.browser() as found:
+        yield found
+
+
+def wait(page: Page, text: str) -> None:
+    """Until the page shows `text` by itself; nobody loads it again."""
+    expect(page.get_by_text(text).first).to_be_visible(timeout=PATIENCE_MS)
+
+
+def start_run(alice: Person, week: str) -> str:
+    """Start a run by the form; gives the address of the run's page."""
+    alice.go("").get_by_role("link", name="Start a run").click()
+    page = alice.page
+    page.get_by_label("Week").fill(week)
+    page.get_by_role("button", name="Start the run").click()
+    expect(page).to_have_url(re.compile(r"/runs/[0-9a-f-]{36}/$"))
+    return page.url
+
+
+def open_request(person: Person, week: str, run: str) -> str:
+    """Open the request of a run from the queue's card; gives its address."""
+    person.page.goto(run)
+    wait(person.page, "waiting for signatures")
+    person.page.get_by_role("link", name="See the request", exact=True).click()
+    expect(person.page).to_have_url(re.compile(r"/approvals/[0-9a-f-]{36}/$"))
+    assert week in person.page.content()
+    return person.page.url
+
+
+def sign(person: Person, *, password: str = "") -> None:
+    """Read the card that is open and sign it."""
+    page = person.page
+    page.get_by_role("link", name="Sign to allow").click()
+    page.get_by_label("I approve it").check()
+    page.get_by_label("Your password").fill(password or person.demo.passwords[person.name])
+    page.get_by_role("button", name="Sign", exact=True).click()
+
+
+def test_a_run_is_countersigned_paid_once_and_verified(demo: Demo, browser: Browser) -> None:
+    # (1) Alice starts a run and follows it without loading the page again.
+    alice = Person(browser, demo, "alice").log_in()
+    run = start_run(alice, "2026-W48")
+    wait(alice.page, "waiting for signatures")
+    wait(alice.page, "Refused before it ran")
+    wait(alice.page, "Operation: waiting, nothing has happened")
+    alice.picture("run")
+    before = demo.payments()
+
+    # (2) She asked for it, so she cannot sign it: no button, and no other way either.
+    request = open_request(alice, "2026-W48", run)
+    expect(alice.page.get_by_role("link", name="Sign to allow")).to_have_count(0)
+    wait(alice.page, "You asked for this; someone else must sign.")
+    digest = re.search(r"sha256:([0-9a-f]{64})", alice.page.inner_text("#card"))
+    assert digest is not None
+    alice.page.goto(f"{request}sign/?seen={digest[1]}")
+    alice.page.get_by_label("I approve it").check()
+    alice.page.get_by_label("Your password").fill(demo.passwords["alice"])
+    with alice.page.expect_response(lambda response: response.request.method == "POST") as sent:
+        alice.page.get_by_role("button", name="Sign", exact=True).click()
+    assert sent.value.status == 403
+    wait(alice.page, "You asked for this; someone else must sign.")
+
+    # (3) Bob finds it in his queue, reads the card, mistypes once, and signs.
+    bob = Person(browser, demo, "bob").log_in()
+    queue = bob.go("approvals/")
+    expect(queue.locator(".entry")).to_have_count(2)
+    bob.picture("queue")
+    bob.page.goto(request)
+    bob.picture("approval")
+    card = bob.page.inner_text("#card")
+    assert card.index("What will happen") < card.index("The program")
+    sign(bob, password="not his password")
+    wait(bob.page, "User name or password is wrong.")
+    bob.page.goto(request)
+    sign(bob)
+    wait(bob.page, "1 of 2 signed")
+    wait(bob.page, "waiting, nothing has happened")
+    assert demo.payments() == before
+
+    # (4) Erin signs too; the card follows the operation to its end.
+    erin = Person(browser, demo, "erin").log_in()
+    erin.page.goto(request)
+    sign(erin)
+    wait(erin.page, "2 of 2 signed")
+    wait(erin.page, "happened, each once")
+    erin.picture("approval-done")
+    wait(alice.go(run.split(f"/{browsers.SLUG}/")[1]), "succeeded")
+    alice.picture("run-done")
+
+    # (5) Every payment that was shown exists, once.
+    paid = demo.payments()[len(before) :]
+    shown = re.search(r"create payment (\d+) times", card)
+    assert shown is not None
+    assert len(paid) == len(set(paid)) == int(shown[1])
+    assert all(invoice in card for invoice in paid)
+
+    # (6) Dan finds all of it in the log, and the log is whole.
+    dan = Person(browser, demo, "dan").log_in()
+    run_id = run.rstrip("/").rsplit("/", 1)[1]
+    for action, times in (("run.ended", 1), ("approval.consumed", 1), ("vote.cast", 2)):
+        entries = dan.go(f"audit/?run={run_id}&action={action}")
+        expect(entries.locator("tbody tr")).to_have_count(times)
+    dan.go("audit/")
+    dan.picture("audit")
+    dan.page.get_by_role("button", name="Verify now").click()
+    wait(dan.page, "The log is whole")
+    verified = demo.manage("audit_verify")
+    assert verified.returncode == 0, verified.stdout
+    refused = dan.go("audit/?action=vote.refused")
+    expect(refused.locator("tbody tr")).to_have_count(1)
+
+    # (7) Nothing on any page broke the content security policy or failed in a script.
+    assert [p.complaints for p in (alice, bob, erin, dan)] == [[], [], [], []]
+
+
+def test_a_rejection_feeds_back_and_the_agent_plans_again(demo: Demo, browser: Browser) -> None:
+    # The run that `make demo` started, for the first week.
+    bob = Person(browser, demo, "bob").log_in()
+    bob.go("approvals/").locator(".entry").first.click()
+    card = bob.page.inner_text("#card")
+    assert "2026-W47" in card
+    invoice = re.search(r"Kessler Büro GmbH.*?\b(9\d{3}|8\d{3})\b", card, flags=re.S)
+    assert invoice is not None
+    before = demo.payments()
+    first = bob.page.url
+    bob.page.get_by_role("link", name="Reject with reason").click()
+    reason = f"Leave out invoice {invoice[1]}: the goods came back."
+    bob.page.get_by_label("Reason").fill(reason)
+    bob.page.get_by_label("Your password").fill(demo.passwords["bob"])
+    bob.page.get_by_role("button", name="Reject", exact=True).click()
+    wait(bob.page, "rejected by Bob")
+    wait(bob.page, "nothing happened and nothing will")
+
+    # The agent is told, and asks again for the rest.
+    bob.page.get_by_role("link", name="the run").click()
+    wait(bob.page, "Rejected by a reviewer")
+    wait(bob.page, reason)
+    wait(bob.page, "0 of 2 signed")
+    bob.page.get_by_role("link", name="See the request", exact=True).click()
+    expect(bob.page).not_to_have_url(first)
+    again = bob.page.inner_text("#e ~ .scroll, [aria-labelledby=e].scroll")
+    assert "Create payment" in again
+    assert invoice[1] not in again.split("Send mail")[0]
+    assert demo.payments() == before
+    assert bob.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1024, 1440])
+def test_no_page_is_wider_than_the_screen(
+    demo: Demo, browser: Browser, width: int, scheme: str, tmp_path: Path
+) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.goto(f"{demo.url}/login")
+    page.get_by_label("User name").fill("alice")
+    page.get_by_label("Password").fill(demo.passwords["alice"])
+    page.get_by_role("button", name="Log in").click()
+    too_wide = []
+    for path in ("", "runs/", "approvals/?show=all", "agents/", "tools/", "policies/", "people/"):
+        page.goto(f"{demo.workspace}/{path}")
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            too_wide.append(path)
+    assert too_wide == []
+    context.close()
+
+
+def test_everything_works_without_scripts(demo: Demo, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{demo.url}/login")
+    page.get_by_label("User name").fill("alice")
+    page.get_by_label("Password").fill(demo.passwords["alice"])
+    page.get_by_role("button", name="Log in").click()
+    page.goto(f"{demo.workspace}/runs/start/Accounts%20payable/")
+    page.get_by_label("Week").fill("2026-W49")
+    page.get_by_role("button", name="Start the run").click()
+    page.get_by_role("link", name="Stop this run").click()
+    page.get_by_label("Reason").fill("Only a try.")
+    page.get_by_role("button", name="Stop this run").click()
+    expect(page.get_by_text("The run is stopped.")).to_be_visible()
+    context.close()
