@@ -164,7 +164,7 @@ def chat_request(session: "Session", *, cancelled: Callable[[], bool]) -> ChatRe
         agent=version.agent.name,
         instructions=version.instructions,
         stubs=tuple(render(tool.definition) for tool in session.tools.values()),
-        imports=tuple(sorted(version.imports)),
+        imports=tuple(sorted(session.imports)),
         max_steps=session.limits.steps,
     )
     task = Task(run.goal, run.inputs, tuple(str(check.get("says", "")) for check in version.checks))

@@ -67,7 +67,13 @@ def decide_call(
     facts = session.facts(step.number, step.code)
     origins = {name: facts.origins_of(tool.name, name) for name in arguments}
     request = requests.call(
-        _context(session.run, step.number, session.control_labels), tool.spec, arguments, origins
+        _context(session.run, step.number, session.control_labels),
+        tool.spec,
+        arguments,
+        origins,
+        guards=facts.guards_of(tool.name),
+        rounds=facts.rounds_of(tool.name),
+        seen=facts.read_before(tool.name),
     )
     decision = _decide(request, session.policy_set)
     told = {name: _told(origin.sources) for name, origin in origins.items()}

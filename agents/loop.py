@@ -136,7 +136,7 @@ def _settle(session: Session, step: Step, broker: Broker, result: StepResult, ms
     told = observation.render(
         result,
         limit_chars=session.limits.observation_chars,
-        imports=session.version.imports,
+        imports=session.imports,
         names=[*session.tools, *session.known(step.number)],
     )
     return journal.step_executed(session, step, broker, result, ms, told)

@@ -17,6 +17,7 @@ from audit.transactions import in_workspace
 from policies import selectors as policies
 from policies.engine import PolicySet, compile_policy
 from policies.facts.extract import extract
+from policies.facts.library import DEFAULT_IMPORTS
 from policies.facts.record import TASK, Facts, Origin
 
 REPLAYABLE = frozenset({"completed", "error", "final"})
@@ -76,6 +77,11 @@ class Session:
             calls=run.calls_made,
         )
 
+    @property
+    def imports(self) -> frozenset[str]:
+        """What programs may import: the standard list and what the agent version adds."""
+        return DEFAULT_IMPORTS | frozenset(self.version.imports)
+
     def calls_left(self, fresh: int) -> int:
         """Tool calls the run may still make, when `fresh` are not yet counted on it."""
         return self.limits.calls - self.run.calls_made - fresh
@@ -95,8 +101,9 @@ class Session:
                 self._facts[number] = extract(
                     code,
                     tools=[tool.spec for tool in self.tools.values()],
-                    allowed_imports=self.version.imports,
+                    allowed_imports=self.imports,
                     known=self.known(number),
+                    task_text=self.run.goal,
                 )
         return self._facts[number]
 
