@@ -3,13 +3,40 @@
 A jail holds nothing that cannot be made again this way, on any worker, days later. Each replayed
 step must end as it ended, print what it printed (by hash) and make the calls it made; otherwise
 `ReplayDiverged` carries both sides, and nothing of the run goes on.
+
+`restore` brings a worker's jail to where the run stands. `rehearse` replays for a person, without a
+lease: it goes through every step, also the one whose plan waits for signatures, and tells of each.
+Neither makes a call: an answer that the journal does not hold ends the replay.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
 
 from agents.broker import Broker
 from agents.errors import Divergence, ReplayDiverged
-from agents.models import Step
+from agents.models import CallState, Step, StepState
 from agents.sandbox.contract import StepResult
-from agents.session import Session, replayable
+from agents.session import REPLAYABLE, Session, replayable
+from audit import canonical
+
+SHOWN = 200
+"""Characters of each side that are shown from where two texts part."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of one step at its replay.
+
+    Attributes:
+        matched: how much was the same, in words; "" where it was not replayed or differs.
+        skipped: why the step is no part of a replay; "" where it is.
+    """
+
+    step: int
+    matched: str = ""
+    skipped: str = ""
+    divergence: Divergence | None = None
 
 
 def restore(session: Session, *, before: int) -> None:
@@ -21,12 +48,19 @@ def restore(session: Session, *, before: int) -> None:
     session.new_jail()
     for step in session.steps:
         if step.number < before and replayable(step):
-            if step.runtime != session.runtime.digest:
-                now = session.runtime.digest
-                raise ReplayDiverged(Divergence(step.number, None, "runtime", step.runtime, now))
-            recorded = session.recorded(step)
-            broker = Broker(session, step, recorded, history=True)
-            check(step, session.execute(step, broker), seen=broker.seen, recorded=len(recorded))
+            _again(session, step)
+
+
+def rehearse(session: Session) -> Iterator[Replayed]:
+    """Replay every step that left something behind, and stop at the first that differs."""
+    session.new_jail()
+    try:
+        for step in session.steps:
+            yield (told := _rehearsed(session, step))
+            if told.divergence is not None:
+                return
+    finally:
+        session.drop_jail()
 
 
 def check(step: Step, result: StepResult, *, seen: int, recorded: int) -> None:
@@ -35,11 +69,59 @@ def check(step: Step, result: StepResult, *, seen: int, recorded: int) -> None:
     Raises:
         ReplayDiverged: with both sides.
     """
-    pairs = (
-        ("ending", step.status, result.status.value),
-        ("printed text (SHA-256)", step.stdout_digest, result.stdout_sha256),
-        ("number of tool calls", str(recorded), str(seen)),
+    _same(step, "ending", step.status, result.status.value)
+    if step.stdout_digest != result.stdout_sha256:
+        sides = _where_they_part(step.stdout, result.stdout)
+        raise ReplayDiverged(Divergence(step.number, None, "printed text", *sides))
+    _same(step, "number of tool calls", str(recorded), str(seen))
+    final = canonical.clean(result.final)
+    if canonical.digest(step.final) != canonical.digest(final):
+        sides = _where_they_part(repr(step.final), repr(final))
+        raise ReplayDiverged(Divergence(step.number, None, "final answer", *sides))
+
+
+def _again(session: Session, step: Step) -> None:
+    _same(step, "runtime", step.runtime, session.runtime.digest)
+    recorded = session.recorded(step)
+    broker = Broker(session, step, recorded, history=True)
+    check(step, session.execute(step, broker), seen=broker.seen, recorded=len(recorded))
+
+
+def _rehearsed(session: Session, step: Step) -> Replayed:
+    planned = [c for c in session.recorded(step).values() if c.state == CallState.PLANNED]
+    waits = step.state == StepState.AWAITING_APPROVAL
+    try:
+        if step.status in REPLAYABLE and (waits or step.state == StepState.EXECUTED):
+            _again(session, step)
+            calls = len(session.recorded(step))
+            return Replayed(step.number, f"{calls} calls, {step.stdout_bytes} bytes printed")
+        if waits and planned:
+            _plan_again(session, step)
+            return Replayed(step.number, f"the plan that waits, with {len(planned)} effects")
+    except ReplayDiverged as error:
+        return Replayed(step.number, divergence=error.divergence)
+    state = StepState(step.state)
+    why = f"it ended as {step.status}" if state is StepState.EXECUTED else state.label
+    return Replayed(step.number, skipped=why)
+
+
+def _plan_again(session: Session, step: Step) -> None:
+    """The pass that made a plan left no record of its output; its calls and their end are one."""
+    recorded = session.recorded(step)
+    broker = Broker(session, step, recorded, history=True)
+    session.execute(step, broker)
+    _same(step, "number of tool calls", str(len(recorded)), str(broker.seen))
+
+
+def _same(step: Step, what: str, before: str, now: str) -> None:
+    if before != now:
+        raise ReplayDiverged(Divergence(step.number, None, what, before, now))
+
+
+def _where_they_part(before: str, now: str) -> tuple[str, str]:
+    """Both texts from shortly before their first difference."""
+    same = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False))
     )
-    for what, before, now in pairs:
-        if before != now:
-            raise ReplayDiverged(Divergence(step.number, None, what, before, now))
+    start = max(0, same - SHOWN // 4)
+    return before[start : start + SHOWN], now[start : start + SHOWN]
