@@ -33,7 +33,9 @@ class SavedHead:
 
 
 def path() -> Path:
-    return Path(settings.COUNTERSIGN_HOME) / FILE
+    """Return the file: `COUNTERSIGN_AUDIT_HEADS`, better on another mount, or in the home."""
+    configured = getattr(settings, "COUNTERSIGN_AUDIT_HEADS", "")
+    return Path(configured) if configured else Path(settings.COUNTERSIGN_HOME) / FILE
 
 
 def append(heads: Iterable[SavedHead]) -> None:
