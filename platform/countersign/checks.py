@@ -1,7 +1,7 @@
 """What must be true before anything is served; ``manage.py check --database default`` asks all.
 
 Checks of the settings run at every command. Those of the database run when a database is named,
-and at the end of every start by ``manage.py up``.
+and at every start by ``manage.py up``, before anything stands on it.
 """
 
 from collections.abc import Sequence

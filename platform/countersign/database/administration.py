@@ -5,6 +5,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from countersign.database import setup
 from countersign.database.administrator import Administrator
+from countersign.database.announcement import announced
 from countersign.database.roles import LOGINS, Role, missing
 from countersign.embedded.cluster import SUPERUSER, Cluster
 from countersign.embedded.location import PORT
@@ -87,4 +88,5 @@ def bring_up_to_date(*, verbosity: int = 0) -> None:
         raise setup.SetupError(
             "\n".join([f"{admin.parameters['user']} may not set up the roles: {refused}", *wrong])
         ) from refused
-    setup.migrate(admin, application(), verbosity=verbosity)
+    with announced(admin):
+        setup.migrate(admin, application(), verbosity=verbosity)

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import ERROR
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
+from countersign.checks import check_database
 from countersign.database.administration import (
     administrator,
     bring_up_to_date,
@@ -56,6 +59,7 @@ class Command(BaseCommand):
         try:
             self._start_database(supervisor)
             bring_up_to_date()
+            self._check_database()
             for process in [*service(), *map(further, also)]:
                 supervisor.add(process)
             if supervisor.wait_until(web_answers, READY_TIMEOUT_S):
@@ -77,6 +81,20 @@ class Command(BaseCommand):
             supervisor.add(database(cluster))
         if not supervisor.wait_until(cluster.ready, READY_TIMEOUT_S):
             raise ClusterError(f"the database does not start; see {cluster.log}")
+
+    def _check_database(self) -> None:
+        """Warn of what is unwise, and stop where the database is not as declared."""
+        found = check_database(databases=["default"])
+        connections["default"].close()
+        # Its threads would outlast the start; the processes of the service have pools of their own.
+        getattr(connections["default"], "close_pool", lambda: None)()
+        for message in found:
+            if message.level < ERROR:
+                self.stderr.write(f"Warning: {message.msg} {message.hint or ''}".rstrip())
+        wrong = [f"{message.msg} {message.hint or ''}".rstrip()
+                 for message in found if message.level >= ERROR]  # fmt: skip
+        if wrong:
+            raise SetupError("\n".join(["the database is not as declared:", *wrong]))
 
     def _in_background(self, also: list[str]) -> None:
         holder = Claim(settings.HOME).holder()
