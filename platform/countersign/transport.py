@@ -26,3 +26,8 @@ class Transport(pgmq.Transport):
     """What ``CELERY_BROKER_TRANSPORT`` names."""
 
     Channel = Channel
+
+    @property
+    def default_connection_params(self) -> dict[str, object]:
+        """Nothing: the address is in the options; kombu would warn that it takes another host."""
+        return {}
