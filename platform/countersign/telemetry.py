@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 FLUSH_S = 3.0
 """Longest wait for the exporters when a process ends."""
 
-COMMANDS = {"audit_sequencer": "sequencer"}
-"""Further long-lived processes, by their ``manage.py`` command; web and worker start themselves."""
+COMMANDS = {"audit_sequencer": "sequencer", "demo": "command"}
+"""Commands of ``manage.py`` that are watched, too; web and worker start telemetry themselves."""
 
 QUIET = frozenset({"healthz", "readyz"})
 """Routes that supervisors ask every few seconds."""
