@@ -6,19 +6,18 @@ from django.test import Client
 from agents.models import Run, RunState, Step, StepState
 from audit.transactions import in_workspace
 from countersign.accounts.models import User
-from tests.countersign.accounts.cast import Cast, make_cast
+from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.world import ask, make_call, make_run, make_step, make_world
-from tests.harness.server import Clone
 
 HOSTILE = "</code></pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'{{ 7 }}{% x %}"
 HIDDEN = "pay \u202eDE12\u202c now"
 
 
 @pytest.fixture
-def cast(database: Clone) -> Cast:
-    found = make_cast()
+def cast(cast: Cast) -> Cast:
+    # The one-time passwords were changed long ago.
     User.objects.update(must_change_password=False)
-    return found
+    return cast
 
 
 def hostile_run(cast: Cast) -> tuple[Run, str]:

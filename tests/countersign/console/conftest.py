@@ -6,19 +6,17 @@ import pytest
 from django.test import Client
 
 from countersign.accounts.models import User
-from tests.countersign.accounts.cast import Cast, make_cast
+from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.world import World, make_world
-from tests.harness.server import Clone
 
 LogIn = Callable[[str], Client]
 
 
 @pytest.fixture
-def cast(database: Clone) -> Cast:
-    found = make_cast()
+def cast(cast: Cast) -> Cast:
     # The one-time passwords were changed long ago.
     User.objects.update(must_change_password=False)
-    return found
+    return cast
 
 
 @pytest.fixture
