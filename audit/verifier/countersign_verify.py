@@ -47,6 +47,8 @@ import json
 import re
 import sys
 import zipfile
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -769,9 +771,11 @@ class _Entries:
         self.payloads = _Payloads(verifier)
         self.times = _Times(verifier, outside)
         self.scope = verifier.predicate["scope"]
-        self.runs: dict[str, tuple[int, str]] = {}
+        self.runs: dict[int, bytes] = {}
+        """run → hash of its last entry (32 bytes) and its number (8 bytes); compact, there
+        are many."""
         self.partial: set[str] = set()
-        self.recent: dict[str, datetime] = {}
+        self.seen = _Seen(int(2000 * verifier.options.skew_s))
         self.expected: dict[int, list[tuple[bytes, str]]] = {}
         complete = self.first == 0 and self.scope["kind"] in ("workspace", "range")
         self.lifecycle = Lifecycle(verifier.find, complete)
@@ -853,24 +857,19 @@ class _Entries:
             self.find("form", str(error), position)
             return None
 
-    # (14) completeness: none twice. An id holds its time, so a repeated entry repeats the
-    # time too, and ids need to be remembered only as long as times may differ.
+    # (14) completeness: none twice
     def _once(self, entry: Entry) -> None:
-        key = entry.leaf["id"]
-        if key in self.recent:
-            self.find("completeness", f"the entry {key} is there twice", entry.position)
-        self.recent[key] = entry.time
-        if len(self.recent) > 200_000:
-            edge = entry.time - timedelta(seconds=2 * self.v.options.skew_s)
-            self.recent = {k: t for k, t in self.recent.items() if t >= edge}
+        if self.seen.again(entry.leaf["id"]):
+            self.find("completeness", f"{entry.leaf['id']} is there twice", entry.position)
 
     # (19) order
     def _order(self, entry: Entry) -> None:
         leaf = entry.leaf
         run, number = leaf["run"], leaf["run_seq"]
-        seq, last = self.runs.get(run, (0, ""))
-        self.runs[run] = number, entry.hash.hex()
-        if number == seq + 1 and leaf.get("prev", "") == last:
+        head = self.runs.get(number_of(run), b"")
+        seq = int.from_bytes(head[32:], "big")
+        self.runs[number_of(run)] = entry.hash + number.to_bytes(8, "big")
+        if number == seq + 1 and leaf.get("prev", "") == head[:32].hex():
             return
         if number == seq + 1 and seq:
             self.find("order", f"run {run}: entry {number} links elsewhere", entry.position)
@@ -932,10 +931,38 @@ class _Entries:
         self.v.counts["open_runs"] = len(open_runs)
         if scope["kind"] == "run":
             run = scope["run"]
-            if run not in self.runs:
+            if number_of(run) not in self.runs:
                 self.find("completeness", f"run {run} is not in the bundle")
             elif run in open_runs and not self.v.options.allow_open:
                 self.find("order", f"run {run} is shown without its end (--allow-open accepts it)")
+
+
+class _Seen:
+    """Remembers ids as long as times may differ, in eight bytes each.
+
+    An id holds its time, so a repeated entry repeats the time too.
+    """
+
+    def __init__(self, window_ms: int) -> None:
+        self._window = (window_ms >> 4) + 1
+        self._buckets: dict[int, array[int]] = {}
+        self._order: deque[int] = deque()
+
+    def again(self, identity: str) -> bool:
+        """Tell whether the id was there before, and remember it."""
+        stamp = int(identity[:8] + identity[9:13], 16) >> 4
+        rest = int(identity[19:23] + identity[24:], 16)
+        bucket = self._buckets.get(stamp)
+        if bucket is None:
+            self._buckets[stamp] = array("Q", [rest])
+            self._order.append(stamp)
+            while self._order[0] < stamp - self._window:
+                del self._buckets[self._order.popleft()]
+            return False
+        if rest in bucket:
+            return True
+        bucket.append(rest)
+        return False
 
 
 class _Times:
@@ -1208,6 +1235,10 @@ def _texts(value: object, keys: set[str]) -> None:
             raise Malformed("actor or subject is not text")
 
 
+def number_of(uuid: str) -> int:
+    return int(uuid.replace("-", ""), 16)
+
+
 def whole(value: object) -> int:
     if type(value) is not int or not 0 <= value <= MAX_INTEGER:
         raise Malformed(f"{value!r} is not a whole number")
@@ -1253,7 +1284,7 @@ class Lifecycle:
         self._complete = complete
         """Whether every request that an entry may refer to must be in the bundle."""
         self._runs: dict[str, _Run] = {}
-        self._finished: set[bytes] = set()
+        self._finished: set[int] = set()
         self._requests: dict[str, _Request] = {}
         self._in_run: dict[str, Callable[[Entry, _Run, Detail], None]] = {
             "run.started": self._started,
@@ -1294,7 +1325,7 @@ class Lifecycle:
     def _of_run(
         self, entry: Entry, rule: Callable[[Entry, _Run, Detail], None], leaf: Detail
     ) -> None:
-        if bytes.fromhex(leaf["run"].replace("-", "")) not in self._finished:
+        if number_of(leaf["run"]) not in self._finished:
             rule(entry, self._runs.setdefault(leaf["run"], _Run()), leaf.get("detail", {}))
         elif leaf["action"] not in ("call.resolved", "decision.made"):
             self._say(entry, f"{leaf['action']} after the run's end")
@@ -1309,7 +1340,7 @@ class Lifecycle:
     def _ended(self, entry: Entry, run: _Run, detail: Detail) -> None:
         name = entry.leaf["run"]
         del self._runs[name]
-        self._finished.add(bytes.fromhex(name.replace("-", "")))
+        self._finished.add(number_of(name))
 
     def _decision(self, entry: Entry, run: _Run, detail: Detail) -> None:
         place = str(detail.get("action")), detail.get("step"), detail.get("call")

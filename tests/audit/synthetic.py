@@ -19,14 +19,14 @@ ORIGIN = "log.example/synthetic"
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
-def leaves(workspace: UUID, runs: int) -> Iterator[bytes]:
+def leaves(workspace: UUID, runs: int, *, real_time: bool = False) -> Iterator[bytes]:
     """Yield the leaves of whole runs, one after the other, without payloads."""
     now = START
     for index in range(runs):
         run = uuid4()
         prev = ""
         for seq, draft in enumerate(run_drafts(run, review=index % 3 == 0, end=True, payload="")):
-            now += timedelta(milliseconds=5)
+            now = datetime.now(UTC) if real_time else now + timedelta(milliseconds=5)
             body: dict[str, JSON] = {
                 "v": 1,
                 "id": str(_entry_id(now)),
