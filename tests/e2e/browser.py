@@ -123,9 +123,12 @@ class Person:
         self.page.goto(f"{self.demo.workspace}/{path}")
         return self.page
 
-    def picture(self, name: str, *, full: bool = True) -> None:
+    def picture(self, name: str, *, height: int = 900) -> None:
+        """Keep what a screen of this height shows, where pictures are wanted."""
         if PICTURES:
-            self.page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=full)
+            self.page.set_viewport_size({"width": 1440, "height": height})
+            self.page.evaluate("window.scrollTo(0, 0)")
+            self.page.screenshot(path=Path(PICTURES) / f"{name}.png")
 
 
 @contextmanager

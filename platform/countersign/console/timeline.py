@@ -261,10 +261,6 @@ def _all(total: int) -> str:
     return "it happened once" if total == 1 else f"all {total} happened, each once"
 
 
-def ended(state: RunState) -> bool:
-    return state.final
-
-
 def open_request(steps: Sequence[StepView]) -> UUID | None:
     """The request the run waits for, if it waits for one."""
     views = [view for step in steps for view in step.approvals if view.state in OPEN_APPROVALS]

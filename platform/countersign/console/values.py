@@ -58,17 +58,6 @@ def brief(value: JSON, limit: int = 60) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def size(value: JSON) -> str:
-    """What a result is, in a word: how many rows, characters, fields."""
-    if isinstance(value, list):
-        return f"{len(value):,} {'row' if len(value) == 1 else 'rows'}"
-    if isinstance(value, Mapping):
-        return brief(value, 80)
-    if isinstance(value, str) and len(value) > 60:
-        return f"{len(value):,} characters"
-    return brief(value)
-
-
 def _text_parts(text: str, names: Mapping[str, str]) -> list[str | Reference]:
     parts: list[str | Reference] = []
     end = 0
