@@ -1,11 +1,14 @@
 """Where the attacks are played: one prepared log, cloned for each of them."""
 
+import base64
+import hashlib
 import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -89,10 +92,7 @@ class Stage:
         self, edit: Callable[[dict[str, bytes]], None], strength: int, folder: Path
     ) -> int:
         """Edit an honest bundle; stronger forgers mend its manifest, then sign it too."""
-        with self.clone():
-            honest = History(self.workspace).export()
-        with zipfile.ZipFile(honest) as archive:
-            files = {name: archive.read(name) for name in archive.namelist()}
+        files = dict(self.honest)
         edit(files)
         if strength > 1:
             mend_manifest(files, self.workspace, sign=strength == 3)
@@ -102,6 +102,12 @@ class Stage:
                 archive.writestr(name, data)
         return self.verdict(forged)
 
+    @cached_property
+    def honest(self) -> dict[str, bytes]:
+        """The files of an untouched bundle."""
+        with self.clone(), zipfile.ZipFile(History(self.workspace).export()) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
     def expected(self, name: str, strength: int) -> Caught:
         table = json.loads(TABLE.read_text())
         found: Caught = table[name][str(strength)]
@@ -110,9 +116,6 @@ class Stage:
 
 def mend_manifest(files: dict[str, bytes], workspace: UUID, *, sign: bool) -> None:
     """Make the manifest list the files as they are now."""
-    import base64
-    import hashlib
-
     envelope = json.loads(files.pop("manifest.json"))
     statement = json.loads(base64.b64decode(envelope["payload"]))
     statement["subject"] = [
