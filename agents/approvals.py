@@ -8,9 +8,11 @@ use are the policies room's.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from agents import entries, gate, journal, observation
 from agents.broker import Broker
+from agents.countersigned import consumer, standing
 from agents.journal import Commit, writing
 from agents.llm.chat import ChatReply
 from agents.manifest import Entry, digest, headline, sentence, totals
@@ -126,20 +128,10 @@ def _ask(
 def binding(session: Session, step: Step, kind: Kind, planned: Sequence[Call]) -> dict[str, JSON]:
     """All that a signature covers, derived from the rows as they are now."""
     return {
+        **standing(session, step),
         "kind": kind.value,
-        "workspace": str(session.lease.workspace_id),
-        "run": str(session.run.id),
-        "step": step.number,
-        "requester": session.run.requester_id,
-        "code": step.code_digest,
-        "facts": step.facts_digest,
         "manifest": digest(manifest_entries(planned)) if planned else "",
         "answer": canonical.digest(step.final) if kind is Kind.ANSWER else "",
-        "agent_version": session.version.digest,
-        "tools": {tool.name: tool.version.digest for tool in session.tools.values()},
-        "model": session.version.endpoint.digest,
-        "runtime": session.runtime.digest,
-        "limits": session.limits.to_json(),
         "journal": journal_head(session, step),
     }
 
@@ -324,7 +316,7 @@ def _use(session: Session, step: Step, request: ApprovalRequest) -> bool:
             workspace_id=session.lease.workspace_id,
             request_id=request.id,
             binding=binding(session, step, kind, planned),
-            consumer=f"run {session.run.id} epoch {session.lease.epoch}",
+            consumer=consumer(session.run),
             now=datetime.now(UTC),
         )
         if not isinstance(used, Refusal):
@@ -364,7 +356,7 @@ def _ask_again(session: Session, step: Step, request: ApprovalRequest) -> bool:
     gated = _decide_again(session, step, kind, planned)
     denied = [each for each, _ in gated if each.decision.outcome is Outcome.DENY]
     with writing(session) as commit:
-        commit.decide(step.number, *gated)
+        decided = commit.decide(step.number, *gated)
         if denied:
             policies.approval_supersede(
                 workspace_id=session.lease.workspace_id,
@@ -378,13 +370,23 @@ def _ask_again(session: Session, step: Step, request: ApprovalRequest) -> bool:
         if not requirement(decisions):
             decisions = []
         if not decisions:
-            step.state = StepState.READY
-            step.applying = planned[0].manifest if planned else None
-            step.save()
+            _unsigned(step, kind, planned, decided)
             return True
         renewed = _ask(commit, step, kind, decisions, planned, supersedes=request)
         Call.objects.filter(id__in=[c.id for c in planned]).update(approval_request=renewed)
     return False
+
+
+def _unsigned(step: Step, kind: Kind, planned: Sequence[Call], decided: Sequence[UUID]) -> None:
+    """Let the step go on because the policy of today asks for no signature."""
+    for call, decision_id in zip(planned, decided, strict=False):
+        call.decision_id, call.approval_request = decision_id, None
+        call.save(update_fields=["decision", "approval_request"])
+    if kind is Kind.CODE:
+        [step.decision_id] = decided
+    step.state = StepState.READY
+    step.applying = planned[0].manifest if planned else None
+    step.save()
 
 
 def _decide_again(

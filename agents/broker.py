@@ -267,7 +267,9 @@ class Broker:
 
     def _perform(self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]) -> Reply:
         """Intent, effect, outcome: three moments, two commits around the effect."""
-        journal.call_intended(self.session, self.step, call, self)
+        refused = journal.call_intended(self.session, self.step, call, self)
+        if refused:
+            return self._end(Ending.MISMATCH, refused)
         reply, call.duration_ms = self._invoke(call, tool, arguments)
         if isinstance(reply, EndStep) and tool.version.idempotent:
             reply, call.duration_ms = self._invoke(call, tool, arguments)

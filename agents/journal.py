@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
-from agents import entries, gate, leases, observation
+from agents import countersigned, entries, gate, leases, observation
 from agents.endpoints import endpoint_spec
 from agents.errors import LeaseLost, ReplayDiverged
 from agents.leases import Lease, held, recording
@@ -30,6 +30,7 @@ from agents.session import Session
 from audit import canonical
 from audit.canonical import JSON
 from audit.services import Draft, record
+from audit.transactions import in_workspace
 from policies import services as policies
 from policies.engine import Outcome
 from policies.facts.record import Facts
@@ -90,6 +91,17 @@ def writing(session: Session) -> Iterator[Commit]:
 
 
 # Before a program runs.
+
+
+def taken_up(session: Session) -> bool:
+    """Compare the programs so far with what was decided; False when the run has ended of it."""
+    if not session.steps:
+        return True
+    with in_workspace(session.lease.workspace_id):
+        problem = countersigned.problem(session)
+    if problem:
+        run_ended(session, RunState.FAILED, problem)
+    return not problem
 
 
 def model_cleared(session: Session) -> bool:
@@ -183,8 +195,11 @@ def count_usage(session: Session, usage: Usage) -> None:
 # While a program runs.
 
 
-def call_intended(session: Session, step: Step, call: Call, broker: "Broker") -> None:
+def call_intended(session: Session, step: Step, call: Call, broker: "Broker") -> str:
     """Commit that a call is about to be made, with all of the step that came before it.
+
+    Returns:
+        Why it may not be made after all: what was signed does not stand. "" if it may.
 
     Raises:
         LeaseLost: besides a lost lease, the commit took so long that the lease it renewed may
@@ -194,6 +209,10 @@ def call_intended(session: Session, step: Step, call: Call, broker: "Broker") ->
     with writing(session) as commit:
         session.run.lease_until = leases.lease_end()
         keep_calls(commit, step, broker)
+        if not call._state.adding:
+            refused = countersigned.refusal(session, step, call, broker.results)
+            if refused:
+                return refused
         gated = broker.gated.pop(call.seq, None)
         if gated is not None:
             [call.decision_id] = commit.decide(step.number, (gated, call.seq))
@@ -204,6 +223,7 @@ def call_intended(session: Session, step: Step, call: Call, broker: "Broker") ->
         commit.say(entries.of_call(session, call, "call.intended"))
     if time.monotonic() - began > leases.SURE_S:
         raise LeaseLost("writing the intent took too long")
+    return ""
 
 
 def call_ended(session: Session, call: Call, reply: Value | Raise) -> None:

@@ -37,6 +37,8 @@ PLANS = frozenset({StepStatus.COMPLETED, StepStatus.FINAL, StepStatus.STOPPED})
 def advance(session: Session, model: ChatModel) -> None:
     """Drive a run until it parks, ends, or is lost to this worker."""
     try:
+        if not journal.taken_up(session):
+            return
         while turn(session, model):
             pass
     except LeaseLost:
