@@ -16,6 +16,9 @@ class ToolContext:
         step: number of the step, from 1.
         idempotency_key: the same for every attempt at this one call, different for any other;
             hand it to the other side, so that a repeated call acts once.
+        cancelled: whether the run was stopped since the call began, by a person, a kill switch or
+            another worker. A tool that takes long asks now and then and ends early, saying what
+            it did; the call's outcome is recorded all the same. Nothing ends it by force.
         resolve: how references become secrets; the process's providers by default.
     """
 
@@ -23,6 +26,7 @@ class ToolContext:
     run: str
     step: int
     idempotency_key: str
+    cancelled: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
     resolve: Callable[[str], str] = field(default=secrets.resolve, repr=False)
     _resolved: list[str] = field(default_factory=list, repr=False, compare=False)
 

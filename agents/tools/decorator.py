@@ -49,6 +49,7 @@ def tool(
     idempotent: bool = False,
     timeout_s: float = DEFAULT_TIMEOUT_S,
     max_result_bytes: int = DEFAULT_MAX_RESULT_BYTES,
+    reread: Literal["journal", "on_apply"] = "journal",
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], ToolDefinition]:
     """A decorator that turns a function into a `ToolDefinition`; the arguments are its fields.
@@ -76,6 +77,7 @@ def tool(
             idempotent=idempotent,
             timeout_s=float(timeout_s),
             max_result_bytes=max_result_bytes,
+            reread=reread,
             import_path=f"{function.__module__}:{function.__name__}",
             arguments=arguments,
             context_parameter=context_parameter,
@@ -238,6 +240,10 @@ def _check_words(name: str, what: str, words: Collection[object]) -> None:
 
 
 def _check_bounds(definition: ToolDefinition) -> None:
+    if definition.reread not in ("journal", "on_apply"):
+        raise ToolDefinitionError(f'{definition.name}: reread must be "journal" or "on_apply"')
+    if definition.reread == "on_apply" and definition.effect is not Effect.READ:
+        raise ToolDefinitionError(f"{definition.name} is a write: it cannot be read again")
     timeout = definition.timeout_s
     if not (math.isfinite(timeout) and 0 < timeout <= MAX_TIMEOUT_S):
         raise ToolDefinitionError(

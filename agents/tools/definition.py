@@ -55,6 +55,8 @@ class ToolDefinition:
         idempotent: a repeated call with the same key acts once.
         timeout_s: wall-clock seconds.
         max_result_bytes: of the result's JSON text.
+        reread: `on_apply`: asked again before a signed manifest that rests on it is applied, which
+            a changed answer stops; `journal`: the journaled answer stands.
         import_path: `module:function`.
         arguments: the parameters in the order of the function.
         context_parameter: name of the parameter that takes the `ToolContext`, or "".
@@ -74,6 +76,7 @@ class ToolDefinition:
     idempotent: bool
     timeout_s: float
     max_result_bytes: int
+    reread: str
     import_path: str
     arguments: tuple[Argument, ...]
     context_parameter: str
@@ -100,6 +103,7 @@ class ToolDefinition:
             "max_result_bytes": self.max_result_bytes,
             "import_path": self.import_path,
             "source": hashlib.sha256(self.source.encode()).hexdigest(),
+            **({} if self.reread == "journal" else {"reread": self.reread}),
         }
 
     @cached_property

@@ -48,6 +48,12 @@ class ToolBusy(ToolError):
     kind = "ToolBusy"
 
 
+class ToolUnavailable(ToolError):
+    """The tool broke several times in a row and is left alone for a while; it did not begin."""
+
+    kind = "ToolUnavailable"
+
+
 class ToolFailed(ToolError):
     """The tool said that it failed. Tools raise it themselves; other exceptions become it.
 

@@ -7,8 +7,9 @@ tool resolved are masked in results and messages. Does not guarantee that a time
 stops: a thread cannot be killed, so it keeps its place until it returns, and when no place is left
 calls are refused before they begin.
 
-Order: (1) check the arguments, (2) take a place, (3) run in a thread of its own, with the caller's
-context variables, (4) wait, (5) turn the end into a result or an error, (6) check the result.
+Order: (1) check the arguments and the breaker, (2) take a place, (3) run in a thread of its own,
+with the caller's context variables, (4) wait, (5) turn the end into a result or an error, (6) check
+the result.
 """
 
 import contextvars
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.tools import schema
+from agents.tools.breaker import Breakers
 from agents.tools.context import ToolContext
 from agents.tools.definition import Effect, ToolDefinition
 from agents.tools.errors import (
@@ -73,11 +75,13 @@ def invoke(
     context: ToolContext,
     *,
     pool: "ToolPool | None" = None,
+    breakers: Breakers | None = None,
 ) -> Any:  # noqa: ANN401 - any JSON value
     """Calls the tool and gives its result as JSON.
 
     Raises:
         ToolArgumentError: the arguments do not fit; the tool did not begin.
+        ToolUnavailable: it broke several times in a row just now; it did not begin.
         ToolBusy: no place was free; the tool did not begin.
         ToolFailed: the tool raised.
         ToolTimeout: no answer in time, or a write lost its connection; it may have acted.
@@ -87,9 +91,12 @@ def invoke(
     values = _python_values(definition, checked)
     if definition.context_parameter:
         values[definition.context_parameter] = context
-    outcome = (pool or _POOL).run(
-        lambda: definition.function(**values), definition.timeout_s, definition.name
-    )
+    with (breakers or _BREAKERS).guarding((context.workspace, definition.digest), definition.name):
+        outcome = (pool or _POOL).run(
+            lambda: definition.function(**values), definition.timeout_s, definition.name
+        )
+        if outcome.fault is not None and not isinstance(outcome.fault, ToolFailed):
+            raise _mapped(definition, outcome.fault, context) from outcome.fault
     if outcome.fault is not None:
         raise _mapped(definition, outcome.fault, context) from outcome.fault
     return _checked_result(definition, outcome.value, context)
@@ -143,6 +150,7 @@ class ToolPool:
 
 
 _POOL = ToolPool()
+_BREAKERS = Breakers()
 
 
 def _given(
