@@ -4,8 +4,9 @@ For each call, in this order:
 
 1. The call has a place in the step's journal already: it must be the same call (tool version and
    canonical arguments), and the journal answers. An entry of a signed manifest is applied here.
-2. Else it is new: the tool must be one of the agent version's, the call limit must hold, the
-   arguments must match the schema.
+2. Else it is new: the tool must be one of the agent version's, the call limit must hold, no kill
+   switch may be set (a call with an intent looks again, with it), the arguments must match the
+   schema.
 3. The policy decides on the actual arguments.
 4. `deny` raises in the program. `review`, or any write after a deferred one, is *deferred*: the
    program gets a placeholder and goes on; the step then asks for a countersignature.
@@ -23,10 +24,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agents import gate, journal, manifest, tracing
+from agents import gate, journal, manifest, switches, tracing
 from agents.bound import BoundTool
-from agents.errors import Divergence, ReplayDiverged
-from agents.models import Call, CallState, Effect, Step
+from agents.errors import BudgetCrossed, Divergence, ReplayDiverged, SwitchedOff
+from agents.models import Call, CallState, Effect, KillSwitch, Step
 from agents.sandbox.contract import Deferred, EndStep, GuestCall, Raise, Reply, Value
 from agents.session import Session
 from agents.tools.errors import Acted, ToolArgumentError, ToolError
@@ -45,6 +46,7 @@ class Ending(StrEnum):
     MISMATCH = "mismatch"
     EFFECT_FAILED = "effect_failed"
     CALL_LIMIT = "call_limit"
+    SWITCHED_OFF = "switched_off"
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Broker:
     results: dict[str, JSON] = field(default_factory=dict)
     ending: Ending = Ending.NONE
     note: str = ""
+    switch: KillSwitch | None = None
     seen: int = 0
 
     def __post_init__(self) -> None:
@@ -123,6 +126,8 @@ class Broker:
                 return self._placeholder(call)
             case CallState.PLANNED:
                 return self._planned_again(call)
+            case _ if self.history:
+                return self._end(Ending.IN_DOUBT, f"call {call.seq + 1} is not over")
             case CallState.INTENDED:
                 return self._repeat(call)
             case CallState.CLEARED:
@@ -148,6 +153,17 @@ class Broker:
         if self._approves(call):
             return self._apply(call)
         self.planned.append(call)
+        if not self.history:
+            # A pass before this one stored the plan and did not come to ask for signatures.
+            gated = gate.decide_call(
+                self.session,
+                self.step,
+                self.session.tools[call.tool_version.tool.name],
+                call.arguments,
+            )
+            self.gated[call.seq] = gated
+            if gated.decision.outcome is Outcome.DENY:
+                return self._end(Ending.MISMATCH, gate.explain(gated.decision))
         return self._placeholder(call)
 
     def _approves(self, call: Call) -> bool:
@@ -203,6 +219,9 @@ class Broker:
             return Raise("NameError", f"there is no tool named {guest.tool!r}")
         if self.session.calls_left(self.seen_new) <= 0:
             return self._end(Ending.CALL_LIMIT, "The limit of tool calls of this run is reached.")
+        switch = switches.in_force(self.session.run, tool=tool.name)
+        if switch is not None:
+            return self._stopped(switch)
         waits_for = manifest.tokens(guest.arguments) & {c.token for c in self.planned}
         arguments = guest.arguments
         if not waits_for:
@@ -267,7 +286,14 @@ class Broker:
 
     def _perform(self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]) -> Reply:
         """Intent, effect, outcome: three moments, two commits around the effect."""
-        refused = journal.call_intended(self.session, self.step, call, self)
+        try:
+            refused = journal.call_intended(self.session, self.step, call, self)
+        except SwitchedOff as error:
+            return self._stopped(error.switch)
+        except BudgetCrossed as error:
+            if self._approves(call):
+                return self._end(Ending.EFFECT_FAILED, str(error))
+            return self._refuse(call, "BudgetCrossed", str(error))
         if refused:
             return self._end(Ending.MISMATCH, refused)
         reply, call.duration_ms = self._invoke(call, tool, arguments)
@@ -293,6 +319,7 @@ class Broker:
             run=str(self.session.lease.run_id),
             step=self.step.number,
             idempotency_key=call.idempotency_key,
+            cancelled=lambda: self.session.lost,
         )
         reply: Value | Raise | EndStep
         try:
@@ -306,6 +333,10 @@ class Broker:
     def _keep(self, call: Call) -> None:
         self.fresh.append(call)
         self.recorded[call.seq] = call
+
+    def _stopped(self, switch: KillSwitch) -> EndStep:
+        self.switch = switch
+        return self._end(Ending.SWITCHED_OFF, switch.sentence)
 
     def _end(self, ending: Ending, note: str) -> EndStep:
         self.ending, self.note = ending, note

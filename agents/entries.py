@@ -137,9 +137,23 @@ def of_call(session: Session, call: Call, action: str, **detail: JSON) -> Draft:
     )
 
 
+def drifted(session: Session, call: Call, now: JSON) -> Draft:
+    """A read that no longer answers as it did when a manifest was signed; with both answers."""
+    version = call.tool_version
+    return Draft(
+        action="call.drifted",
+        actor=Actor("system", "drift", "drift"),
+        subject=Subject("call", str(call.id), version.digest),
+        run=session.run.id,
+        on_behalf_of=requester(session.run),
+        detail={"step": call.step.number, "seq": call.seq, "tool": version.tool.name},
+        payloads={"journaled": call.result, "now": now},
+    )
+
+
 def _call_payloads(call: Call, action: str) -> dict[str, JSON]:
     match action:
-        case "call.intended":
+        case "call.intended" | "call.reread":
             return {"arguments": call.arguments}
         case "call.succeeded":
             return {"arguments": call.arguments, "result": call.result}

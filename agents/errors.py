@@ -7,10 +7,16 @@ AgentsError
 │   └── InputsInvalid   a run's inputs do not match the agent's schema
 ├── ToolChanged         the code of a registered tool is not what was registered
 ├── LeaseLost           another worker or a stop took the run; drop everything, write nothing
+├── BudgetCrossed       an effect would cross a budget of the day; the agent is told
+├── SwitchedOff         a kill switch holds the run or a tool of it; park it
 └── ReplayDiverged      the stored program no longer does what the journal says; carries both sides
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agents.models import KillSwitch
 
 
 class AgentsError(Exception):
@@ -39,6 +45,18 @@ class ToolChanged(AgentsError):
 
 class LeaseLost(AgentsError):
     """The run belongs to another worker, or was stopped: this worker may write nothing more."""
+
+
+class BudgetCrossed(AgentsError):
+    """An effect would cross a budget; the message is a sentence for the agent and for people."""
+
+
+class SwitchedOff(AgentsError):
+    """A kill switch stands in the way; the run waits until it is lifted."""
+
+    def __init__(self, switch: "KillSwitch") -> None:
+        super().__init__(switch.sentence)
+        self.switch = switch
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ brought up to date with what was committed.
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
-from agents import countersigned, entries, gate, leases, observation
+from agents import countersigned, entries, gate, leases, observation, spending, switches
 from agents.endpoints import endpoint_spec
-from agents.errors import LeaseLost, ReplayDiverged
-from agents.leases import Lease, held, recording
+from agents.errors import LeaseLost, ReplayDiverged, SwitchedOff
+from agents.leases import LOOK_AGAIN, Lease, held, recording
 from agents.llm.chat import ChatReply, Usage
 from agents.llm.errors import ModelRefused, ModelUnavailable
-from agents.models import Call, CallState, Run, RunState, Step, StepState
+from agents.models import Call, CallState, KillSwitch, Run, RunState, Step, StepState
 from agents.parsing import Problem, Program
 from agents.sandbox.contract import Raise, StepResult, Value
 from agents.session import Session
@@ -37,6 +37,7 @@ from policies.facts.record import Facts
 
 if TYPE_CHECKING:
     from agents.broker import Broker
+    from agents.drift import Changed
 
 MODEL_FAILURES = 20
 """How often in a row a model may be unavailable before its run is given up."""
@@ -202,11 +203,17 @@ def call_intended(session: Session, step: Step, call: Call, broker: "Broker") ->
         Why it may not be made after all: what was signed does not stand. "" if it may.
 
     Raises:
+        SwitchedOff: a kill switch holds the run or the tool; nothing was written.
+        BudgetCrossed: the effect would cross a budget of the day; nothing was written.
         LeaseLost: besides a lost lease, the commit took so long that the lease it renewed may
             have lapsed; whoever has the run then decides about the call.
     """
     began = time.monotonic()
     with writing(session) as commit:
+        switch = switches.in_force(session.run, tool=call.tool_version.tool.name)
+        if switch is not None:
+            raise SwitchedOff(switch)
+        spend = spending.check(session.run, call)
         session.run.lease_until = leases.lease_end()
         keep_calls(commit, step, broker)
         if not call._state.adding:
@@ -220,6 +227,8 @@ def call_intended(session: Session, step: Step, call: Call, broker: "Broker") ->
         if call._state.adding:
             session.run.calls_made += 1
         call.save()
+        if spend is not None:
+            spend.save(force_insert=True)
         commit.say(entries.of_call(session, call, "call.intended"))
     if time.monotonic() - began > leases.SURE_S:
         raise LeaseLost("writing the intent took too long")
@@ -278,6 +287,8 @@ def _try_outcome(session: Session, call: Call, action: str) -> None:
             if run.state == RunState.AWAITING_INPUT:
                 run.state, run.reason = RunState.QUEUED, ""
                 run.save()
+        if call.state == CallState.FAILED:
+            spending.release(call)
         record(session.lease.workspace_id, [entries.of_call(session, call, action)])
 
 
@@ -350,8 +361,21 @@ def let_out(commit: Commit, step: Step) -> None:
     _end(commit, RunState.SUCCEEDED, "")
 
 
+def reads_repeated(session: Session, step: Step, calls: Sequence[Call]) -> None:
+    """Commit that journaled reads are about to be made again, for a manifest to be applied."""
+    with writing(session) as commit:
+        commit.say(
+            *(entries.of_call(session, call, "call.reread", applying=step.number) for call in calls)
+        )
+
+
 def manifest_broken(
-    session: Session, step: Step, broker: "Broker", result: StepResult, ms: int
+    session: Session,
+    step: Step,
+    broker: "Broker",
+    result: StepResult,
+    ms: int,
+    drift: "Sequence[Changed]" = (),
 ) -> bool:
     """A signed manifest ended early: its approval is spent, the rest of it will not run."""
     undone = broker.unused
@@ -365,6 +389,7 @@ def manifest_broken(
             call.state = CallState.VOID
         Call.objects.bulk_update(undone, ["state"])
         ran(commit, step, broker, result, ms, said, status="stopped")
+        commit.say(*(entries.drifted(session, each.call, each.now) for each in drift))
         commit.say(entries.of_step(session, step, "manifest.broken", undone=len(undone)))
     return True
 
@@ -444,6 +469,34 @@ def run_in_doubt(session: Session, step: Step, broker: "Broker", ms: int) -> boo
         park(commit, RunState.AWAITING_INPUT, broker.note)
     session.drop_jail()
     return False
+
+
+def run_stopped(session: Session, switch: KillSwitch) -> bool:
+    """Park until a kill switch is lifted; False: the loop ends."""
+    with contextlib.suppress(LeaseLost), writing(session) as commit:
+        _stop(commit, switch)
+    return False
+
+
+def step_stopped(
+    session: Session, step: Step, broker: "Broker", switch: KillSwitch, ms: int
+) -> bool:
+    """Park in the middle of a step; what it has done so far stays journaled."""
+    with writing(session) as commit:
+        keep_calls(commit, step, broker)
+        session.run.working_ms += ms
+        _stop(commit, switch)
+    session.drop_jail()
+    return False
+
+
+def _stop(commit: Commit, switch: KillSwitch) -> None:
+    run = commit.session.run
+    run.state, run.reason = RunState.QUEUED, canonical.clean(switch.sentence)
+    run.wake_at = datetime.now(UTC) + LOOK_AGAIN
+    run.stopped_by, run.attempts = switch, 0
+    run.lease_owner, run.lease_until = "", None
+    commit.say(entries.of_run(run, "run.parked", waits_for="kill_switch", switch=str(switch.id)))
 
 
 def run_ended(session: Session, state: RunState, reason: str) -> None:

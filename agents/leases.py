@@ -18,15 +18,17 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
-from agents import tracing
+from agents import switches, tracing
 from agents.errors import LeaseLost
-from agents.models import Run, RunState
+from agents.models import KillSwitch, Run, RunState
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 
 LEASE = timedelta(seconds=15)
 RENEW_EVERY_S = 5.0
 CHECK_EVERY_S = 0.5
+LOOK_AGAIN = timedelta(seconds=30)
+"""When a run held by a kill switch is looked at again, should nobody wake it at its lifting."""
 SURE_S = 10.0
 """How long after renewing its lease a worker may begin an effect without looking again."""
 
@@ -42,13 +44,14 @@ class Lease:
 
 
 def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
-    """Take a run that is queued, or whose worker is gone; None if there is nothing to take."""
+    """Take a run that is queued, or whose worker is gone; None if there is nothing to take.
+
+    A run that a kill switch holds is not taken: it is put back with the switch as its reason.
+    """
     with in_workspace(workspace_id):
-        lapsed = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
-        due = Q(wake_at__isnull=True) | Q(wake_at__lte=Now())
-        taken = Run.objects.filter(
-            Q(state=RunState.QUEUED) | Q(state=RunState.RUNNING) & lapsed, due, id=run_id
-        ).update(
+        if _held_back(run_id):
+            return None
+        taken = Run.objects.filter(_claimable(), id=run_id).update(
             state=RunState.RUNNING,
             epoch=F("epoch") + 1,
             attempts=F("attempts") + 1,
@@ -56,6 +59,7 @@ def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
             lease_until=lease_end(),
             started=Coalesce("started", Now()),
             wake_at=None,
+            stopped_by=None,
         )
         if not taken:
             return None
@@ -64,6 +68,13 @@ def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
         with tracing.in_trace_of(run):
             record(workspace_id, [_claimed(lease)])
     return lease
+
+
+def _named(run_id: UUID) -> Run:
+    """The run with the names that a kill switch may hold it by."""
+    return Run.objects.select_related("agent_version__agent", "agent_version__endpoint").get(
+        id=run_id
+    )
 
 
 @contextlib.contextmanager
@@ -100,6 +111,55 @@ def locked(run_id: UUID) -> Run:
     )
 
 
+def _claimable() -> Q:
+    lapsed = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
+    due = Q(wake_at__isnull=True) | Q(wake_at__lte=Now())
+    return (Q(state=RunState.QUEUED) | Q(state=RunState.RUNNING) & lapsed) & due
+
+
+def _held_back(run_id: UUID) -> bool:
+    run = (
+        Run.objects.select_related("agent_version__agent", "agent_version__endpoint", "stopped_by")
+        .filter(_claimable(), id=run_id)
+        .first()
+    )
+    switch = switches.holding(run) if run is not None else None
+    if run is None or switch is None:
+        return False
+    hold(run.id, switch)
+    return True
+
+
+def hold(run_id: UUID, switch: KillSwitch) -> None:
+    """Put a run that no worker holds back until `switch` is lifted; part of a caller's commit."""
+    run = Run.objects.select_for_update(of=("self",)).filter(_claimable(), id=run_id).first()
+    if run is None:
+        return
+    known = run.stopped_by_id == switch.id
+    # The epoch: a worker that comes back from a stall must not write over this.
+    Run.objects.filter(id=run_id).update(
+        state=RunState.QUEUED,
+        reason=switch.sentence,
+        stopped_by=switch,
+        wake_at=ExpressionWrapper(Now() + LOOK_AGAIN, output_field=DateTimeField()),
+        epoch=F("epoch") + 1,
+        lease_owner="",
+        lease_until=None,
+    )
+    if not known:
+        record(run.workspace_id, [_parked(run, switch)])
+
+
+def _parked(run: Run, switch: KillSwitch) -> Draft:
+    return Draft(
+        action="run.parked",
+        actor=Actor("system", "kill-switch", "kill switch"),
+        subject=Subject("run", str(run.id)),
+        run=run.id,
+        detail={"waits_for": "kill_switch", "switch": str(switch.id)},
+    )
+
+
 def lease_end() -> "ExpressionWrapper[CombinedExpression]":
     """When a lease that is given or renewed in this transaction lapses."""
     return ExpressionWrapper(Now() + LEASE, output_field=DateTimeField())
@@ -116,10 +176,10 @@ def _claimed(lease: Lease) -> Draft:
 
 
 class Keeper:
-    """Renews the leases a process holds, and says at once when one is lost.
+    """Renews the leases a process holds, and says at once when a run may not go on.
 
-    One thread for all runs of the process: it looks twice a second (so that a stopped run's jail
-    ends within a second) and renews every five.
+    One thread for all runs of the process: it looks twice a second (so that the jail of a run that
+    was stopped, or is held by a kill switch, ends within a second) and renews every five.
     """
 
     def __init__(self) -> None:
@@ -167,6 +227,9 @@ class Keeper:
 
 
 def _stands(lease: Lease, *, renew: bool) -> bool:
+    """Whether the worker may go on: the lease is its own, and no kill switch holds the run."""
     with in_workspace(lease.workspace_id):
+        if switches.in_force(_named(lease.run_id)) is not None:
+            return False
         mine = Run.objects.filter(id=lease.run_id, epoch=lease.epoch, state=RunState.RUNNING)
         return bool(mine.update(lease_until=lease_end())) if renew else mine.exists()

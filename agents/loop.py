@@ -2,7 +2,7 @@
 
 One turn, in this order:
 
-1. check the limits, before the paid call;
+1. check kill switches and limits, before the paid call;
 2. decide whether the model may be asked, and ask it (`propose`);
 3. parse the reply to one program; a reply without one is an observation;
 4. extract facts, decide, record. `deny` becomes an observation, `review` parks the run;
@@ -16,7 +16,7 @@ open during a model call, a tool call or a program. All writes are `journal`'s, 
 
 import time
 
-from agents import approvals, checks, gate, journal, observation, replay, tracing
+from agents import approvals, checks, drift, gate, journal, observation, replay, switches, tracing
 from agents.broker import Broker, Ending
 from agents.conversation import chat_request
 from agents.endpoints import endpoint_spec
@@ -42,7 +42,10 @@ def advance(session: Session, model: ChatModel) -> None:
         while turn(session, model):
             pass
     except LeaseLost:
-        return
+        switch = switches.in_force(session.run)
+        if switch is not None:
+            # The lease is ours still: the keeper stopped the jail or the model call for it.
+            journal.run_stopped(session, switch)
     except ReplayDiverged as error:
         journal.replay_diverged(session, error)
     finally:
@@ -51,6 +54,9 @@ def advance(session: Session, model: ChatModel) -> None:
 
 def turn(session: Session, model: ChatModel) -> bool:
     """Take the run one step further; False when it is parked or ended."""
+    switch = switches.in_force(session.run)
+    if switch is not None:
+        return journal.run_stopped(session, switch)
     step = session.last_step
     if step is not None and step.state == StepState.AWAITING_APPROVAL:
         if not approvals.resume(session, step):
@@ -88,6 +94,8 @@ def execute(session: Session, step: Step) -> bool:
     """Run the step's program and record what came of it."""
     began = time.monotonic()
     with tracing.span("step", {"countersign.step": step.number}):
+        if step.applying is not None and not drift.settled(session, step):
+            return True
         if not session.has_jail:
             with tracing.span("restore"):
                 replay.restore(session, before=step.number)
@@ -119,6 +127,8 @@ def finish(session: Session, step: Step, broker: Broker, result: StepResult, ms:
 
 def _settle(session: Session, step: Step, broker: Broker, result: StepResult, ms: int) -> bool:
     """Say what the end of a program means for the run."""
+    if broker.switch is not None:
+        return journal.step_stopped(session, step, broker, broker.switch, ms)
     if broker.ending is Ending.IN_DOUBT:
         return journal.run_in_doubt(session, step, broker, ms)
     if broker.ending is Ending.CALL_LIMIT:

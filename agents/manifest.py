@@ -86,7 +86,7 @@ def totals(entries: Sequence[Entry]) -> Totals:
     recipients: dict[str, None] = {}
     for entry in entries:
         by_role = {role: entry.arguments.get(name) for name, role in entry.roles.items()}
-        minor, currency = _minor(by_role), by_role.get("currency")
+        minor, currency = minor_units(by_role), by_role.get("currency")
         if minor is not None:
             key = currency if isinstance(currency, str) else ""
             amounts[key] = amounts.get(key, 0) + minor
@@ -160,7 +160,7 @@ def _follow(value: JSON, path: Sequence[str | int]) -> JSON:
     return value
 
 
-def _minor(by_role: Mapping[str, JSON]) -> int | None:
+def minor_units(by_role: Mapping[str, JSON]) -> int | None:
     """The amount of a call in hundredths, where a role names one and it is exact."""
     if type(by_role.get("amount_minor")) is int:
         return int(by_role["amount_minor"])

@@ -196,6 +196,9 @@ class AgentVersion(models.Model):
     inputs = models.JSONField(
         default=dict, help_text="JSON Schema of the inputs; the form is made from it."
     )
+    budgets = models.JSONField(
+        default=dict, help_text="What the effects of a day may add up to; see agents.budgets."
+    )
     checks = models.JSONField(default=list)
     imports = models.JSONField(default=list)
     runtime = models.CharField(max_length=100, default="stdlib")
@@ -271,6 +274,14 @@ class Run(models.Model):
     lease_owner = models.CharField(max_length=200, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     wake_at = models.DateTimeField(null=True, blank=True)
+    stopped_by = models.ForeignKey(
+        "agents.KillSwitch",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="runs",
+        help_text="The kill switch that keeps the run from going on.",
+    )
     created = models.DateTimeField(auto_now_add=True)
     started = models.DateTimeField(null=True, blank=True)
     ended = models.DateTimeField(null=True, blank=True)
@@ -420,3 +431,129 @@ class Call(models.Model):
     def idempotency_key(self) -> str:
         """The same for every attempt at this call, so that the other side knows a repeat."""
         return f"countersign-{self.id}"
+
+
+class EffectSpend(models.Model):
+    """What one effect counts for against the budgets of its day (UTC), from its intent on.
+
+    `amount_minor` are hundredths of `currency`. Released: the tool said that nothing happened.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    agent = models.ForeignKey(Agent, models.PROTECT, related_name="+")
+    call = models.ForeignKey(Call, models.PROTECT, related_name="spends")
+    day = models.DateField()
+    currency = models.CharField(max_length=100)
+    amount_minor = models.BigIntegerField()
+    recipients = models.JSONField(default=list)
+    created = models.DateTimeField(auto_now_add=True)
+    released = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-created"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["call"], condition=Q(released__isnull=True), name="effect_spent_once"
+            ),
+            models.CheckConstraint(condition=Q(amount_minor__gte=0), name="effect_amount_counts"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["workspace", "day", "agent"],
+                condition=Q(released__isnull=True),
+                name="effect_spend_of_day",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount_minor} {self.currency} on {self.day}"
+
+
+class KillScope(models.TextChoices):
+    """What a kill switch stops; a tool, an agent and a model by name, in all their versions."""
+
+    RUN = "run"
+    AGENT = "agent"
+    TOOL = "tool"
+    MODEL = "model"
+    WORKSPACE = "workspace"
+    ALL = "all", "everything"
+
+
+TWO_PERSON_SCOPES = (KillScope.WORKSPACE, KillScope.ALL)
+"""Lifted by two people: one asks, another does it."""
+
+
+class KillSwitch(models.Model):
+    """That something has to stand still, from `set_at` until it is lifted; never deleted.
+
+    A switch for everything belongs to no workspace and is seen in each.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(
+        "accounts.Workspace", models.PROTECT, null=True, blank=True, related_name="kill_switches"
+    )
+    scope = models.CharField(max_length=20, choices=KillScope)
+    subject = models.CharField(
+        max_length=100, blank=True, help_text="Id of the run, or name of the agent, tool or model."
+    )
+    reason = models.TextField()
+    set_by_id = models.CharField(max_length=64)
+    set_by_name = models.CharField(max_length=200)
+    set_at = models.DateTimeField(auto_now_add=True)
+    lift_asked_by_id = models.CharField(max_length=64, blank=True)
+    lift_asked_by_name = models.CharField(max_length=200, blank=True)
+    lift_asked_at = models.DateTimeField(null=True, blank=True)
+    lift_reason = models.TextField(blank=True)
+    lifted_by_id = models.CharField(max_length=64, blank=True)
+    lifted_by_name = models.CharField(max_length=200, blank=True)
+    lifted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-set_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "scope", "subject"],
+                condition=Q(lifted_at__isnull=True),
+                nulls_distinct=False,
+                name="kill_switch_in_force_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(scope="all", workspace__isnull=True)
+                | ~Q(scope="all") & Q(workspace__isnull=False),
+                name="kill_switch_for_all_has_no_workspace",
+            ),
+            models.CheckConstraint(
+                condition=Q(scope__in=["workspace", "all"], subject="")
+                | ~Q(scope__in=["workspace", "all"]) & ~Q(subject=""),
+                name="kill_switch_names_its_subject",
+            ),
+            models.CheckConstraint(
+                condition=Q(lifted_at__isnull=True, lifted_by_id="")
+                | Q(lifted_at__isnull=False) & ~Q(lifted_by_id="") & ~Q(lift_reason=""),
+                name="kill_switch_lifted_by_someone_for_a_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(lifted_at__isnull=True)
+                | ~Q(scope__in=["workspace", "all"])
+                | Q(lift_asked_at__isnull=False)
+                & ~Q(lift_asked_by_id="")
+                & ~Q(lift_asked_by_id=models.F("lifted_by_id")),
+                name="kill_switch_lifted_by_two",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"kill switch for {self.scope} {self.subject}".rstrip()
+
+    @property
+    def sentence(self) -> str:
+        """Why whatever it holds does not go on."""
+        what = {
+            KillScope.RUN: "this run",
+            KillScope.WORKSPACE: "this workspace",
+            KillScope.ALL: "all workspaces",
+        }.get(KillScope(self.scope), f"{self.scope} {self.subject}")
+        return f"Stopped by the kill switch for {what}, set by {self.set_by_name}: {self.reason}"

@@ -30,6 +30,9 @@ the file is wrong, and every fault is named with its line::
         agency: 3                    # 0 processor, 1 router, 2 tool call, 3 multi-step
         runtime: stdlib
         limits: {steps: 20, tokens: 400000}
+        budgets:                     # what its effects of a day (UTC) may add up to
+          per_day: {writes: 50, recipients: 20, amounts: {EUR: 50000}}
+          workspace_per_day: {amounts: {EUR: 90000}}     # with those of all other agents
         inputs:                      # JSON Schema; a run's form is made from it
           type: object
           required: [week]
@@ -52,6 +55,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
+from agents.budgets import Budget
 from agents.errors import LimitsInvalid
 from agents.limits import Limits
 from agents.llm.endpoint import EndpointError, EndpointKind, EndpointSpec
@@ -147,6 +151,7 @@ class AgentEntry:
     agency: int
     runtime: str
     limits: Mapping[str, int]
+    budgets: Mapping[str, Any]
     inputs: Mapping[str, Any]
     checks: tuple[SuccessCheck, ...]
 
@@ -161,6 +166,7 @@ class AgentEntry:
             "agency": self.agency,
             "runtime": self.runtime,
             "limits": dict(self.limits),
+            "budgets": dict(self.budgets),
             "inputs": dict(self.inputs),
             "checks": [{"says": check.says, "schema": dict(check.schema)} for check in self.checks],
         }
@@ -298,7 +304,7 @@ def _tool(entry: Section) -> ToolEntry:
 def _agent(entry: Section, usable: _Usable) -> AgentEntry:
     entry.only(
         "description", "instructions", "goal", "model", "tools", "imports", "mode", "agency",
-        "runtime", "limits", "inputs", "checks",
+        "runtime", "limits", "budgets", "inputs", "checks",
     )  # fmt: skip
     tools = entry.words("tools", _TOOL)
     for name in tools:
@@ -319,6 +325,7 @@ def _agent(entry: Section, usable: _Usable) -> AgentEntry:
         agency=entry.whole("agency", 0, MAX_AGENCY, default=3),
         runtime=entry.text("runtime", "stdlib"),
         limits=_limits(entry),
+        budgets=_budgets(entry),
         inputs=_inputs(entry, tools),
         checks=tuple(_checks(entry)),
     )
@@ -333,6 +340,20 @@ def _limits(entry: Section) -> dict[str, int]:
     except LimitsInvalid as fault:
         limits.fault(str(fault))
     return {}
+
+
+def _budgets(entry: Section) -> dict[str, Any]:
+    budgets = entry.inner("budgets")
+    if budgets is None:
+        return {}
+    budgets.only("per_day", "workspace_per_day")
+    for key in budgets.value:
+        part = budgets.inner(key)
+        try:
+            Budget.from_json(part.value if part is not None else {})
+        except LimitsInvalid as fault:
+            (part or budgets).fault(str(fault))
+    return dict(budgets.value)
 
 
 def _inputs(entry: Section, tools: Sequence[str]) -> dict[str, Any]:

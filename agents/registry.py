@@ -156,6 +156,8 @@ class _Work:
             "model": endpoint.digest,
             "tools": {tool.tool.name: tool.digest for tool in tools},
         }
+        if not entry.budgets:
+            del content["budgets"]
         digest = canonical.digest(content)
         agent, _ = Agent.objects.get_or_create(workspace_id=self.workspace_id, name=entry.name)
         versions = AgentVersion.objects.filter(agent=agent)

@@ -14,9 +14,9 @@ import jsonschema
 from celery import current_app
 from django.db import IntegrityError, transaction
 
-from agents import entries, gate, tracing
+from agents import entries, gate, switches, tracing
 from agents.errors import InputsInvalid, NotFound, Refused
-from agents.leases import locked
+from agents.leases import hold, locked
 from agents.models import FINAL_STATES, AgentVersion, Call, CallState, Run, RunState
 from audit import canonical
 from audit.canonical import JSON
@@ -263,6 +263,11 @@ def _decide_start(run: Run) -> None:
     decision, draft = gate.decide_start(run)
     policies.decision_record(workspace_id=run.workspace_id, decisions=[draft])
     if decision.outcome is Outcome.ALLOW:
+        switch = switches.in_force(run)
+        if switch is not None:
+            hold(run.id, switch)
+            run.refresh_from_db(fields=["reason", "wake_at", "epoch"])
+            return
         wake(run)
         return
     run.state, run.ended = RunState.DENIED, datetime.now(UTC)

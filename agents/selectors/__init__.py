@@ -4,6 +4,7 @@ Every function opens the workspace's transaction, reads, and gives frozen record
 screen needs: nothing is fetched later, and another workspace's row is `NotFound`.
 """
 
+from agents.selectors.kill_switches import KillSwitchView, kill_switches
 from agents.selectors.records import (
     AgentRow,
     AgentVersionView,
@@ -54,6 +55,7 @@ __all__ = [
     "CallView",
     "DecisionView",
     "EndpointView",
+    "KillSwitchView",
     "Page",
     "Rule",
     "RunCounts",
@@ -70,6 +72,7 @@ __all__ = [
     "calls_in_doubt",
     "endpoint_versions",
     "endpoints",
+    "kill_switches",
     "oldest_due",
     "request_calls",
     "run",

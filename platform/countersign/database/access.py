@@ -2,7 +2,8 @@
 
 Guarantees, after ``apply``: a table without a line here can be used by nobody but its owner;
 nobody holds TRUNCATE, REFERENCES or TRIGGER; a table of ``WORKSPACE_TABLES`` shows and takes only
-rows of the workspace that ``countersign.workspace`` names, and none while that is unset.
+rows of the workspace that ``countersign.workspace`` names, and none while that is unset (of
+``SHARED_TABLES`` the platform's own rows are seen everywhere).
 """
 
 from collections.abc import Mapping
@@ -94,6 +95,8 @@ TABLES: Mapping[str, Access] = {
     "agents_agenttool": Access(app=APPEND, reader=READ),
     "agents_agentversion": Access(app=APPEND, reader=READ),
     "agents_call": Access(app=EDIT, reader=READ),
+    "agents_effectspend": Access(app=EDIT, reader=READ),
+    "agents_killswitch": Access(app=EDIT, reader=READ),
     "agents_modelendpoint": Access(app=APPEND, reader=READ),
     "agents_run": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_step": Access(app=EDIT, reader=READ),
@@ -105,6 +108,9 @@ WORKSPACE_TABLES = frozenset(
     name for name in TABLES if name.startswith(("audit_", "policies_", "agents_"))
 )
 """Every row belongs to one workspace (column ``workspace_id``)."""
+
+SHARED_TABLES = frozenset({"agents_killswitch"})
+"""Rows without a workspace are the platform's: seen in every workspace, written in none."""
 
 PLATFORM_TABLES = frozenset(
     {"accounts_membership", "accounts_serviceaccount", "accounts_workspacegrant"}
@@ -205,9 +211,12 @@ def _grant_sequences(connection: Connection, name: str, role: Role) -> None:
 def _confine(connection: Connection, name: str) -> None:
     table, policy = sql.Identifier("public", name), sql.Identifier(POLICY)
     # Compared as uuid, so that an index on the column serves; unset and empty are no workspace.
-    mine = sql.SQL(
-        "workspace_id = nullif(current_setting('countersign.workspace', true), '')::uuid"
-    )
+    current = "nullif(current_setting('countersign.workspace', true), '')::uuid"
+    seen = written = f"workspace_id = {current}"
+    if name in SHARED_TABLES:
+        # The nil UUID is the platform, as in the log.
+        seen = f"workspace_id IS NULL OR {seen}"
+        written = f"coalesce(workspace_id, '00000000-0000-0000-0000-000000000000') = {current}"
     # FORCE: without it the owner would be above the policy.
     connection.execute(
         sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY").format(table)
@@ -215,7 +224,7 @@ def _confine(connection: Connection, name: str) -> None:
     connection.execute(sql.SQL("DROP POLICY IF EXISTS {} ON {}").format(policy, table))
     connection.execute(
         sql.SQL("CREATE POLICY {} ON {} USING ({}) WITH CHECK ({})").format(
-            policy, table, mine, mine
+            policy, table, sql.SQL(seen), sql.SQL(written)
         )
     )
 

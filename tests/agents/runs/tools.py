@@ -27,6 +27,8 @@ class Bank:
         self.reads = 0
         self.fail: set[str] = set()
         self.vanish: set[str] = set()
+        self.balance = 100
+        self.spends = False
 
 
 bank = Bank()
@@ -40,6 +42,18 @@ def list_vendors() -> list[Vendor]:
         {"id": "V-1", "name": "Kessler", "account": "DE01"},
         {"id": "V-2", "name": "Norr", "account": "SE02"},
     ]
+
+
+@tool(effect="read", tier=0, reread="on_apply")
+def balance(account: str) -> int:
+    """Say what is on an account, in cents.
+
+    Args:
+        account: Which.
+    """
+    if account in bank.fail:
+        raise ToolFailed("NoSuchAccount", f"account {account} is closed")
+    return bank.balance - (len(bank.effects) if bank.spends else 0)
 
 
 @tool(effect="read", tier=1, labels=("untrusted",))
