@@ -61,8 +61,8 @@ def test_the_log_says_who_signed_what_and_with_which_roles(cast: Cast) -> None:
     assert leaf["detail"]["binding"] == request.binding_digest
     voters = {item["id"]: item["roles"] for item in leaf["detail"]["voters"]}
     assert voters == {
-        str(cast.id("bob")): ["reviewer:finance"],
-        str(cast.id("beth")): ["reviewer:finance"],
+        str(cast.id("bob")): ["reviewer", "reviewer:finance"],
+        str(cast.id("beth")): ["reviewer", "reviewer:finance"],
     }
     cast_leaf = last(cast.acme.id, "vote.cast")
     assert cast_leaf["actor"]["name"] == "Beth"
