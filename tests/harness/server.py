@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -112,6 +113,10 @@ class Server:
         shutil.rmtree(self.cluster.location.data)
 
     def stop(self) -> None:
+        pid = self.cluster.running()
+        if pid is not None:
+            # At once: nothing of it is kept, so nothing need be written.
+            os.kill(pid, signal.SIGQUIT)
         self.cluster.stop()
         self.cluster.delete()
 
