@@ -58,7 +58,12 @@ def run_start(
         Refused: the key was used for another request.
     """
     given = dict(inputs or {})
+    # Over the request as it was sent: a repeat finds its run however the agent has changed since.
+    asked = canonical.digest({"agent": agent, "goal": goal, "inputs": canonical.clean(given)})
     with tracing.starting() as span, in_workspace(workspace_id):
+        earlier = _earlier(requester, idempotency_key, asked)
+        if earlier is not None:
+            return Started(earlier, repeated=True)
         version = _newest(agent)
         goal = (goal or version.goal).strip()
         _check_inputs(version, goal, given)
@@ -71,19 +76,18 @@ def run_start(
             requester_id=requester.id,
             requester_name=requester.name,
             idempotency_key=idempotency_key,
-            request_digest=canonical.digest({"agent": agent, "goal": goal, "inputs": given}),
+            request_digest=asked,
             seed=secrets.token_hex(16),
             trace_parent=tracing.carrier().get("traceparent", ""),
         )
-        earlier = _earlier(run)
-        if earlier is None:
-            try:
-                with transaction.atomic():
-                    run.save(force_insert=True)
-            except IntegrityError:
-                # The same key at the same moment: the other request made the run.
-                earlier = _earlier(run)
-        if earlier is not None:
+        try:
+            with transaction.atomic():
+                run.save(force_insert=True)
+        except IntegrityError:
+            # The same key at the same moment: the other request made the run.
+            earlier = _earlier(requester, idempotency_key, asked)
+            if earlier is None:
+                raise
             return Started(earlier, repeated=True)
         tracing.began(span, run)
         record(workspace_id, [entries.started(run)])
@@ -243,18 +247,16 @@ def _check_inputs(version: AgentVersion, goal: str, inputs: dict[str, JSON]) -> 
         raise InputsInvalid("The text holds characters that cannot be stored (NUL).")
 
 
-def _earlier(run: Run) -> Run | None:
+def _earlier(requester: Actor, key: str, asked: str) -> Run | None:
     """The run that an earlier request with the same key made.
 
     Raises:
         Refused: that request asked for something else.
     """
-    if not run.idempotency_key:
+    if not key:
         return None
-    earlier = Run.objects.filter(
-        requester_id=run.requester_id, idempotency_key=run.idempotency_key
-    ).first()
-    if earlier is not None and earlier.request_digest != run.request_digest:
+    earlier = Run.objects.filter(requester_id=requester.id, idempotency_key=key).first()
+    if earlier is not None and earlier.request_digest != asked:
         raise Refused("This Idempotency-Key was used for another request; use a new one.")
     return earlier
 

@@ -6,7 +6,8 @@ from agents import services
 from agents.errors import InputsInvalid, Refused
 from agents.llm.errors import ModelRefused, ModelUnavailable
 from agents.models import CallState, RunState, StepState
-from tests.agents.runs.stage import Stage, program
+from agents.registry import register
+from tests.agents.runs.stage import REGISTER, Stage, program
 from tests.agents.runs.tools import bank
 
 DONE = program("final_answer({'done': True})")
@@ -183,6 +184,21 @@ def test_the_same_key_gives_the_same_run_and_another_request_is_refused(stage: S
     assert first.run.id == again.run.id
     with pytest.raises(Refused, match="Idempotency-Key"):
         start("two")
+
+
+def test_a_repeated_request_finds_its_run_after_the_agent_changed(stage: Stage) -> None:
+    def start() -> services.Started:
+        return services.run_start(
+            workspace_id=stage.workspace_id,
+            agent="Teller",
+            requester=stage.cast.actor("alice"),
+            idempotency_key="k-2",
+        )
+
+    first = start()
+    changed = REGISTER.replace("goal: Pay the vendors.", "goal: Pay nobody.")
+    register(workspace_id=stage.workspace_id, text=changed, actor=stage.cast.actor("ada"))
+    assert start().run.id == first.run.id
 
 
 def test_a_stopped_run_goes_nowhere(stage: Stage) -> None:
