@@ -2,13 +2,14 @@
 
 import threading
 import time
+from datetime import datetime, tzinfo
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.utils import ProgrammingError
 
-from agents import leases, loop, switches
+from agents import broker, leases, loop, switches
 from agents.broker import Broker
 from agents.errors import NotFound
 from agents.kill_switches import Lift, kill_lift, kill_set
@@ -32,6 +33,14 @@ NAMES = {
     KillScope.WORKSPACE: "",
     KillScope.ALL: "",
 }
+
+
+class DaysLater(datetime):
+    """The broker's clock, two days on."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "DaysLater":
+        return cls.fromtimestamp(time.time() + 2 * 86_400, tz)
 
 
 def stop(stage: Stage, scope: KillScope, subject: str = "", who: str = "alice") -> KillSwitch:
@@ -75,10 +84,10 @@ class MidCall:
         self.switch: KillSwitch | None = None
         patch.setattr(Broker, "call", lambda b, guest: self.crossing(b, guest))  # noqa: PLW0108
 
-    def crossing(self, broker: Broker, guest: GuestCall) -> Any:
+    def crossing(self, crossed: Broker, guest: GuestCall) -> Any:
         if guest.seq == self.before and self.switch is None:
             self.switch = stop(self.stage, self.scope, self.subject)
-        return self.call(broker, guest)
+        return self.call(crossed, guest)
 
 
 @pytest.mark.parametrize("scope", list(NAMES))
@@ -134,6 +143,22 @@ def test_a_signed_manifest_stops_between_two_effects(
     lifted(stage, mid.switch)
     assert stage.play(run).state == RunState.SUCCEEDED
     assert [made["account"] for _, made in bank.effects] == ["DE01", "SE02"]
+
+
+def test_a_signature_that_ran_out_while_it_was_held_is_spent(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stage.play(stage.start(PAY, ANSWER))
+    for name in ("bob", "beth"):
+        stage.vote(run, name)
+    mid = MidCall(stage, monkeypatch, before=2)
+    stage.play(run)
+    assert mid.switch is not None
+    lifted(stage, mid.switch)
+    monkeypatch.setattr(broker, "datetime", DaysLater)
+    run = stage.play(run)
+    assert [made["account"] for _, made in bank.effects] == ["DE01"]
+    assert "time to carry out what was signed has passed" in stage.steps(run)[0].observation
 
 
 def test_signing_does_not_start_a_stopped_run(stage: Stage) -> None:
