@@ -81,7 +81,9 @@ class Bench:
     def _bound(self, definition: ToolDefinition) -> Callable[..., object]:
         def call(**arguments: object) -> object:
             self.calls += 1
-            context = ToolContext("workspace", "run", 1, f"{id(self)}:{self.calls}", resolve)
+            context = ToolContext(
+                "workspace", "run", 1, f"{id(self)}:{self.calls}", resolve=resolve
+            )
             result: object = invoke(definition, arguments, context)
             if definition.effect is Effect.WRITE:
                 self.writes.append({"tool": definition.name, **arguments})

@@ -17,7 +17,7 @@ from tests.countersign.demo.test_install import WEEK, payment_of
 
 
 def context(key: str = "run:1:0:key") -> ToolContext:
-    return ToolContext("workspace", "run", 1, key, resolve)
+    return ToolContext("workspace", "run", 1, key, resolve=resolve)
 
 
 def arguments_of(ledger: Ledger, **changes: object) -> dict[str, Any]:
