@@ -1248,14 +1248,15 @@ def whole(value: object) -> int:
 # --- (23) lifecycle -------------------------------------------------------------------------
 
 Detail = dict[str, Any]
+NONE = ("", "")
 
 
 @dataclass(slots=True)
 class _Run:
     """What must be remembered of a run that has not ended."""
 
-    decisions: dict[tuple[str, Any, Any], str] = field(default_factory=dict)
-    """(action, step, call) → outcome of the last decision."""
+    decisions: dict[tuple[str, Any, Any], tuple[str, str]] = field(default_factory=dict)
+    """(action, step, call) → outcome of the last decision, and the tool it was about."""
     calls: dict[tuple[Any, Any], str] = field(default_factory=dict)
     """(step, call) → "open", or the outcome's action."""
     used: set[tuple[str, Any]] = field(default_factory=set)
@@ -1343,23 +1344,24 @@ class Lifecycle:
         self._finished.add(number_of(name))
 
     def _decision(self, entry: Entry, run: _Run, detail: Detail) -> None:
-        place = str(detail.get("action")), detail.get("step"), detail.get("call")
-        run.decisions[place] = str(detail.get("outcome"))
+        action, _, tool = str(detail.get("action")).partition(":")
+        place = action, detail.get("step"), detail.get("call")
+        run.decisions[place] = str(detail.get("outcome")), tool
 
     def _executed(self, entry: Entry, run: _Run, detail: Detail) -> None:
         step = detail.get("step")
-        outcome = run.decisions.get(("execute", step, None))
+        outcome, _ = run.decisions.get(("execute", step, None), NONE)
         self._allowed(entry, outcome, ("code", step) in run.used, f"step {step} ran")
 
     def _released(self, entry: Entry, run: _Run, detail: Detail) -> None:
         step = detail.get("step")
-        outcome = run.decisions.get(("release", step, None))
+        outcome, _ = run.decisions.get(("release", step, None), NONE)
         self._allowed(entry, outcome, ("answer", step) in run.used, f"step {step}'s answer left")
 
     def _intended(self, entry: Entry, run: _Run, detail: Detail) -> None:
         place = detail.get("step"), detail.get("seq")
         what = f"call {place[1]} of step {place[0]}"
-        outcome = run.decisions.get(("call", *place))
+        outcome = self._decided(run, place, detail)
         used = False
         if "request" in detail:
             request = self._requests.get(detail["request"])
@@ -1369,7 +1371,11 @@ class Lifecycle:
         self._allowed(entry, outcome, used, what)
         run.calls[place] = "open"
 
-    def _allowed(self, entry: Entry, outcome: str | None, approved: bool, what: str) -> None:
+    def _decided(self, run: _Run, place: tuple[Any, Any], detail: Detail) -> str:
+        outcome, tool = run.decisions.get(("call", *place), NONE)
+        return outcome if tool in ("", detail.get("tool")) else ""
+
+    def _allowed(self, entry: Entry, outcome: str, approved: bool, what: str) -> None:
         if outcome not in ("allow", "review"):
             self._say(entry, f"{what} without a decision that allows it")
         elif outcome == "review" and not approved:
@@ -1382,7 +1388,7 @@ class Lifecycle:
         state = run.calls.get(place)
         what = f"call {place[1]} of step {place[0]}"
         if state is None and action == "call.succeeded" and detail.get("effect") == "read":
-            self._allowed(entry, run.decisions.get(("call", *place)), False, what)
+            self._allowed(entry, self._decided(run, place, detail), False, what)
         elif state != "open" and not (state is None and action == "call.failed"):
             self._say(entry, f"an outcome of {what} without intent")
         run.calls[place] = action

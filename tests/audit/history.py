@@ -86,7 +86,8 @@ def run_drafts(run: UUID, *, review: bool, end: bool, payload: str) -> list[Draf
     """Return the entries of a run of one step and one write call, in order."""
     request = str(uuid4())
     call: dict[str, JSON] = {"step": 1, "seq": 0, "tool": "pay", "effect": "write"}
-    decided = {"action": "call", "step": 1, "call": 0, "outcome": "review" if review else "allow"}
+    outcome = "review" if review else "allow"
+    decided = {"action": "call:pay", "step": 1, "call": 0, "outcome": outcome}
     drafts = [
         draft(run, "run.started", ALICE, payloads={"goal": payload}),
         draft(run, "step.proposed", AGENT, {"step": 1}, payloads={"code": f"pay({payload!r})"}),

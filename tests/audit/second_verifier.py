@@ -392,9 +392,13 @@ def said(entries: list[Shown], actions: tuple[str, ...], **detail: object) -> li
     ]
 
 
-def decided(past: Past, action: str, step: object, call: object) -> object:
-    found = said(past.run, ("decision.made",), action=action, step=step, call=call)
-    return found[-1]["detail"].get("outcome") if found else None
+def decided(past: Past, action: str, step: object, call: object, tool: object = None) -> object:
+    made = said(past.run, ("decision.made",), step=step, call=call)
+    about = [x["detail"] for x in made if x["detail"].get("action", "").split(":")[0] == action]
+    if not about:
+        return None
+    named = about[-1]["action"].split(":", 1)[1:]
+    return about[-1].get("outcome") if named in ([], [""], [tool]) else None
 
 
 def used(past: Past, kind: str, step: object) -> bool:
@@ -420,7 +424,7 @@ def released(leaf: dict[str, Any], detail: dict[str, Any], past: Past) -> bool:
 
 
 def intended(leaf: dict[str, Any], detail: dict[str, Any], past: Past) -> bool:
-    outcome = decided(past, "call", detail.get("step"), detail.get("seq"))
+    outcome = decided(past, "call", detail.get("step"), detail.get("seq"), detail.get("tool"))
     if "request" not in detail:
         return outcome == "allow"
     consumed = said(past.run, ("approval.consumed",))
@@ -441,7 +445,10 @@ def last_of_call(detail: dict[str, Any], past: Past) -> str:
 def succeeded(leaf: dict[str, Any], detail: dict[str, Any], past: Past) -> bool:
     last = last_of_call(detail, past)
     if last == "" and detail.get("effect") == "read":
-        return decided(past, "call", detail.get("step"), detail.get("seq")) == "allow"
+        return (
+            decided(past, "call", detail.get("step"), detail.get("seq"), detail.get("tool"))
+            == "allow"
+        )
     return last == "call.intended"
 
 

@@ -119,6 +119,7 @@ def test_the_honest_bundle(made: tuple[Path, str]) -> None:
         without("call.intended"),
         edited("decision.made", 0, outcome="deny"),
         edited("decision.made", 1, outcome="deny"),
+        edited("call.intended", 0, tool="another"),
         edited("call.intended", 0, request="00000000-0000-4000-8000-000000000000"),
         edited("approval.completed", voters=[{"id": "bob"}]),
         edited("approval.completed", voters=[{"id": "bob"}, {"id": "mallory"}]),
