@@ -357,6 +357,7 @@ def _ask_again(session: Session, step: Step, request: ApprovalRequest) -> bool:
     denied = [each for each, _ in gated if each.decision.outcome is Outcome.DENY]
     with writing(session) as commit:
         decided = commit.decide(step.number, *gated)
+        commit.flush()
         if denied:
             policies.approval_supersede(
                 workspace_id=session.lease.workspace_id,

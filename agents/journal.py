@@ -63,11 +63,13 @@ class Commit:
         self.drafts.extend(drafts)
 
     def decide(self, step: int, *gated: tuple[gate.Gated, int | None]) -> list[UUID]:
-        """Store decisions with their entries and return the ids of their records."""
-        self.flush()
+        """Store decisions, add their entries, and return the ids of their records."""
+        if not gated:
+            return []
         run, version_id = self.session.run, self.session.policy.version_id
         drafts = [gate.draft(run, each, version_id, step=step, seq=seq) for each, seq in gated]
-        rows = policies.decision_record(workspace_id=run.workspace_id, decisions=drafts)
+        rows, made = policies.decision_store(workspace_id=run.workspace_id, decisions=drafts)
+        self.say(*made)
         return [row.id for row in rows]
 
     def flush(self) -> None:
@@ -217,6 +219,7 @@ def call_intended(session: Session, step: Step, call: Call, broker: "Broker") ->
         session.run.lease_until = leases.lease_end()
         keep_calls(commit, step, broker)
         if not call._state.adding:
+            commit.flush()
             refused = countersigned.refusal(session, step, call, broker.results)
             if refused:
                 return refused

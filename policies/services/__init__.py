@@ -23,7 +23,7 @@ from policies.services.conversation import (
     approval_inform,
     approval_reassign,
 )
-from policies.services.decision import DecisionDraft, decision_record
+from policies.services.decision import DecisionDraft, decision_record, decision_store
 from policies.services.policy import (
     policy_activate,
     policy_draft,
@@ -50,6 +50,7 @@ __all__ = [
     "approvals_expire",
     "change_request",
     "decision_record",
+    "decision_store",
     "policy_activate",
     "policy_draft",
     "policy_install_starter",

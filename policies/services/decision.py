@@ -1,5 +1,6 @@
 """Decisions, stored as they were made."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -51,18 +52,34 @@ def decision_record(
     if not decisions:
         return []
     with in_workspace(workspace_id):
-        rows = DecisionRecord.objects.bulk_create(
-            [_row(workspace_id, draft) for draft in decisions]
-        )
-        versions = PolicyVersion.objects.in_bulk({draft.policy_version_id for draft in decisions})
-        record(
-            workspace_id,
-            [
-                _entry(row, draft, versions[draft.policy_version_id])
-                for row, draft in zip(rows, decisions, strict=True)
-            ],
-        )
+        rows, entries = decision_store(workspace_id=workspace_id, decisions=decisions)
+        record(workspace_id, entries)
     return rows
+
+
+def decision_store(
+    *, workspace_id: UUID, decisions: Sequence[DecisionDraft]
+) -> tuple[list[DecisionRecord], list[Draft]]:
+    """Store decisions and hand back their entries, for a caller who has more to record.
+
+    The caller's transaction is open, and it records the entries in it: a decision without its
+    entry is a finding of the verifier.
+
+    Raises:
+        CanonicalError: a request has no canonical form (the caller's fault).
+    """
+    rows = DecisionRecord.objects.bulk_create([_row(workspace_id, draft) for draft in decisions])
+    entries = [
+        _entry(row, draft, _policy_digest(draft.policy_version_id))
+        for row, draft in zip(rows, decisions, strict=True)
+    ]
+    return rows, entries
+
+
+@functools.lru_cache(maxsize=1000)
+def _policy_digest(version_id: UUID) -> str:
+    """Versions never change, and every step of every run asks for one."""
+    return PolicyVersion.objects.values_list("digest", flat=True).get(id=version_id)
 
 
 def _row(workspace_id: UUID, draft: DecisionDraft) -> DecisionRecord:
@@ -85,12 +102,12 @@ def _row(workspace_id: UUID, draft: DecisionDraft) -> DecisionRecord:
     )
 
 
-def _entry(row: DecisionRecord, draft: DecisionDraft, version: PolicyVersion) -> Draft:
+def _entry(row: DecisionRecord, draft: DecisionDraft, policy_digest: str) -> Draft:
     detail: dict[str, JSON] = {
         **draft.detail,
         "action": row.action,
         "outcome": row.outcome,
-        "policy": version.digest,
+        "policy": policy_digest,
         "request": row.request_digest,
         "rules": [str(rule["id"]) for rule in row.rules if not rule.get("shadow")],
     }
