@@ -5,8 +5,10 @@ is no setting stops start-up too (a mistyped name would silently leave a default
 """
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -63,6 +65,21 @@ class Environment:
             self._problem(name, f"must be an absolute path, not {value!r}")
             return default
         return Path(value)
+
+    def entries(self, name: str) -> list[dict[str, Any]]:
+        """Return the JSON list of objects in the file that ``name`` gives, or nothing."""
+        file = self.text(name)
+        if not file:
+            return []
+        try:
+            found = json.loads(Path(file).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            self._problem(name, f"must be a readable JSON file: {error}")
+            return []
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            self._problem(name, "must hold a JSON list of objects")
+            return []
+        return found
 
     def url(self, name: str, schemes: Sequence[str], default: str = "") -> SplitResult:
         parts = urlsplit(self.text(name, default))

@@ -253,6 +253,16 @@ COUNTERSIGN_SECRET_FOLDERS = [
 ] + [COUNTERSIGN_HOME / "credentials"]
 """Where a tool's credential may lie that is referred to as ``file:/path``."""
 
+# --- Sandbox and log -------------------------------------------------------------------------
+
+COUNTERSIGN_RUNTIMES = env.text("RUNTIMES")
+COUNTERSIGN_AUDIT_ORIGIN = env.text("AUDIT_ORIGIN", "countersign.local")
+COUNTERSIGN_AUDIT_HEADS = env.text("AUDIT_HEADS")
+COUNTERSIGN_AUDIT_ANCHORS = env.entries("AUDIT_ANCHORS")
+COUNTERSIGN_LOG_SIGNING_KEY = env.text("LOG_SIGNING_KEY")
+COUNTERSIGN_LOG_SIGNER = env.text("LOG_SIGNER")
+COUNTERSIGN_KEY_WRAPPER = env.text("KEY_WRAPPER")
+
 # --- E-mail ----------------------------------------------------------------------------------
 
 _mail = env.url("EMAIL_URL", ["smtp", "smtps", "smtp+starttls"])

@@ -44,19 +44,7 @@ def test_named_commands_exist(file: Path) -> None:
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
 def test_named_settings_exist(file: Path) -> None:
     named = set(re.findall(r"`(COUNTERSIGN_[A-Z_]+)[`=]", file.read_text()))
-    assert {name for name in named if not name.endswith("_")} - env._known <= NO_VARIABLES
-
-
-# Django settings that have no variable; the log's documents name them for who writes a plug-in.
-NO_VARIABLES = {
-    "COUNTERSIGN_AUDIT_ANCHORS",
-    "COUNTERSIGN_AUDIT_HEADS",
-    "COUNTERSIGN_AUDIT_ORIGIN",
-    "COUNTERSIGN_KEY_WRAPPER",
-    "COUNTERSIGN_LOG_SIGNER",
-    "COUNTERSIGN_LOG_SIGNING_KEY",
-    "COUNTERSIGN_RUNTIMES",
-}
+    assert {name for name in named if not name.endswith("_")} <= env._known
 
 
 def table() -> dict[str, str]:
