@@ -37,7 +37,9 @@ class Home:
 
     def _require_ours(self) -> None:
         # Everything here can be deleted by one command, so nobody else's folder may become a home.
-        if self.path.is_dir() and not (self.path / "secrets").is_dir() and any(self.path.iterdir()):
+        # One look: two processes may start at once, and the other one be making `secrets` just now.
+        names = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else set()
+        if names and "secrets" not in names:
             raise PermissionError(
                 f"{self.path} holds files and is no home of Countersign's;"
                 " set COUNTERSIGN_HOME to an empty or new folder"
