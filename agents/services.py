@@ -1,4 +1,4 @@
-"""What doors may do to runs: start, stop, vote, settle an effect in doubt.
+"""What doors may do to runs: start, stop, vote, ask, settle an effect in doubt.
 
 Each is one transaction: check, change, record, and wake a worker on commit. What a worker does to a
 run is written by `journal`, under its lease.
@@ -159,6 +159,44 @@ def approval_vote(
                 tracing.settled(ApprovalRequest.objects.get(id=request_id))
                 _requeue(run, RunState.AWAITING_APPROVAL)
     return result
+
+
+def approval_ask(
+    *, workspace_id: UUID, request_id: UUID, asker: Actor, text: str
+) -> Refusal | None:
+    """Ask whoever made the request; both clocks keep running.
+
+    Raises:
+        policies.errors.NotFound: no such request in this workspace.
+    """
+    with in_workspace(workspace_id):
+        _run_of(request_id)
+        return policies.approval_ask(
+            workspace_id=workspace_id,
+            request_id=request_id,
+            asker=asker,
+            text=text,
+            now=datetime.now(UTC),
+        )
+
+
+def approval_inform(
+    *, workspace_id: UUID, request_id: UUID, informer: Actor, text: str
+) -> Refusal | None:
+    """Answer a reviewer's question; any member of the workspace may.
+
+    Raises:
+        policies.errors.NotFound: no such request in this workspace.
+    """
+    with in_workspace(workspace_id):
+        _run_of(request_id)
+        return policies.approval_inform(
+            workspace_id=workspace_id,
+            request_id=request_id,
+            informer=informer,
+            text=text,
+            now=datetime.now(UTC),
+        )
 
 
 def approval_lapse(*, workspace_id: UUID, request_id: UUID) -> None:

@@ -8,7 +8,7 @@ import pytest
 from agents.bound import spec_of
 from agents.llm.script import Turn, load_script
 from agents.parsing import Program, parse_code
-from agents.register_format import parse
+from agents.registry.format import parse
 from countersign.demo import registration
 from countersign.demo.model import SCRIPT, DemoModel
 from policies import requests

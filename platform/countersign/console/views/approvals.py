@@ -11,8 +11,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from agents import questions, services
 from agents import selectors as agents
+from agents import services
 from countersign.accounts import services as accounts
 from countersign.console import cards, guards
 from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
@@ -212,7 +212,7 @@ def approval_ask(request: HttpRequest, slug: str, request_id: UUID) -> HttpRespo
     form = AskForm(posted(request))
     status = 200
     if request.method == "POST" and form.is_valid():
-        refusal = questions.approval_ask(
+        refusal = services.approval_ask(
             workspace_id=member.id,
             request_id=request_id,
             asker=member.actor,
@@ -237,7 +237,7 @@ def approval_inform(request: HttpRequest, slug: str, request_id: UUID) -> HttpRe
     if not form.is_valid():
         messages.error(request, "Write an answer.")
         return redirect("console:approval_card", slug, request_id)
-    refusal = questions.approval_inform(
+    refusal = services.approval_inform(
         workspace_id=member.id,
         request_id=request_id,
         informer=member.actor,

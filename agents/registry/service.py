@@ -11,10 +11,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 
-from agents import register_format
 from agents.errors import Refused
 from agents.models import Agent, AgentTool, AgentVersion, ModelEndpoint, Tool, ToolVersion
-from agents.register_format import AgentEntry, ModelEntry, RegisterError, ToolEntry
+from agents.registry import format as register_format
+from agents.registry.format import AgentEntry, ModelEntry, RegisterError, ToolEntry
 from agents.tools.definition import ToolDefinition
 from agents.tools.errors import ToolImportError
 from agents.tools.registry import load

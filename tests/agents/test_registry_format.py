@@ -7,10 +7,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import register_format
-from agents.register_format import RegisterError, RegisterFile, endpoint_spec, parse
-from agents.yaml_section import Fault
-from agents.yaml_text import YamlError, read
+from agents.registry import format as register_format
+from agents.registry.format import RegisterError, RegisterFile, endpoint_spec, parse
+from agents.registry.section import Fault
+from agents.registry.text import YamlError, read
 
 GOOD = """\
 models:

@@ -59,8 +59,8 @@ from agents.budgets import Budget
 from agents.errors import LimitsInvalid
 from agents.limits import Limits
 from agents.llm.endpoint import EndpointError, EndpointKind, EndpointSpec
-from agents.yaml_section import Fault, Section
-from agents.yaml_text import YamlError, read
+from agents.registry.section import Fault, Section
+from agents.registry.text import YamlError, read
 
 MAX_FAULTS = 50
 MAX_AGENCY = 3

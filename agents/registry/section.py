@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from agents.yaml_text import Path, Read
+from agents.registry.text import Path, Read
 
 
 @dataclass(frozen=True, slots=True)
