@@ -5,7 +5,8 @@ import os
 from django.core.asgi import get_asgi_application
 
 from countersign import telemetry
+from countersign.body_limit import limited
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "countersign.settings")
-application = get_asgi_application()
+application = limited(get_asgi_application())
 telemetry.start("web")

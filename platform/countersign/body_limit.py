@@ -1,0 +1,71 @@
+"""Bounds what a request may send, before anything of it is kept.
+
+Django spools a body of any size to disk before a view, or the check of who calls, is reached. This
+stands around the whole application: a body announced or grown beyond the limit ends in 413.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Coroutine[Any, Any, None]]
+
+LIMIT_BYTES = 4 << 20
+
+
+def limited(application: Application, limit: int = LIMIT_BYTES) -> Application:
+    """The application behind the bound; `limit` in bytes of body."""
+
+    async def guarded(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await application(scope, receive, send)
+        elif _announced(scope) > limit:
+            await _refuse(send)
+        else:
+            body = _Body(receive, send, limit)
+            await application(scope, body.receive, body.send)
+
+    return guarded
+
+
+class _Body:
+    """One request's body, counted as it arrives."""
+
+    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
+        self._receive, self._send = receive, send
+        self._left = limit
+        self._refused = False
+
+    async def receive(self) -> Mapping[str, Any]:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left >= 0:
+            return message
+        if not self._refused:
+            self._refused = True
+            await _refuse(self._send)
+        # To the application the caller is gone.
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        if not self._refused:
+            await self._send(message)
+
+
+def _announced(scope: Message) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else 0
+    return 0
+
+
+async def _refuse(send: Send) -> None:
+    text = (
+        b'{"type":"about:blank","title":"Content Too Large","status":413,'
+        b'"detail":"A request may send at most 4 MiB.","code":"too_large"}'
+    )
+    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
