@@ -24,8 +24,9 @@ from audit.sequencer import Round, Sequencer
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.02
-"""Gap between rounds while entries arrive; NOTIFY instead would serialise every commit."""
+POLL_S = 0.05
+"""Gap between rounds while entries arrive. A round costs some milliseconds however little it
+places; NOTIFY instead would serialise every commit."""
 IDLE_POLL_S = 0.1
 IDLE_AFTER_S = 5.0
 STAND_BY_S = 1.0

@@ -146,10 +146,13 @@ def entry(workspace_id: UUID | None, entry_id: UUID) -> Entry | None:
         return Entry.objects.filter(workspace_id=_tree(workspace_id), id=entry_id).first()
 
 
-def run_entries(workspace_id: UUID, run_id: UUID) -> list[Entry]:
-    """Return every entry of a run in its own order."""
+def run_entries(
+    workspace_id: UUID, run_id: UUID, *, after: int = 0, limit: int | None = None
+) -> list[Entry]:
+    """Return a run's entries in its own order: those numbered above `after`, at most `limit`."""
     with in_workspace(workspace_id):
-        return list(Entry.objects.filter(run_id=run_id).order_by("run_seq"))
+        found = Entry.objects.filter(run_id=run_id, run_seq__gt=after).order_by("run_seq")
+        return list(found if limit is None else found[:limit])
 
 
 def verifications(workspace_id: UUID | None, *, limit: int = 20) -> list[Verification]:

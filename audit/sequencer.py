@@ -22,7 +22,6 @@ Steps of one round, in one transaction:
    pending one.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -116,9 +115,8 @@ class Sequencer:
         return int(rows[0][0]) >= self._candidate.xmax
 
     def _unplaced(self) -> list[tuple[int, UUID, bytes, float]]:
-        # The hash is taken anew: the column could have been edited before we came.
         return self._query(
-            "SELECT e.number, e.workspace_id, e.leaf,"
+            "SELECT e.number, e.workspace_id, e.leaf_hash,"
             " extract(epoch FROM clock_timestamp() - e.time)::float8"
             " FROM audit_entry e WHERE e.number > %s AND NOT EXISTS"
             " (SELECT 1 FROM audit_position p WHERE p.entry_number = e.number)"
@@ -130,8 +128,7 @@ class Sequencer:
     def _place(self, rows: Iterable[tuple[int, UUID, bytes, float]]) -> Round:
         by_tree: dict[UUID, list[tuple[int, bytes]]] = {}
         oldest, count = 0.0, 0
-        for number, workspace_id, leaf, age in rows:
-            digest = hashlib.sha256(b"\x00" + leaf).digest()
+        for number, workspace_id, digest, age in rows:
             by_tree.setdefault(workspace_id, []).append((number, digest))
             oldest, count = max(oldest, age), count + 1
         if by_tree:

@@ -17,15 +17,16 @@ EXECUTE format($create$
 CREATE FUNCTION audit_entry_fill() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-    j json;
-    actor json;
-    subject json;
+    j jsonb;
+    actor jsonb;
+    subject jsonb;
 BEGIN
     IF octet_length(NEW.leaf) NOT BETWEEN 2 AND 65535 THEN
         RAISE EXCEPTION 'audit: a leaf has at most 65535 bytes'
             USING ERRCODE = 'check_violation';
     END IF;
-    j := convert_from(NEW.leaf, 'UTF8')::json;
+    -- jsonb is parsed once; json would be parsed again for every field.
+    j := convert_from(NEW.leaf, 'UTF8')::jsonb;
     actor := j->'actor';
     subject := j->'subject';
     NEW.id := (j->>'id')::uuid;

@@ -106,7 +106,7 @@ def _rate(dsn: str, kind: str, writers: int, count: int, work_s: float) -> float
 
 
 def _write(dsn: str, kind: str, count: int, work_s: float, ready: threading.Barrier) -> None:
-    rows = [_row(index + 1) for index in range(count)]
+    rows = [] if work_s else [_row(index + 1) for index in range(count)]
     sql = AUDIT_INSERT if kind == "audit" else PLAIN_INSERT
     with psycopg.connect(dsn, autocommit=True, prepare_threshold=0) as connection:
         connection.execute(
@@ -114,13 +114,12 @@ def _write(dsn: str, kind: str, count: int, work_s: float, ready: threading.Barr
         )
         ready.wait()
         for leaf, columns in rows:
-            parameters = (leaf,) if kind == "audit" else columns
-            if not work_s:
-                connection.execute(sql, parameters)
-                continue
+            connection.execute(sql, (leaf,) if kind == "audit" else columns)
+        for index in range(count if work_s else 0):
+            leaf, columns = _row(index + 1)
             with connection.transaction():
                 connection.execute("INSERT INTO business (note) VALUES ('work')")
-                connection.execute(sql, parameters)
+                connection.execute(sql, (leaf,) if kind == "audit" else columns)
                 time.sleep(work_s)
         ready.wait()
 
@@ -159,6 +158,7 @@ def _row(seq: int) -> tuple[bytes, tuple[object, ...]]:
 @contextmanager
 def _sequencer(url: Callable[[str], str]) -> Iterator[list[float]]:
     """Run a sequencer beside; yields the lags (ms) it has seen."""
+    from audit.daemon import POLL_S
     from audit.sequencer import Sequencer
 
     lags: list[float] = []
@@ -172,7 +172,7 @@ def _sequencer(url: Callable[[str], str]) -> Iterator[list[float]]:
             if done.placed:
                 lags.append(done.oldest_s * 1000)
             if not done.full:
-                time.sleep(0.02)
+                time.sleep(POLL_S)
         sequencer.catch_up()
         sequencer.connection.close()
 
