@@ -1,6 +1,5 @@
 """What happened in a run: the entries of its log, in the run's own order."""
 
-from itertools import islice
 from uuid import UUID
 
 from audit import canonical
@@ -11,8 +10,7 @@ from countersign.api.schemas import EventOut
 
 def after(workspace_id: UUID, run_id: UUID, seq: int, limit: int) -> tuple[list[EventOut], bool]:
     """At most `limit` events numbered above `seq`, in order; and whether there are more."""
-    later = (e for e in audit.run_entries(workspace_id, run_id) if (e.run_seq or 0) > seq)
-    found = list(islice(later, limit + 1))
+    found = audit.run_entries(workspace_id, run_id, after=seq, limit=limit + 1)
     return [_event(entry) for entry in found[:limit]], len(found) > limit
 
 
