@@ -86,6 +86,7 @@ def writing(session: Session) -> Iterator[Commit]:
         LeaseLost: the run is another worker's by now, or was stopped; nothing is written.
     """
     with held(session.lease) as run:
+        run.agent_version = session.version
         session.run = run
         commit = Commit(session)
         yield commit

@@ -85,7 +85,8 @@ def held(lease: Lease) -> Iterator[Run]:
         LeaseLost: the run is another worker's by now, or was stopped.
     """
     with in_workspace(lease.workspace_id):
-        run = locked(lease.run_id)
+        # Without its version, which the holder knows: this is read at every commit.
+        run = Run.objects.select_for_update().get(id=lease.run_id)
         if run.epoch != lease.epoch or run.state != RunState.RUNNING:
             raise LeaseLost(f"run {lease.run_id} moved on to epoch {run.epoch} ({run.state})")
         yield run
