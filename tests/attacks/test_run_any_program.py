@@ -98,10 +98,17 @@ def dying(death: Death, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @dataclass
 class Played:
-    """What came of a run: its effects, and how it ended."""
+    """What came of a run: its effects, and how it ended.
+
+    Attributes:
+        doubts: effects that a person was asked about.
+        commits: how many each worker made, or began.
+    """
 
     effects: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     state: str = ""
+    doubts: int = field(default=0, compare=False)
+    commits: list[int] = field(default_factory=list, compare=False)
 
 
 def play(
@@ -111,18 +118,23 @@ def play(
     bank.__init__()  # type: ignore[misc]
     told = [program(f"seen, paid = [], None\n{steps[0]}"), *map(program, steps[1:]), END]
     run = stage.start(*told)
+    played = Played()
     for number in range(WORKERS):
         death = Death(*dies[number]) if number < len(dies) else Death()
         current = go_on(stage, run, death, patch)
+        played.commits.append(death.seen)
         stage.model.replies = list(told[current.steps_taken :])
         if current.state == RunState.AWAITING_APPROVAL:
             for name in ("bob", "beth"):
                 stage.vote(run, name)
         elif current.state == RunState.AWAITING_INPUT:
             settle(stage, run)
+            played.doubts += 1
         elif current.ended is not None:
             every_effect_was_signed(stage, run)
-            return Played(list(bank.effects), f"{current.state}: {current.reason}")
+            played.effects = list(bank.effects)
+            played.state = f"{current.state}: {current.reason}"
+            return played
     raise AssertionError("the run does not come to an end")
 
 
@@ -149,7 +161,7 @@ def settle(stage: Stage, run: Run) -> None:
     refused = services.call_resolve(
         workspace_id=stage.workspace_id,
         call_id=call.id,
-        actor=stage.cast.actor("alice"),
+        actor=stage.cast.actor("bob"),
         happened=happened,
         result=result if happened else None,
     )
