@@ -54,7 +54,7 @@ def ask_for_code(
 def ask_for_manifest(session: Session, step: Step, broker: Broker, ms: int) -> bool:
     """Park on the effects that this pass deferred; False: the loop ends here."""
     planned = sorted(broker.planned, key=lambda call: call.seq)
-    decisions = [broker.gated[call.seq].decision for call in planned if call.seq in broker.gated]
+    decisions = [broker.decisions[call.seq] for call in planned]
     number = max((call.manifest or 0 for call in broker.recorded.values()), default=0) + 1
     with writing(session) as commit:
         for position, call in enumerate(planned):
@@ -434,4 +434,5 @@ def _close_step(commit: Commit, step: Step, kind: Kind, state: StepState, told: 
     step.state = StepState.EXECUTED if kind is Kind.ANSWER else state
     step.observation, step.ended = canonical.clean(told), datetime.now(UTC)
     step.save()
+    journal.labels_read(commit.session, recorded)
     commit.say(entries.of_run(commit.session.run, "run.resumed", step=step.number))

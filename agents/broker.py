@@ -35,7 +35,7 @@ from agents.tools.errors import Acted, ToolArgumentError, ToolError
 from agents.tools.invoke import ToolContext, invoke, validate_arguments
 from audit import canonical
 from audit.canonical import JSON
-from policies.engine import Outcome
+from policies.engine import Decision, Outcome
 
 
 class Ending(StrEnum):
@@ -58,6 +58,8 @@ class Broker:
         step: the step whose program runs.
         recorded: the step's journal so far, by place.
         approved: number of the manifest that was signed and consumed for this pass, if any.
+        gated: decisions of this pass that are not stored yet.
+        decisions: every decision of this pass, by place; what a manifest asks signatures for.
         history: the step ended in the past and is only being restored: nothing new may happen.
     """
 
@@ -69,6 +71,7 @@ class Broker:
     fresh: list[Call] = field(default_factory=list)
     planned: list[Call] = field(default_factory=list)
     gated: dict[int, gate.Gated] = field(default_factory=dict)
+    decisions: dict[int, Decision] = field(default_factory=dict)
     results: dict[str, JSON] = field(default_factory=dict)
     ending: Ending = Ending.NONE
     note: str = ""
@@ -85,7 +88,10 @@ class Broker:
         self.seen = guest.seq + 1
         recorded = self.recorded.get(guest.seq)
         if recorded is not None:
-            return self._from_journal(recorded, guest)
+            try:
+                return self._from_journal(recorded, guest)
+            except manifest.Unfillable as error:
+                return self._end(Ending.MISMATCH, str(error))
         if self.history:
             raise ReplayDiverged(
                 Divergence(self.step.number, guest.seq, "tool call", "none", guest.tool)
@@ -162,10 +168,14 @@ class Broker:
                 self.session.tools[call.tool_version.tool.name],
                 call.arguments,
             )
-            self.gated[call.seq] = gated
+            self._decided(call, gated)
             if gated.decision.outcome is Outcome.DENY:
                 return self._end(Ending.MISMATCH, gate.explain(gated.decision))
         return self._placeholder(call)
+
+    def _decided(self, call: Call, gated: gate.Gated) -> None:
+        self.gated[call.seq] = gated
+        self.decisions[call.seq] = gated.decision
 
     def _approves(self, call: Call) -> bool:
         return self.approved is not None and call.manifest == self.approved
@@ -206,7 +216,19 @@ class Broker:
         except ToolArgumentError as error:
             return f"{tool.name}: {error}"
         decision = gate.decide_call(self.session, self.step, tool, arguments).decision
-        return decision.sentence if decision.outcome is Outcome.DENY else ""
+        if decision.outcome is Outcome.REVIEW and self._covered(decision):
+            return ""
+        return "" if decision.outcome is Outcome.ALLOW else decision.sentence
+
+    def _covered(self, decision: Decision) -> bool:
+        """Whether the signatures of this pass are all that the concrete call needs."""
+        request = self.step.approval_request
+        seats = {} if request is None else {s["role"]: s["count"] for s in request.requirement}
+        named = sum(count for role, count in seats.items() if role.startswith("reviewer:"))
+        return all(
+            seats.get(role, 0) + (named if role == "reviewer" else 0) >= count
+            for role, count in decision.requirement
+        )
 
     def _repeat(self, call: Call) -> Reply:
         """An intent without outcome: the worker died in between, or the call timed out."""
@@ -236,7 +258,7 @@ class Broker:
                 return self._refuse(self._row(guest, tool, arguments), error.kind, str(error))
         call = self._row(guest, tool, arguments)
         gated = gate.decide_call(self.session, self.step, tool, arguments)
-        self.gated[call.seq] = gated
+        self._decided(call, gated)
         call.origins = gated.origins
         if gated.decision.outcome is Outcome.DENY:
             return self._refuse(call, "PolicyDenied", gate.explain(gated.decision))

@@ -4,8 +4,8 @@ AgentsError
 ├── NotFound            the thing is not in this workspace; a door answers 404
 ├── Refused             the request is against a rule; the sentence says which and what to do
 │   ├── LimitsInvalid   a limit is not a positive whole number
-│   └── InputsInvalid   a run's inputs do not match the agent's schema
-├── ToolChanged         the code of a registered tool is not what was registered
+│   ├── InputsInvalid   a run's inputs do not match the agent's schema
+│   └── ToolChanged     the code of a registered tool is not what was registered
 ├── LeaseLost           another worker or a stop took the run; drop everything, write nothing
 ├── BudgetCrossed       an effect would cross a budget of the day; the agent is told
 ├── SwitchedOff         a kill switch holds the run or a tool of it; park it
@@ -39,7 +39,7 @@ class InputsInvalid(Refused):
     """A run's inputs do not match what the agent version declares."""
 
 
-class ToolChanged(AgentsError):
+class ToolChanged(Refused):
     """The code behind a registered tool version is gone, or another than was registered."""
 
 

@@ -48,15 +48,13 @@ def decide_model(session: Session) -> Gated:
     model = requests.ModelSpec(endpoint.name, frozenset(endpoint.labels))
     return _gated(
         session,
-        requests.use_model(
-            _context(session.run, session.next_number, session.control_labels), model
-        ),
+        requests.use_model(_of(session, session.next_number), model),
     )
 
 
 def decide_execute(session: Session, number: int, facts: Facts) -> Gated:
     """May this program run at all?"""
-    request = requests.execute(_context(session.run, number, session.control_labels), facts)
+    request = requests.execute(_of(session, number), facts)
     return Gated(_decide(request, session.policy_set), request, facts)
 
 
@@ -65,9 +63,12 @@ def decide_call(
 ) -> Gated:
     """May this call happen, with these arguments and what is known of their origin?"""
     facts = session.facts(step.number, step.code)
-    origins = {name: facts.origins_of(tool.name, name) for name in arguments}
+    # A tool the analysis saw no call of has origins nobody knows, which the request then says.
+    seen_at_all = any(site.tool == tool.name for site in facts.calls)
+    named = arguments if seen_at_all else {}
+    origins = {name: facts.origins_of(tool.name, name) for name in named}
     request = requests.call(
-        _context(session.run, step.number, session.control_labels),
+        _of(session, step.number),
         tool.spec,
         arguments,
         origins,
@@ -86,9 +87,7 @@ def decide_release(session: Session, step: Step, answer: JSON) -> Gated:
     origin = facts.origins_of("final_answer", "value")
     return _gated(
         session,
-        requests.release(
-            _context(session.run, step.number, session.control_labels), answer, origin
-        ),
+        requests.release(_of(session, step.number), answer, origin),
     )
 
 
@@ -145,7 +144,11 @@ def draft(
     )
 
 
-def _context(run: Run, number: int, labels: frozenset[str]) -> requests.RunContext:
+def _of(session: Session, number: int) -> requests.RunContext:
+    return _context(session.run, number, session.control_labels, session.writes)
+
+
+def _context(run: Run, number: int, labels: frozenset[str], writes: int = 0) -> requests.RunContext:
     version = run.agent_version
     return requests.RunContext(
         workspace=str(run.workspace_id),
@@ -156,6 +159,7 @@ def _context(run: Run, number: int, labels: frozenset[str]) -> requests.RunConte
         step=number,
         control_labels=labels,
         spent={
+            "writes": writes,
             "steps": run.steps_taken,
             "tokens": run.input_tokens + run.output_tokens,
             "cost_micros": run.cost_micros,

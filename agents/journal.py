@@ -8,7 +8,7 @@ brought up to date with what was committed.
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -431,18 +431,23 @@ def ran(
     step.save()
     session.run.working_ms += ms
     session.run.attempts = 0
-    session.run.control_labels = sorted(session.control_labels | _labels_read(broker))
+    labels_read(session, broker.recorded.values())
     commit.say(entries.step_executed(session, step))
 
 
-def _labels_read(broker: "Broker") -> set[str]:
-    """Labels of the tools whose results the program had, and so the model may read."""
-    return {
+def labels_read(session: Session, calls: Iterable[Call]) -> None:
+    """Put on the run the labels of what the program had, and so the model may read.
+
+    A tool that failed said so in words of its own, which may be those of an outsider.
+    """
+    had = {
         label
-        for call in broker.recorded.values()
+        for call in calls
         if call.state == CallState.SUCCEEDED
+        or (call.state == CallState.FAILED and not (call.error or {}).get("refused"))
         for label in call.tool_version.labels
     }
+    session.run.control_labels = sorted(session.control_labels | had)
 
 
 def told(call: Call) -> str:

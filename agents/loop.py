@@ -79,6 +79,8 @@ def propose(session: Session, model: ChatModel) -> Step | None:
     reply = _ask(session, model)
     if reply is None:
         return None
+    # Asking took a while: the policy may have changed meanwhile.
+    session.follow_policy()
     parsed = parse_code(reply.text, truncated=reply.truncated)
     if not isinstance(parsed, Program):
         return journal.step_unparsed(session, reply, parsed)

@@ -18,6 +18,13 @@ from audit.canonical import JSON
 REFERENCE = re.compile(r"⟦([A-Za-z0-9_-]{8,64})((?:/[^⟧/]*)*)⟧")
 
 
+class Unfillable(KeyError):
+    """A reference names a result that is not there, or a part that the result does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 @dataclass(frozen=True)
 class Entry:
     """One concrete effect of a manifest.
@@ -89,7 +96,8 @@ def totals(entries: Sequence[Entry]) -> Totals:
         minor, currency = minor_units(by_role), by_role.get("currency")
         if minor is not None:
             key = currency if isinstance(currency, str) else ""
-            amounts[key] = amounts.get(key, 0) + minor
+            # A negative amount must not hide a positive one.
+            amounts[key] = amounts.get(key, 0) + abs(minor)
         for name, role in entry.roles.items():
             if role == "recipient":
                 recipients[str(entry.arguments.get(name))] = None
@@ -121,11 +129,14 @@ def fill(template: JSON, results: Mapping[str, JSON]) -> JSON:
     """Put real results where the template refers to them.
 
     Raises:
-        KeyError: a reference names a result that is not there, or a path it does not have.
+        Unfillable: a reference names a result that is not there, or a path it does not have.
     """
     if isinstance(template, dict):
-        if set(template) == {"$placeholder", "path"}:
-            return _follow(results[template["$placeholder"]], template["path"])
+        token = _referred(template)
+        if token:
+            if token not in results:
+                raise Unfillable("a placeholder names a result that is not there")
+            return _follow(results[token], template["path"])
         return {key: fill(value, results) for key, value in template.items()}
     if isinstance(template, list):
         return [fill(value, results) for value in template]
@@ -137,14 +148,24 @@ def fill(template: JSON, results: Mapping[str, JSON]) -> JSON:
 def tokens(template: JSON) -> set[str]:
     """The tokens of every result the template refers to."""
     if isinstance(template, dict):
-        if set(template) == {"$placeholder", "path"}:
-            return {template["$placeholder"]}
+        token = _referred(template)
+        if token:
+            return {token}
         return set().union(*(tokens(value) for value in template.values()))
     if isinstance(template, list):
         return set().union(*(tokens(value) for value in template))
     if isinstance(template, str):
         return {match[1] for match in REFERENCE.finditer(template)}
     return set()
+
+
+def _referred(template: Mapping[str, JSON]) -> str:
+    """The token an object refers to, or "" where it is no placeholder but a program's own data."""
+    if set(template) != {"$placeholder", "path"}:
+        return ""
+    token, path = template["$placeholder"], template["path"]
+    well_formed = isinstance(path, list) and all(isinstance(part, str | int) for part in path)
+    return token if isinstance(token, str) and well_formed else ""
 
 
 def _in_text(match: re.Match[str], results: Mapping[str, JSON]) -> str:
@@ -155,8 +176,11 @@ def _in_text(match: re.Match[str], results: Mapping[str, JSON]) -> str:
 
 
 def _follow(value: JSON, path: Sequence[str | int]) -> JSON:
-    for part in path:
-        value = value[int(part)] if isinstance(value, list) else value[str(part)]
+    try:
+        for part in path:
+            value = value[int(part)] if isinstance(value, list) else value[str(part)]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise Unfillable("a placeholder names a part that the result does not have") from error
     return value
 
 

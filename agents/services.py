@@ -23,6 +23,7 @@ from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import services as policies
+from policies.directory import directory
 from policies.engine import Outcome
 from policies.errors import Reason, Refusal
 from policies.models import OPEN_STATES, Answer, ApprovalRequest, Meaning
@@ -221,6 +222,9 @@ def call_resolve(
 ) -> Refusal | None:
     """Record a person's word on an effect in doubt, and let the run go on.
 
+    A result that is given stands where the tool's own would have stood, also in later effects of
+    the same manifest; so whoever asked for the run may not give it.
+
     Args:
         happened: the effect took place, with `result`; otherwise it did not, and the run makes
             the same call again when it goes on (stop the run where it should not).
@@ -233,6 +237,10 @@ def call_resolve(
         if call is None:
             raise NotFound(f"There is no call {call_id} in this workspace.")
         run = _locked(call.run_id)
+        refusal = _may_settle(run, actor)
+        if refusal is not None:
+            record(workspace_id, [_unsettled(run, call, actor, refusal)])
+            return refusal
         call.refresh_from_db(fields=["state"])
         if call.state != CallState.UNKNOWN:
             return Refusal(Reason.STATE, "This effect is not in doubt (any more).")
@@ -343,6 +351,30 @@ def _result_problem(call: Call, result: JSON) -> str:
         jsonschema.Draft202012Validator(schema).iter_errors(result)
     )
     return f"The result does not fit the tool's schema: {problem.message}" if problem else ""
+
+
+def _may_settle(run: Run, actor: Actor) -> Refusal | None:
+    """Why this actor's word on an effect of the run does not count."""
+    roles = directory().roles(actor.id, run.workspace_id) if actor.type == "user" else frozenset()
+    if not any(role == "operator" or role.startswith("reviewer") for role in roles):
+        return Refusal(Reason.ROLE, "Settling an effect in doubt needs an operator or a reviewer.")
+    behind = directory().behind(run.requester_id)
+    if actor.id == run.requester_id or actor.id in behind:
+        return Refusal(
+            Reason.REQUESTER, "You asked for this run; someone else must say what happened."
+        )
+    return None
+
+
+def _unsettled(run: Run, call: Call, actor: Actor, refusal: Refusal) -> Draft:
+    return Draft(
+        action="call.resolve_refused",
+        actor=actor,
+        subject=Subject("call", str(call.id), call.tool_version.digest),
+        run=run.id,
+        on_behalf_of=entries.requester(run),
+        detail={"step": call.step.number, "seq": call.seq, "reason": refusal.reason.value},
+    )
 
 
 def _resolved(run: Run, call: Call, actor: Actor, comment: str) -> Draft:

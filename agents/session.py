@@ -8,7 +8,7 @@ from agents.bound import BoundTool, bind
 from agents.errors import LeaseLost
 from agents.leases import Lease
 from agents.limits import Limits, Spent
-from agents.models import AgentVersion, Call, Run, Step, StepState
+from agents.models import AgentVersion, Call, CallState, Effect, Run, Step, StepState
 from agents.sandbox.contract import CallHandler, JailLimits, StepRequest, StepResult
 from agents.sandbox.errors import JailClosed
 from agents.sandbox.runtime import Runtime
@@ -81,6 +81,24 @@ class Session:
     def imports(self) -> frozenset[str]:
         """What programs may import: the standard list and what the agent version adds."""
         return DEFAULT_IMPORTS | frozenset(self.version.imports)
+
+    @property
+    def writes(self) -> int:
+        """Write calls of the run that happened or are planned."""
+        dropped = (CallState.FAILED, CallState.VOID)
+        return sum(
+            call.tool_version.effect == Effect.WRITE and call.state not in dropped
+            for calls in self.calls.values()
+            for call in calls.values()
+        )
+
+    def follow_policy(self) -> None:
+        """Decide by the policy in force now, which may be another than when the run was taken."""
+        with in_workspace(self.lease.workspace_id):
+            active = policies.active_policy(self.lease.workspace_id)
+        if active.version_id != self.policy.version_id:
+            specs = [tool.spec for tool in self.tools.values()]
+            self.policy, self.policy_set = active, compile_policy(active.text, tools=specs)
 
     def calls_left(self, fresh: int) -> int:
         """Tool calls the run may still make, when `fresh` are not yet counted on it."""

@@ -230,6 +230,11 @@ def _check_definition(definition: ToolDefinition) -> None:
     for argument in definition.roles:
         if argument not in definition.parameters["properties"]:
             raise ToolDefinitionError(f"{name}: roles names {argument!r}, which is no argument")
+    for role in ("amount", "amount_minor", "currency"):
+        if list(definition.roles.values()).count(role) > 1:
+            raise ToolDefinitionError(
+                f"{name}: two arguments have the role {role!r}; totals and budgets count one"
+            )
     _check_bounds(definition)
 
 

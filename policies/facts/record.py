@@ -320,7 +320,7 @@ class Facts:
         """SHA-256, in hex, over the RFC 8785 form of `to_json()`."""
         # The record has ASCII keys and no floats, so sorted compact JSON is its RFC 8785 form.
         text = json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 _EXACT = 2**53 - 1
@@ -338,7 +338,10 @@ def safe_json(value: object) -> object:
         return {"null": True}
     if isinstance(value, int) and -_EXACT <= value <= _EXACT:
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, int):
+        # Hexadecimal: decimal text of a huge number is refused by the interpreter, and slow.
+        return {"number": hex(value)[:200]}
+    if isinstance(value, float):
         return {"number": repr(value)}
     if isinstance(value, Mapping):
         return {"pairs": [[safe_json(key), safe_json(item)] for key, item in value.items()]}

@@ -22,6 +22,7 @@ from tests.countersign.console.world import World, make_world
 MEMBERS = ("alice", "bob", "carol", "dan", "ada")
 OPERATOR, AUDITOR = ("alice",), ("dan",)
 STOPPERS = ("alice", "bob", "ada")
+SETTLERS = ("alice", "bob")
 NOBODY = ""
 
 OK, MOVED, FORBIDDEN, MISSING, WRONG_METHOD, INVALID = 200, 302, 403, 404, 405, 422
@@ -72,7 +73,7 @@ TABLE = (
     Row("run_step", arguments={**RUN, "number": "3"}),
     Row(
         "run_call",
-        who=OPERATOR,
+        who=SETTLERS,
         get_by=MEMBERS,
         post=OK,
         arguments={"run_id": "doubt", "call_id": "call"},

@@ -185,7 +185,7 @@ class Site:
         refused = services.call_resolve(
             workspace_id=self.cast.acme.id,
             call_id=call.id,
-            actor=self.cast.actor("alice"),
+            actor=self.cast.actor("bob"),
             happened=happened,
             result=result if happened else None,
         )

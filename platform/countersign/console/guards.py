@@ -72,6 +72,10 @@ class Member:
         return self.is_operator or self.is_admin or self.is_reviewer
 
     @property
+    def may_settle(self) -> bool:
+        return self.is_operator or self.is_reviewer
+
+    @property
     def role_words(self) -> str:
         return ", ".join(words.role(role) for role in sorted(self.roles))
 
@@ -119,6 +123,14 @@ def operator(request: HttpRequest, slug: str) -> Member:
     found = member(request, slug)
     if not found.is_operator:
         raise PermissionDenied(_needs("operator", "start a run"))
+    return found
+
+
+def settler(request: HttpRequest, slug: str) -> Member:
+    """A member who may say what became of an effect in doubt: operators and reviewers."""
+    found = member(request, slug)
+    if not found.may_settle:
+        raise PermissionDenied(_needs("operator or reviewer", "settle an effect in doubt"))
     return found
 
 

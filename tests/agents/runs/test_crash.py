@@ -124,7 +124,7 @@ def settle_doubt(stage: Stage, run: Run) -> None:
     refused = services.call_resolve(
         workspace_id=stage.workspace_id,
         call_id=call.id,
-        actor=stage.cast.actor("alice"),
+        actor=stage.cast.actor("bob"),
         happened=happened,
         result=result if happened else None,
     )

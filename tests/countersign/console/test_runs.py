@@ -100,8 +100,10 @@ def test_step_and_call_have_pages_with_everything(world: World, log_in: LogIn) -
 def test_a_person_settles_an_effect_in_doubt(world: World, log_in: LogIn) -> None:
     run = world.runs["doubt"]
     address = f"{RUNS}{run.id}/calls/{world.doubt.id}/"
-    assert "An operator finds out" in log_in("bob").get(address).content.decode()
-    client = log_in("alice")
+    assert "An operator or a reviewer finds out" in log_in("dan").get(address).content.decode()
+    mine = {"happened": "no", "result": "", "comment": "I know."}
+    assert "someone else must say" in log_in("alice").post(address, mine).content.decode()
+    client = log_in("bob")
     assert "Nobody knows whether this happened." in client.get(address).content.decode()
     given = {"happened": "yes", "result": "{", "comment": "I rang the bank."}
     assert "This is not JSON" in client.post(address, given).content.decode()
@@ -110,7 +112,7 @@ def test_a_person_settles_an_effect_in_doubt(world: World, log_in: LogIn) -> Non
     done = client.post(address, {**given, "result": '{"id": "P-1"}'})
     assert done.headers["Location"] == f"{RUNS}{run.id}/"
     [entry] = audit.entries(world.workspace_id, audit.Filters(actions=("call.resolved",))).entries
-    assert entry.actor_name == "Alice"
+    assert entry.actor_name == "Bob"
 
 
 def test_the_start_form_is_made_from_the_inputs_the_agent_takes(

@@ -108,7 +108,7 @@ def run_call(request: HttpRequest, slug: str, run_id: UUID, call_id: UUID) -> Ht
     """One tool call; where its outcome is in doubt, the form to settle it."""
     member = guards.member(request, slug)
     if request.method == "POST":
-        member = guards.operator(request, slug)
+        member = guards.settler(request, slug)
     call = agents.call(member.id, run_id, call_id)
     form = ResolveForm(posted(request))
     if request.method == "POST" and form.is_valid():
@@ -128,7 +128,7 @@ def run_call(request: HttpRequest, slug: str, run_id: UUID, call_id: UUID) -> Ht
         "nav": "runs",
         "run": agents.run(member.id, run_id),
         "call": call,
-        "form": form if call.state == CallState.UNKNOWN and member.is_operator else None,
+        "form": form if call.state == CallState.UNKNOWN and member.may_settle else None,
         "operation": timeline.operation([call], ""),
     }
     return render(request, member, "console/run_call.html", context)
