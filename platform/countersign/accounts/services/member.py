@@ -182,7 +182,10 @@ def _user(person: PersonDraft, *, must_change_password: bool) -> tuple[User, str
     known = User.objects.filter(username__iexact=person.username).first()
     if known is not None:
         if known.email.lower() != person.email.lower():
-            raise InvalidPerson(f"{person.username} is someone else's user name already.")
+            raise InvalidPerson(
+                f"The user name {person.username} belongs to somebody else. Choose another one, or"
+                " give that account's e-mail address to add the person. Nothing was made."
+            )
         return known, ""
     if User.objects.filter(email__iexact=person.email).exists():
         raise InvalidPerson(f"{person.email} belongs to another account already.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
@@ -60,11 +61,18 @@ def workspace_prepare(
 ) -> Prepared:
     """Make the workspace and its people where they are missing; set roles where they differ.
 
-    Running it again changes nothing and shows no password.
+    All of it or nothing. Running it again changes nothing and shows no password.
 
     Raises:
         InvalidPerson, InvalidRole: a description cannot be used; the message says why.
     """
+    with transaction.atomic():
+        return _prepare(name, slug, people, must_change_password=must_change_password)
+
+
+def _prepare(
+    name: str, slug: str, people: Sequence[PersonDraft], *, must_change_password: bool
+) -> Prepared:
     workspace = Workspace.objects.filter(slug=slug).first()
     created = workspace is None
     if workspace is None:
