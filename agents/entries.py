@@ -4,6 +4,8 @@ Content (replies, programs, arguments, results, answers) goes into payloads, whi
 commits to; who, what, which version and which decision stands in the entry itself.
 """
 
+from collections.abc import Mapping
+
 from agents.errors import Divergence
 from agents.models import Call, Run, RunState, Step
 from agents.session import Session
@@ -73,40 +75,53 @@ def ended(run: Run, actor: Actor | None = None) -> Draft:
 
 
 def step_proposed(session: Session, step: Step) -> Draft:
-    return Draft(
-        action="step.proposed",
-        actor=agent(session.run),
-        subject=Subject("step", str(step.id)),
-        run=session.run.id,
-        on_behalf_of=requester(session.run),
-        detail={
-            "step": step.number,
-            "code": step.code_digest,
-            "facts": step.facts_digest,
-            "input_tokens": step.input_tokens,
-            "output_tokens": step.output_tokens,
-            "cost_micros": step.cost_micros,
-        },
-        payloads={"reply": step.reply, "code": step.code},
-    )
+    detail: dict[str, JSON] = {
+        "code": step.code_digest,
+        "facts": step.facts_digest,
+        "input_tokens": step.input_tokens,
+        "output_tokens": step.output_tokens,
+        "cost_micros": step.cost_micros,
+    }
+    said = {"reply": step.reply, "code": step.code}
+    return _about_step(session, step, "step.proposed", detail, said)
 
 
 def step_executed(session: Session, step: Step) -> Draft:
+    detail: dict[str, JSON] = {
+        "status": step.status,
+        "stdout": step.stdout_digest,
+        "stdout_bytes": step.stdout_bytes,
+        "jail_ms": step.jail_ms,
+        "runtime": step.runtime,
+    }
+    said = {"observation": step.observation}
+    return _about_step(session, step, "step.executed", detail, said)
+
+
+def of_step(session: Session, step: Step, action: str, **detail: JSON) -> Draft:
+    """An entry about a step beside its proposal and execution."""
+    return _about_step(session, step, action, detail, {"observation": step.observation})
+
+
+def answer_released(session: Session, step: Step) -> Draft:
+    return _about_step(session, step, "answer.released", {}, {"answer": step.final})
+
+
+def _about_step(
+    session: Session,
+    step: Step,
+    action: str,
+    detail: Mapping[str, JSON],
+    payloads: Mapping[str, JSON],
+) -> Draft:
     return Draft(
-        action="step.executed",
+        action=action,
         actor=agent(session.run),
         subject=Subject("step", str(step.id)),
         run=session.run.id,
         on_behalf_of=requester(session.run),
-        detail={
-            "step": step.number,
-            "status": step.status,
-            "stdout": step.stdout_digest,
-            "stdout_bytes": step.stdout_bytes,
-            "jail_ms": step.jail_ms,
-            "runtime": step.runtime,
-        },
-        payloads={"observation": step.observation},
+        detail={"step": step.number, **detail},
+        payloads=payloads,
     )
 
 
@@ -159,31 +174,6 @@ def _call_payloads(call: Call, action: str) -> dict[str, JSON]:
             return {"arguments": call.arguments, "result": call.result}
         case _:
             return {"arguments": call.arguments, "error": call.error}
-
-
-def of_step(session: Session, step: Step, action: str, **detail: JSON) -> Draft:
-    """An entry about a step beside its proposal and execution."""
-    return Draft(
-        action=action,
-        actor=agent(session.run),
-        subject=Subject("step", str(step.id)),
-        run=session.run.id,
-        on_behalf_of=requester(session.run),
-        detail={"step": step.number, **detail},
-        payloads={"observation": step.observation},
-    )
-
-
-def answer_released(session: Session, step: Step) -> Draft:
-    return Draft(
-        action="answer.released",
-        actor=agent(session.run),
-        subject=Subject("step", str(step.id)),
-        run=session.run.id,
-        on_behalf_of=requester(session.run),
-        detail={"step": step.number},
-        payloads={"answer": step.final},
-    )
 
 
 def diverged(session: Session, divergence: Divergence) -> Draft:
