@@ -22,7 +22,6 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from agents import gate, journal, manifest, switches, tracing
@@ -184,10 +183,6 @@ class Broker:
         """Execute the next entry of the signed manifest, and stop everything if it fails."""
         if self.unused[0] is not call:
             return self._end(Ending.MISMATCH, f"effect {call.position} came out of its order")
-        request = self.step.approval_request
-        if request is not None and request.execute_by < datetime.now(UTC):
-            # It was used in time, and then held: by a kill switch, or for want of a worker.
-            return self._end(Ending.MISMATCH, "the time to carry out what was signed has passed")
         tool = self.session.tools[call.tool_version.tool.name]
         arguments = manifest.fill(call.arguments, self.results)
         problem = self._refused_when_concrete(call, tool, arguments)

@@ -77,7 +77,7 @@ def decide_call(
         seen=facts.read_before(tool.name),
     )
     decision = _decide(request, session.policy_set)
-    told = {name: _told(origin.sources) for name, origin in origins.items()}
+    told = {name: _told(origins[name].sources) if name in origins else [] for name in arguments}
     return Gated(decision, request, origins=told)
 
 

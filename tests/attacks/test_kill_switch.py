@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.utils import ProgrammingError
 
-from agents import broker, leases, loop, switches
+from agents import countersigned, leases, loop, switches
 from agents.broker import Broker
 from agents.errors import NotFound
 from agents.kill_switches import Lift, kill_lift, kill_set
@@ -36,7 +36,7 @@ NAMES = {
 
 
 class DaysLater(datetime):
-    """The broker's clock, two days on."""
+    """The clock that effects are checked by, two days on."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> "DaysLater":
@@ -155,10 +155,10 @@ def test_a_signature_that_ran_out_while_it_was_held_is_spent(
     stage.play(run)
     assert mid.switch is not None
     lifted(stage, mid.switch)
-    monkeypatch.setattr(broker, "datetime", DaysLater)
+    monkeypatch.setattr(countersigned, "datetime", DaysLater)
     run = stage.play(run)
     assert [made["account"] for _, made in bank.effects] == ["DE01"]
-    assert "time to carry out what was signed has passed" in stage.steps(run)[0].observation
+    assert "time to execute has passed" in stage.steps(run)[0].observation
 
 
 def test_signing_does_not_start_a_stopped_run(stage: Stage) -> None:

@@ -138,7 +138,7 @@ def test_time_that_runs_out_while_a_plan_is_applied_stops_the_rest(
     run = stage.play(run)
     assert (run.state, paid()) == (RunState.SUCCEEDED, ["DE01"])
     told = stage.steps(run)[0].observation
-    assert "has passed" in told
+    assert "time to execute has passed" in told
     assert "approval.refused" in stage.actions(run)
 
 
