@@ -1101,11 +1101,11 @@ def canonical(line: bytes) -> dict[str, Any]:
         raise Malformed("the entry is longer than 65,535 bytes")
     try:
         text = line.decode()
-        value = _decoder.decode(text)
+        value, end = _decoder.raw_decode(text)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"the entry is not JSON: {error}") from error
     # Equality with the sorted, compact form excludes duplicate keys and other spellings.
-    if not isinstance(value, dict) or _encode(value) != text:
+    if not isinstance(value, dict) or end != len(text) or _encode(value) != text:
         raise Malformed("the entry is not in canonical form")
     # The rest of the profile needs a walk only where the bytes give reason to.
     if (
