@@ -5,7 +5,7 @@ from uuid import UUID
 from audit import canonical
 from audit import selectors as audit
 from audit.models import Entry
-from countersign.api.schemas import EventOut
+from countersign.api.schemas.runs import EventOut
 
 
 def after(workspace_id: UUID, run_id: UUID, seq: int, limit: int) -> tuple[list[EventOut], bool]:

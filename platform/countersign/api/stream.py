@@ -31,7 +31,7 @@ from countersign.accounts.services import TokenContext
 from countersign.api import events
 from countersign.api.auth import authenticate
 from countersign.api.problems import Problem
-from countersign.api.schemas import EventOut
+from countersign.api.schemas.runs import EventOut
 
 log = logging.getLogger(__name__)
 

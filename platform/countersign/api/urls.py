@@ -2,10 +2,11 @@
 
 from django.urls import URLPattern, include, path, re_path
 
-from countersign.api import health, problems, views
+from countersign.api import health, problems
 from countersign.api.auth import Bearer
 from countersign.api.openapi import Api
 from countersign.api.parsing import StrictParser, only_known_parameters
+from countersign.api.views import approvals, audit, policies, registry, runs
 
 api = Api(
     title="Countersign",
@@ -24,10 +25,11 @@ api = Api(
     openapi_extra={"info": {"license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}}},
 )
 api.add_decorator(only_known_parameters)
-api.add_router("/runs", views.runs)
-api.add_router("/approvals", views.approvals)
-api.add_router("", views.registry)
-api.add_router("/audit", views.log)
+api.add_router("/runs", runs.router)
+api.add_router("/approvals", approvals.router)
+api.add_router("", registry.router)
+api.add_router("/policies", policies.router)
+api.add_router("/audit", audit.router)
 problems.install(api)
 
 

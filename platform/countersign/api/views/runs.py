@@ -1,0 +1,152 @@
+"""Runs: start, read, follow, cancel."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from ninja import Header, Query, Router, Status
+
+from agents import selectors as agents
+from agents import services
+from agents.errors import InputsInvalid, Refused
+from countersign.accounts.scopes import Scope
+from countersign.api import cursors, events, stream
+from countersign.api.answers import page, says
+from countersign.api.auth import Bearer, caller
+from countersign.api.problems import Problem
+from countersign.api.schemas import runs as out
+
+router = Router(tags=["runs"])
+
+
+@router.post(
+    "",
+    auth=Bearer(Scope.RUNS_START),
+    response={201: out.RunDetailOut} | says(out.RunDetailOut, 400, 404, 409, 413, 415),
+    summary="Start a run",
+)
+def run_start(
+    request: HttpRequest, response: HttpResponse, body: out.RunIn, sent: Header[out.RunHeaders]
+) -> Status[agents.RunDetail]:
+    """Start a run of the newest version of an agent.
+
+    With an `Idempotency-Key` a repeated request gives the run of the first one (200); the same key
+    with another request is refused (409). A run that the policy does not allow is made all the
+    same, ended as `denied`, with the reason.
+    """
+    who = caller(request)
+    try:
+        started = services.run_start(
+            workspace_id=who.workspace_id,
+            agent=body.agent,
+            requester=who.actor,
+            goal=body.goal,
+            inputs=body.inputs,
+            idempotency_key=sent.idempotency_key,
+        )
+    except InputsInvalid:
+        raise
+    except Refused as error:
+        raise Problem(HTTPStatus.CONFLICT, "idempotency_key_used", str(error)) from error
+    response["Location"] = f"/api/v1/runs/{started.run.id}"
+    status = HTTPStatus.OK if started.repeated else HTTPStatus.CREATED
+    return Status(status.value, agents.run(who.workspace_id, started.run.id))
+
+
+@router.get(
+    "",
+    auth=Bearer(Scope.RUNS_READ),
+    response=says(out.RunPage),
+    summary="List runs, newest first",
+)
+def run_list(request: HttpRequest, filters: Query[out.RunFilters]) -> Mapping[str, Any]:
+    found = agents.runs(
+        caller(request).workspace_id,
+        states=[state.value for state in filters.state],
+        agent=filters.agent,
+        text=filters.text,
+        after=cursors.unseal("runs", filters.cursor),
+        limit=filters.limit,
+    )
+    return page(found.rows, cursors.seal("runs", found.next))
+
+
+@router.get(
+    "/{uuid:run_id}",
+    auth=Bearer(Scope.RUNS_READ),
+    response=says(out.RunDetailOut, 404),
+    summary="One run, with its answer once it has one",
+)
+def run_get(request: HttpRequest, run_id: UUID) -> agents.RunDetail:
+    return agents.run(caller(request).workspace_id, run_id)
+
+
+@router.post(
+    "/{uuid:run_id}/cancel",
+    auth=Bearer(Scope.RUNS_CONTROL),
+    response=says(out.RunDetailOut, 400, 404, 413, 415),
+    summary="Stop a run",
+)
+def run_cancel(request: HttpRequest, run_id: UUID, body: out.CancelIn) -> agents.RunDetail:
+    """End the run at once. Effects already made stay; a run that has ended stays as it is."""
+    who = caller(request)
+    services.run_cancel(
+        workspace_id=who.workspace_id, run_id=run_id, actor=who.actor, reason=body.reason
+    )
+    return agents.run(who.workspace_id, run_id)
+
+
+@router.get(
+    "/{uuid:run_id}/steps",
+    auth=Bearer(Scope.RUNS_READ),
+    response=says(out.StepPage, 404),
+    summary="The steps of a run, in order",
+)
+def run_steps(
+    request: HttpRequest, run_id: UUID, filters: Query[out.StepFilters]
+) -> Mapping[str, Any]:
+    """With program, tool calls and the beginning of the output. A run has few enough for a page."""
+    who = caller(request)
+    agents.run(who.workspace_id, run_id)
+    return page(agents.steps(who.workspace_id, run_id, after=filters.after))
+
+
+@router.get(
+    "/{uuid:run_id}/events",
+    auth=Bearer(Scope.RUNS_READ),
+    response=says(out.EventPage, 404),
+    summary="What happened in a run, in order",
+)
+def run_events(
+    request: HttpRequest, run_id: UUID, filters: Query[out.EventFilters]
+) -> Mapping[str, Any]:
+    """Follow a run: ask again with `after` set to the last `seq` you have.
+
+    `next` is the `after` of the next page where there is one already.
+    """
+    who = caller(request)
+    agents.run(who.workspace_id, run_id)
+    found, more = events.after(who.workspace_id, run_id, filters.after, filters.limit)
+    return page(found, str(found[-1].seq) if more else "")
+
+
+@router.get(
+    "/{uuid:run_id}/events/stream",
+    auth=Bearer(Scope.RUNS_READ),
+    response=says(str, 404) | {204: None},
+    summary="What happens in a run, as it happens",
+)
+async def run_stream(
+    request: HttpRequest, run_id: UUID, sent: Header[out.StreamHeaders]
+) -> HttpResponseBase:
+    """Server-sent events: the data of each is an event as `/events` has it, its id the `seq`.
+
+    The stream ends with an event named `end` once the run has ended (its data: `{"state": …}`),
+    else after some minutes; go on by `Last-Event-ID`, as browsers' EventSource does by itself.
+    A request with nothing left to come gets 204.
+    """
+    authorization = request.headers.get("Authorization", "")
+    return await stream.respond(caller(request), authorization, run_id, sent.last_event_id)
