@@ -26,9 +26,11 @@ class PolicySet(models.Model):
 
 
 class PolicyVersion(models.Model):
-    """One immutable text with its required tests.
+    """One immutable text with its required tests and the invariants that it keeps.
 
-    ``digest``: SHA-256 hex over the canonical JSON of ``{"text", "tests"}``.
+    ``digest``: SHA-256 hex over the canonical JSON of ``{"text", "tests"}``, and of
+    ``"invariants"`` where there are any. ``parent``: the version it was edited from; whoever wrote
+    a version between the last one in force and this one is an author of this one too.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -37,6 +39,8 @@ class PolicyVersion(models.Model):
     number = models.PositiveIntegerField()
     text = models.TextField()
     tests = models.JSONField(default=list)
+    invariants = models.JSONField(default=list)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
     digest = models.CharField(max_length=_DIGEST)
     note = models.CharField(max_length=200, blank=True)
     author = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
@@ -85,6 +89,48 @@ class PolicyActivation(models.Model):
 
     def __str__(self) -> str:
         return f"activation {self.sequence}"
+
+
+class PolicySimulation(models.Model):
+    """A version tried on past decisions: how far it is, then what would have been different.
+
+    ``counts``: decisions by ``"<then> -> <now>"``. ``changes``: the newest that differ, each
+    ``{decision, run, step, action, then, now, sentence, rules}``.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        RUNNING = "running"
+        DONE = "done"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="+")
+    days = models.PositiveSmallIntegerField()
+    requester_id = models.CharField(max_length=64)
+    requester_name = models.CharField(max_length=120)
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(default=0)
+    counts = models.JSONField(default=dict)
+    changes = models.JSONField(default=list)
+    problem = models.TextField(blank=True)
+    requested = models.DateTimeField(editable=False)
+    finished = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["workspace", "requested"], name="policies_simulation_list"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state__in=["waiting", "running", "done"]),
+                name="policies_simulation_state",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"simulation of {self.version_id}: {self.state}"
 
 
 class Outcome(models.TextChoices):

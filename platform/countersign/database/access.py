@@ -86,8 +86,9 @@ TABLES: Mapping[str, Access] = {
     "policies_approvalevent": Access(app=APPEND, reader=READ),
     "policies_approvalrequest": Access(app=EDIT, reader=READ),
     "policies_decisionrecord": Access(app=APPEND, reader=READ),
-    "policies_policyactivation": Access(app=APPEND, reader=READ),
+    "policies_policyactivation": Access(app=APPEND, reader=READ, lookup=READ),
     "policies_policyset": Access(app=APPEND, reader=READ, lock="created"),
+    "policies_policysimulation": Access(app=EDIT, reader=READ),
     "policies_policyversion": Access(app=APPEND, reader=READ),
     "policies_vote": Access(app=APPEND, reader=READ),
     # Agents and their runs
@@ -96,7 +97,7 @@ TABLES: Mapping[str, Access] = {
     "agents_agentversion": Access(app=APPEND, reader=READ),
     "agents_call": Access(app=EDIT, reader=READ),
     "agents_effectspend": Access(app=EDIT, reader=READ),
-    "agents_killswitch": Access(app=EDIT, reader=READ),
+    "agents_killswitch": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_modelendpoint": Access(app=APPEND, reader=READ),
     "agents_run": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_step": Access(app=EDIT, reader=READ),
@@ -117,7 +118,11 @@ PLATFORM_TABLES = frozenset(
 )
 """Name a workspace and are read before any is known, at login: no row-level security."""
 
-FUNCTIONS: Mapping[str, tuple[Role, ...]] = {"countersign_runs_due(integer)": (Role.APP,)}
+FUNCTIONS: Mapping[str, tuple[Role, ...]] = {
+    "countersign_runs_due(integer)": (Role.APP,),
+    "countersign_switch(uuid, uuid, text, text, text)": (Role.APP, Role.READER),
+    "countersign_policy(uuid)": (Role.APP, Role.READER),
+}
 """Functions of ``functions.sql`` with their argument types, and who may call them."""
 
 GRANTEES = (Role.APP, Role.READER, Role.SEQUENCER, Role.ERASER, Role.LOOKUP)
