@@ -9,6 +9,7 @@ brought up to date with what was committed.
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from django.db.models.functions import Now
 from agents import countersigned, entries, gate, leases, observation, spending, switches
 from agents.endpoints import endpoint_spec
 from agents.errors import LeaseLost, ReplayDiverged, SwitchedOff
-from agents.leases import LOOK_AGAIN, Lease, held, recording
+from agents.leases import LOOK_AGAIN, Lease, held, locked, recording
 from agents.llm.chat import ChatReply, Usage
 from agents.llm.errors import ModelRefused, ModelUnavailable
 from agents.models import Call, CallState, KillSwitch, Run, RunState, Step, StepState
@@ -47,15 +48,37 @@ WAIT = timedelta(seconds=15)
 OUTCOME_PATIENCE_S = 300.0
 OUTCOME_PAUSE_S = 0.5
 
+RAN = (
+    "state",
+    "applying",
+    "runtime",
+    "status",
+    "stdout",
+    "stdout_bytes",
+    "stdout_digest",
+    "value",
+    "error",
+    "final",
+    "observation",
+    "jail_ms",
+    "ended",
+)
+"""What the end of a program changes in its step's row."""
+
 KEPT = {CallState.SUCCEEDED: "call.succeeded", CallState.FAILED: "call.failed"}
 """Entries of calls that are stored when they are over; plans get theirs when they are applied."""
 
 
 @dataclass
 class Commit:
-    """One transaction of the lease's holder, with the entries it will leave."""
+    """One transaction of the lease's holder, with the entries it will leave.
+
+    Attributes:
+        now: PostgreSQL's time at its beginning.
+    """
 
     session: Session
+    now: datetime
     drafts: list[Draft] = field(default_factory=list)
 
     def say(self, *drafts: Draft) -> None:
@@ -80,18 +103,29 @@ class Commit:
 
 @contextlib.contextmanager
 def writing(session: Session) -> Iterator[Commit]:
-    """Open one commit of the lease's holder.
+    """Open one commit of the lease's holder; `session.run` is written back when it ends.
 
     Raises:
         LeaseLost: the run is another worker's by now, or was stopped; nothing is written.
     """
-    with held(session.lease) as run:
-        run.agent_version = session.version
-        session.run = run
-        commit = Commit(session)
-        yield commit
-        run.save()
-        commit.flush()
+    before, session.run = session.run, copy(session.run)
+    try:
+        with held(session.lease) as now:
+            commit = Commit(session, now)
+            yield commit
+            save_changes(session.run, before)
+            commit.flush()
+    except BaseException:
+        session.run = before
+        raise
+
+
+def save_changes(run: Run, before: Run) -> None:
+    """Write the columns in which a row differs from what is known to be stored."""
+    names = [field.attname for field in run._meta.concrete_fields]
+    changed = [name for name in names if getattr(run, name) != getattr(before, name)]
+    if changed:
+        run.save(update_fields=changed)
 
 
 # Before a program runs.
@@ -217,7 +251,7 @@ def call_intended(session: Session, step: Step, call: Call, broker: "Broker") ->
         if switch is not None:
             raise SwitchedOff(switch)
         spend = spending.check(session.run, call)
-        session.run.lease_until = leases.lease_end()
+        session.run.lease_until = commit.now + leases.LEASE
         keep_calls(commit, step, broker)
         if not call._state.adding:
             commit.flush()
@@ -428,7 +462,7 @@ def ran(
     step.observation = canonical.clean(told)
     step.jail_ms = result.wall_ms
     step.ended = datetime.now(UTC)
-    step.save()
+    step.save(update_fields=RAN)
     session.run.working_ms += ms
     session.run.attempts = 0
     labels_read(session, broker.recorded.values())
@@ -516,7 +550,8 @@ def run_ended(session: Session, state: RunState, reason: str) -> None:
 
 def run_abandoned(lease: Lease, reason: str) -> None:
     """End a run that cannot even be opened."""
-    with held(lease) as run:
+    with held(lease):
+        run = locked(lease.run_id)
         _finish(run, RunState.FAILED, reason)
         run.save()
         record(lease.workspace_id, [entries.ended(run)])

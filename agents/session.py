@@ -94,8 +94,7 @@ class Session:
 
     def follow_policy(self) -> None:
         """Decide by the policy in force now, which may be another than when the run was taken."""
-        with in_workspace(self.lease.workspace_id):
-            active = policies.active_policy(self.lease.workspace_id)
+        active = policies.active_policy(self.lease.workspace_id)
         if active.version_id != self.policy.version_id:
             specs = [tool.spec for tool in self.tools.values()]
             self.policy, self.policy_set = active, compile_policy(active.text, tools=specs)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from uuid import UUID
 
 from django.apps import apps
+from django.db import connection
 from django.db.models import Q, QuerySet
 
 from audit.transactions import in_workspace
@@ -107,22 +108,19 @@ def active_policy(workspace_id: UUID) -> ActivePolicy:
     Raises:
         NotFound: the workspace has none; nothing may be decided without one.
     """
-    with in_workspace(workspace_id):
-        version_id = (
-            PolicyActivation.objects.filter(workspace_id=workspace_id)
-            .order_by("-sequence")
-            .values_list("version_id", flat=True)
-            .first()
-        )
-        if version_id is None:
-            raise NotFound("This workspace has no active policy.")
-        return _version(workspace_id, version_id)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT countersign_policy(%s)", [workspace_id])
+        version_id = cursor.fetchone()[0]
+    if version_id is None:
+        raise NotFound("This workspace has no active policy.")
+    return _version(workspace_id, version_id)
 
 
 @lru_cache(maxsize=256)
 def _version(workspace_id: UUID, version_id: UUID) -> ActivePolicy:
     """A version's row never changes, so its text is read once per process."""
-    version = PolicyVersion.objects.get(id=version_id, workspace_id=workspace_id)
+    with in_workspace(workspace_id):
+        version = PolicyVersion.objects.get(id=version_id, workspace_id=workspace_id)
     return ActivePolicy(version.id, version.number, version.text, version.digest)
 
 
