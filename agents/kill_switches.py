@@ -2,8 +2,9 @@
 
 Setting takes hold at once (see `switches`): a run that is held parks, and goes on where it was when
 the switch is lifted; a switch for one run ends it. Stopping is open to everyone who works in the
-workspace, lifting to those who govern it; a switch for the workspace or for everything is lifted by
-two people, one who asks and another who does it. Switches stay on record, and every attempt does.
+workspace and to its service accounts (a monitoring system may stop what a person then looks at),
+lifting to the people who govern it; a switch for the workspace or for everything is lifted by two
+people, one who asks and another who does it. Switches stay on record, and every attempt does.
 
 `workspace_id=None` acts on everything. No role of any workspace reaches that far: its door is the
 command line of the host, which names the people.
@@ -127,9 +128,16 @@ def _set_refused(
         return Refusal(Reason.STATE, "Name the run, agent, tool or model to stop, and only those.")
     if not reason.strip():
         return Refusal(Reason.INCOMPLETE, "Say why; whoever waits for it will read this.")
-    if workspace_id is not None and not _roles(actor, workspace_id) & SET_ROLES:
+    if workspace_id is None and actor.type != "user":
+        return Refusal(Reason.NOT_A_PERSON, "Only a person stops everything.")
+    if workspace_id is not None and not _may_set(actor, workspace_id):
         return Refusal(Reason.ROLE, "You need a role in this workspace that works with runs.")
     return None
+
+
+def _may_set(actor: Actor, workspace_id: UUID) -> bool:
+    # What a service account may do is its token's scope, which the door asked for.
+    return actor.type == "service" or bool(_roles(actor, workspace_id) & SET_ROLES)
 
 
 def _lift_refused(

@@ -4,7 +4,12 @@ Every function opens the workspace's transaction, reads, and gives frozen record
 screen needs: nothing is fetched later, and another workspace's row is `NotFound`.
 """
 
-from agents.selectors.kill_switches import KillSwitchView, kill_switches
+from agents.selectors.kill_switches import (
+    KillSwitchView,
+    kill_switch,
+    kill_switches,
+    standstills,
+)
 from agents.selectors.records import (
     AgentRow,
     AgentVersionView,
@@ -72,6 +77,7 @@ __all__ = [
     "calls_in_doubt",
     "endpoint_versions",
     "endpoints",
+    "kill_switch",
     "kill_switches",
     "oldest_due",
     "request_calls",
@@ -79,6 +85,7 @@ __all__ = [
     "run_counts",
     "run_fingerprint",
     "runs",
+    "standstills",
     "step",
     "steps",
     "tool_versions",

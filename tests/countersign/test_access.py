@@ -12,6 +12,8 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from agents.kill_switches import kill_set
+from agents.models import KillScope, KillSwitch
 from audit import selectors
 from audit.verification import request_verification
 from countersign.accounts.models import User
@@ -22,6 +24,7 @@ from tests.countersign.console.world import World, make_world
 MEMBERS = ("alice", "bob", "carol", "dan", "ada")
 OPERATOR, AUDITOR = ("alice",), ("dan",)
 STOPPERS = ("alice", "bob", "ada")
+KILLERS, LIFTERS = ("alice", "bob", "carol", "ada"), ("carol", "ada")
 SETTLERS = ("alice", "bob")
 NOBODY = ""
 
@@ -102,6 +105,10 @@ TABLE = (
     Row("audit_verify", who=AUDITOR, get=WRONG_METHOD, post=MOVED),
     Row("audit_report", who=AUDITOR, arguments={"verification_id": "check"}),
     Row("person_list"),
+    Row("kill_switch_list"),
+    # Who may stop and lift is the service's to say as well, and it records whom it refused.
+    Row("kill_switch_set", get_by=KILLERS, post=INVALID),
+    Row("kill_switch_lift", get_by=LIFTERS, post=INVALID, arguments={"switch_id": "switch"}),
 )
 OUTSIDE = {"home", "login", "logout", "password"}
 """Addresses of no workspace: `test_addresses_outside_a_workspace` has their table."""
@@ -203,10 +210,19 @@ def browser(cast: Cast, username: str) -> Client:
 
 def known_ids(world: World) -> dict[str, Any]:
     [entry] = selectors.entries(world.workspace_id, limit=1).entries
+    made = kill_set(
+        workspace_id=world.workspace_id,
+        scope=KillScope.TOOL,
+        subject="create_payment",
+        reason="It pays twice.",
+        actor=world.cast.actor("alice"),
+    )
+    assert isinstance(made, KillSwitch)
     return {
         **{name: run.id for name, run in world.runs.items()},
         "request": world.request.id,
         "call": world.doubt.id,
         "entry": entry.id,
+        "switch": made.id,
         "check": request_verification(world.workspace_id, world.cast.actor("dan")).id,
     }

@@ -10,6 +10,8 @@ class Scope(StrEnum):
     RUNS_READ = "runs:read"
     RUNS_START = "runs:start"
     RUNS_CONTROL = "runs:control"
+    KILL_SWITCHES_READ = "kill_switches:read"
+    KILL_SWITCHES_SET = "kill_switches:set"
     APPROVALS_READ = "approvals:read"
     REGISTRY_READ = "registry:read"
     REGISTRY_CHANGE = "registry:change"

@@ -18,6 +18,7 @@ from countersign.api.problems import MEDIA_TYPE
 ROOT = "/api/v1/"
 TAGS = {
     "runs": "Start runs of an agent, follow them, stop them, fetch their answers.",
+    "kill switches": "What stands still, and stopping something. People let it go on.",
     "approvals": "What waits for people's signatures. Votes are cast in the console, by people.",
     "registry": "Agents, tools, models and policies in force.",
     "audit": "The log: every entry with the exact bytes that are hashed.",

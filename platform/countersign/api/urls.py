@@ -6,7 +6,7 @@ from countersign.api import health, problems
 from countersign.api.auth import Bearer
 from countersign.api.openapi import Api
 from countersign.api.parsing import StrictParser, only_known_parameters
-from countersign.api.views import approvals, audit, policies, registry, runs
+from countersign.api.views import approvals, audit, kill_switches, policies, registry, runs
 
 api = Api(
     title="Countersign",
@@ -26,6 +26,7 @@ api = Api(
 )
 api.add_decorator(only_known_parameters)
 api.add_router("/runs", runs.router)
+api.add_router("/kill-switches", kill_switches.router)
 api.add_router("/approvals", approvals.router)
 api.add_router("", registry.router)
 api.add_router("/policies", policies.router)

@@ -1,5 +1,6 @@
 """What people fill in. A form checks its shape; whether the act is allowed, the service says."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,6 +72,45 @@ class StopForm(forms.Form):
         max_length=500,
         required=False,
         help_text="It stands in the run and in the log.",
+    )
+
+
+class KillForm(forms.Form):
+    """What has to stand still, and why."""
+
+    reason = forms.CharField(
+        label="Reason",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Whoever waits for it reads this; it stands in the log.",
+    )
+    password = forms.CharField(
+        label="Your password",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: Any, choices: Sequence[tuple[str, Any]], **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        super().__init__(*args, **kwargs)
+        self.fields["what"] = forms.ChoiceField(label="What has to stop", choices=choices)
+        self.order_fields(["what", "reason", "password"])
+
+
+class LiftForm(forms.Form):
+    """Why what stands still may go on."""
+
+    reason = forms.CharField(
+        label="Why it may go on",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="It stands in the log beside your name.",
+    )
+    password = forms.CharField(
+        label="Your password",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
     )
 
 

@@ -72,6 +72,15 @@ class Member:
         return self.is_operator or self.is_admin or self.is_reviewer
 
     @property
+    def may_kill(self) -> bool:
+        """Who may set a kill switch: whoever works with runs or governs them."""
+        return self.may_stop or self.is_officer
+
+    @property
+    def may_lift(self) -> bool:
+        return self.is_admin or self.is_officer
+
+    @property
     def may_settle(self) -> bool:
         return self.is_operator or self.is_reviewer
 
@@ -139,6 +148,24 @@ def stopper(request: HttpRequest, slug: str) -> Member:
     found = member(request, slug)
     if not found.may_stop:
         raise PermissionDenied(_needs("operator, administrator or reviewer", "stop a run"))
+    return found
+
+
+def kill_setter(request: HttpRequest, slug: str) -> Member:
+    """A member who may set a kill switch: everyone but those who only read."""
+    found = member(request, slug)
+    if not found.may_kill:
+        raise PermissionDenied(
+            _needs("operator, administrator, policy officer or reviewer", "set a kill switch")
+        )
+    return found
+
+
+def kill_lifter(request: HttpRequest, slug: str) -> Member:
+    """A member who may lift a kill switch: administrators and policy officers."""
+    found = member(request, slug)
+    if not found.may_lift:
+        raise PermissionDenied(_needs("administrator or policy officer", "lift a kill switch"))
     return found
 
 

@@ -9,6 +9,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 
+from agents import selectors as agents
 from countersign.accounts.models import User
 from countersign.console.guards import Member
 from policies import selectors as policies
@@ -27,7 +28,12 @@ def render(
     status: int = 200,
 ) -> HttpResponse:
     """A page inside the frame of one workspace."""
-    frame = {"member": member, "waiting_count": _waiting(member), **context}
+    frame = {
+        "member": member,
+        "waiting_count": _waiting(member),
+        "standstills": agents.standstills(member.id),
+        **context,
+    }
     return HttpResponse(_text(request, template, frame), status=status)
 
 

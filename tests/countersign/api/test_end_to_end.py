@@ -246,6 +246,9 @@ def test_the_guide_leads_from_a_task_to_a_countersigned_answer(
         assert [each["id"] for each in program.play("?state=")["items"]] == [program.run]
         assert program.play("/agents")["items"][0]["name"] == start.AGENT
         assert len(program.play("/audit/entries")["items"]) == 10
+        stopped = program.play('"scope": "tool"')
+        assert program.play("/kill-switches?lifted")["items"] == [stopped]
+        assert stopped["in_force"]
     assert set(program.played) == set(commands())
 
 

@@ -31,7 +31,12 @@ PAIR_LIMIT = 10
 ACCOUNT_LIMIT = 50
 ADDRESS_LIMIT = 100
 NOBODY = Actor("user", "unknown", "Unknown person")
-_WRONG = Refusal(Reason.WRONG_PASSWORD, "User name or password is wrong.")
+_WRONG = {
+    "login": "User name or password is wrong.",
+    "reauthentication": "That is not your password. Nothing was recorded.",
+    "password_change": "That is not your present password. Nothing was changed.",
+}
+"""What the person is told; the attempt itself stands in the platform's log."""
 
 
 def login(*, username: str, password: str, address: str, now: datetime) -> User | Refusal:
@@ -109,7 +114,7 @@ def _check(
         return _locked(what, user, over, now)
     if not _matches(user, password) or user is None:  # (3)
         _record(f"{what}.failed", user, {"reason": Reason.WRONG_PASSWORD.value})
-        return _WRONG
+        return Refusal(Reason.WRONG_PASSWORD, _WRONG[what])
     with in_workspace(None):  # (4)
         for key in sorted(limits):
             rates.untick(key, WINDOW, now)

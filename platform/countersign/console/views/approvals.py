@@ -29,7 +29,7 @@ MINE, ALL, ENDED = "mine", "all", "closed"
 MAX_CLOSED = 100
 
 FORBIDDEN, CONFLICT, INVALID = 403, 409, 422
-_STATUS = {
+STATUS = {
     Reason.ROLE: FORBIDDEN,
     Reason.REQUESTER: FORBIDDEN,
     Reason.BARRED: FORBIDDEN,
@@ -158,7 +158,7 @@ def _answer(
         status = INVALID
         if refusal is not None:
             form.add_error(None, refusal.sentence)
-            status = _STATUS.get(refusal.reason, INVALID)
+            status = STATUS.get(refusal.reason, INVALID)
     context = {
         "nav": "approvals",
         "detail": detail,
@@ -222,7 +222,7 @@ def approval_ask(request: HttpRequest, slug: str, request_id: UUID) -> HttpRespo
             messages.success(request, "Your question is recorded. Both clocks keep running.")
             return redirect("console:approval_card", slug, request_id)
         form.add_error(None, refusal.sentence)
-        status = _STATUS.get(refusal.reason, INVALID)
+        status = STATUS.get(refusal.reason, INVALID)
     context = {"nav": "approvals", "asked": detail.request, "form": form}
     return render(request, member, "console/approval_ask.html", context, status=status)
 
@@ -245,6 +245,6 @@ def approval_inform(request: HttpRequest, slug: str, request_id: UUID) -> HttpRe
     )
     if refusal is not None:
         messages.error(request, refusal.sentence)
-        return _card(request, member, detail, status=_STATUS.get(refusal.reason, INVALID))
+        return _card(request, member, detail, status=STATUS.get(refusal.reason, INVALID))
     messages.success(request, "Your answer is recorded.")
     return redirect("console:approval_card", slug, request_id)
