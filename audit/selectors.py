@@ -2,13 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
-
+from audit import search
 from audit.errors import ProofUnavailable
 from audit.merkle import EMPTY_ROOT, consistency_path, inclusion_path, node_hash
 from audit.models import (
@@ -26,6 +25,7 @@ from audit.transactions import PLATFORM, current_block, in_workspace
 from audit.tree import StoredTree
 
 MAX_PAGE = 500
+Filters: TypeAlias = search.Filters
 
 
 @dataclass(frozen=True)
@@ -34,35 +34,8 @@ class Page:
 
     entries: list[Entry]
     cursor: str
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What entries to find; `actor` and `subject` are ids, `since` inclusive."""
-
-    actions: tuple[str, ...] = ()
-    actor: str = ""
-    subject: str = ""
-    run: UUID | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    @classmethod
-    def from_text(cls, values: Mapping[str, str]) -> "Filters":
-        """Read what a form or a stored scope holds.
-
-        Raises:
-            ValueError: A run or a time that is none.
-        """
-        run, since, until = values.get("run"), values.get("since"), values.get("until")
-        return cls(
-            actions=tuple(filter(None, values.get("action", "").split(","))),
-            actor=values.get("actor", ""),
-            subject=values.get("subject", ""),
-            run=UUID(run) if run else None,
-            since=datetime.fromisoformat(since) if since else None,
-            until=datetime.fromisoformat(until) if until else None,
-        )
+    looked_to: datetime | None = None
+    """The page is not full and older entries were not looked at; `cursor` goes on from here."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +91,7 @@ class ProofStep:
 
 def entries(
     workspace_id: UUID | None,
-    filters: Filters = Filters(),
+    filters: Filters = search.EVERYTHING,
     *,
     cursor: str = "",
     limit: int = 50,
@@ -127,17 +100,16 @@ def entries(
     limit = max(1, min(limit, MAX_PAGE))
     workspace = _tree(workspace_id)
     with in_workspace(workspace):
-        query = filtered(Entry.objects.filter(workspace_id=workspace), filters)
-        position = _read_cursor(cursor)
-        if position is not None:
-            time, number = position
-            # The first condition is redundant, but it is where the index can start.
-            query = query.filter(time__lte=time).filter(
-                Q(time__lt=time) | Q(time=time, number__lt=number)
-            )
-        found = list(query.order_by("-time", "-number")[: limit + 1])
-    rest = found[limit:]
-    return Page(found[:limit], _cursor(found[limit - 1]) if rest else "")
+        found = search.find(
+            workspace,
+            filters,
+            before=_read_cursor(cursor),
+            limit=limit,
+            occurring=lambda: actions(workspace_id),
+        )
+    more = "" if found.rest is None else _cursor(*found.rest)
+    looked_to = found.rest[0] if found.rest and found.exhausted else None
+    return Page(found.rows, more, looked_to)
 
 
 def entry(workspace_id: UUID | None, entry_id: UUID) -> Entry | None:
@@ -219,6 +191,41 @@ def actions(workspace_id: UUID | None) -> list[str]:
             {"w": _tree(workspace_id)},
         )
         return [row[0] for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True)
+class ActorRow:
+    """Somebody who has acted, under the name of the last time."""
+
+    id: str
+    type: str
+    name: str
+
+
+def actors(workspace_id: UUID | None, *, limit: int = 1000) -> list[ActorRow]:
+    """Return who has ever acted, by name; two index probes for each, at most `limit` of them."""
+    with in_workspace(workspace_id), current_block().connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE found(id, place) AS (
+                (SELECT actor_id, 1 FROM audit_entry WHERE workspace_id = %(w)s
+                 ORDER BY actor_id LIMIT 1)
+                UNION ALL
+                SELECT (SELECT e.actor_id FROM audit_entry e WHERE e.workspace_id = %(w)s
+                        AND e.actor_id > found.id ORDER BY e.actor_id LIMIT 1), place + 1
+                FROM found WHERE found.id IS NOT NULL AND place <= %(limit)s
+            )
+            SELECT found.id, newest.actor_type, newest.actor_name FROM found
+            CROSS JOIN LATERAL (
+                SELECT actor_type, actor_name FROM audit_entry
+                WHERE workspace_id = %(w)s AND actor_id = found.id
+                ORDER BY time DESC, number DESC LIMIT 1
+            ) AS newest
+            """,
+            {"w": _tree(workspace_id), "limit": limit},
+        )
+        rows = [ActorRow(*row) for row in cursor.fetchall()]
+    return sorted(rows, key=lambda row: (row.name.casefold(), row.type, row.id))
 
 
 def tree_status(workspace_id: UUID | None) -> TreeStatus:
@@ -307,27 +314,8 @@ def _tree(workspace_id: UUID | None) -> UUID:
     return PLATFORM if workspace_id is None else workspace_id
 
 
-def filtered(query: QuerySet[Entry], filters: Filters) -> QuerySet[Entry]:
-    """Narrow a query to what the filters name."""
-    if len(filters.actions) == 1:
-        query = query.filter(action=filters.actions[0])
-    elif filters.actions:
-        query = query.filter(action__in=filters.actions)
-    if filters.actor:
-        query = query.filter(actor_id=filters.actor)
-    if filters.subject:
-        query = query.filter(subject_id=filters.subject)
-    if filters.run is not None:
-        query = query.filter(run_id=filters.run)
-    if filters.since is not None:
-        query = query.filter(time__gte=filters.since)
-    if filters.until is not None:
-        query = query.filter(time__lt=filters.until)
-    return query
-
-
-def _cursor(entry: Entry) -> str:
-    text = f"{entry.time.isoformat()} {entry.number}"
+def _cursor(time: datetime, number: int) -> str:
+    text = f"{time.isoformat()} {number}"
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 

@@ -30,7 +30,7 @@ def entry_list(request: HttpRequest, filters: Query[out.EntryFilters]) -> Mappin
         caller(request).workspace_id,
         audit.Filters(
             actions=tuple(filters.action),
-            actor=filters.actor,
+            actors=(filters.actor,) if filters.actor else (),
             subject=filters.subject,
             run=filters.run,
         ),

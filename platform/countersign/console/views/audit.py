@@ -28,7 +28,7 @@ def audit_list(request: HttpRequest, slug: str) -> HttpResponse:
     chosen = form.chosen()
     filters = selectors.Filters(
         actions=(chosen["action"],) if chosen["action"] else (),
-        actor=chosen["actor"],
+        actors=(chosen["actor"],) if chosen["actor"] else (),
         subject=chosen["subject"],
         run=chosen["run"],
         since=_midnight(chosen["since"]),
