@@ -1,6 +1,7 @@
 """A registered tool version bound to the code behind it, checked to be what was registered."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.conf import settings
 
@@ -10,6 +11,7 @@ from agents.sandbox.contract import Parameter, Stub
 from agents.tools.definition import ToolDefinition
 from agents.tools.errors import ToolImportError
 from agents.tools.registry import load
+from agents.tools.stubs import render
 from policies.facts.record import ToolSpec
 
 SENSITIVE_LABELS = frozenset({"personal", "confidential"})
@@ -34,6 +36,11 @@ class BoundTool:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @cached_property
+    def shown(self) -> str:
+        """What the model reads of it; the conversation is rebuilt at every turn."""
+        return render(self.definition)
 
     @property
     def sensitive(self) -> bool:

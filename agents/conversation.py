@@ -23,7 +23,6 @@ from agents import parsing, prompts
 from agents.llm.chat import ChatRequest, Message, Role, estimate_messages, estimate_tokens
 from agents.llm.endpoint import DEFAULT_CONTEXT_TOKENS, DEFAULT_MAX_OUTPUT_TOKENS
 from agents.observation import cut
-from agents.tools.stubs import render
 
 if TYPE_CHECKING:
     from agents.session import Session
@@ -163,7 +162,7 @@ def chat_request(session: "Session", *, cancelled: Callable[[], bool]) -> ChatRe
     briefing = Briefing(
         agent=version.agent.name,
         instructions=version.instructions,
-        stubs=tuple(render(tool.definition) for tool in session.tools.values()),
+        stubs=tuple(tool.shown for tool in session.tools.values()),
         imports=tuple(sorted(session.imports)),
         max_steps=session.limits.steps,
     )
