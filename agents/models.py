@@ -69,6 +69,37 @@ class Effect(models.TextChoices):
     WRITE = "write"
 
 
+class Registration(models.Model):
+    """What took effect together: the versions that one file made, signed as one change.
+
+    `versions`: list of `{kind, name, number, digest, before, content, uses}`. `request` is empty
+    for the first one only, made by the command line when there is nobody yet to ask. Triggers
+    (migration 0004) let in only the versions it lists, and lists only what was signed.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    number = models.PositiveIntegerField()
+    request = models.OneToOneField(
+        "policies.ApprovalRequest", models.PROTECT, null=True, related_name="registration"
+    )
+    versions = models.JSONField()
+    registered_by = models.CharField(max_length=200)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "number"], name="registration_once"),
+            models.CheckConstraint(
+                condition=Q(number=1) | Q(request__isnull=False), name="registration_approved"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"registration {self.number}"
+
+
 class Tool(models.Model):
     """A name in one workspace that agents may call; what it is stands in its versions."""
 
@@ -106,6 +137,9 @@ class ToolVersion(models.Model):
     timeout_s = models.FloatField()
     max_result_bytes = models.PositiveIntegerField()
     author_id = models.CharField(max_length=64, blank=True)
+    registration = models.ForeignKey(
+        Registration, models.PROTECT, null=True, blank=True, related_name="+"
+    )
     registered_by = models.CharField(max_length=200)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -137,6 +171,9 @@ class ModelEndpoint(models.Model):
     api_key_ref = models.CharField(max_length=300, blank=True)
     settings = models.JSONField(default=dict)
     labels = models.JSONField(default=list)
+    registration = models.ForeignKey(
+        Registration, models.PROTECT, null=True, blank=True, related_name="+"
+    )
     registered_by = models.CharField(max_length=200)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -203,6 +240,9 @@ class AgentVersion(models.Model):
     imports = models.JSONField(default=list)
     runtime = models.CharField(max_length=100, default="stdlib")
     author_id = models.CharField(max_length=64, blank=True)
+    registration = models.ForeignKey(
+        Registration, models.PROTECT, null=True, blank=True, related_name="+"
+    )
     registered_by = models.CharField(max_length=200)
     created = models.DateTimeField(auto_now_add=True)
 

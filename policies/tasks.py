@@ -32,20 +32,27 @@ def notify_reviewers(workspace_id: str, request_id: str) -> None:
 
 @shared_task(name="policies.sweep", ignore_result=True)
 def sweep() -> None:
-    """Expire requests that belong to no run, send mail that is overdue, remind before sign-by."""
+    """Expire requests of no run, send overdue mail, remind before sign-by, make signed changes."""
     sweep_at(timezone.now())
 
 
 def sweep_at(now: datetime) -> None:
     """What the sweep does at ``now``."""
     # Services import this module to enqueue; the way back is taken at run time only.
-    from policies.services import approvals_expire  # noqa: PLC0415
+    from policies.services import (  # noqa: PLC0415
+        approvals_expire,
+        change_apply,
+        changes_signed,
+    )
 
     approvals_expire(now=now)
     for workspace_id, request_id in _unsent(now):
         _notify(workspace_id, request_id, now)
     for workspace_id, request_id in _near(now):
         _remind(workspace_id, request_id, now)
+    # The door that took the last signature makes the change; this is for one that died before.
+    for workspace_id, request_id in changes_signed():
+        change_apply(workspace_id=workspace_id, request_id=request_id, now=now)
 
 
 def _notify(workspace_id: UUID, request_id: UUID, now: datetime) -> None:

@@ -1,29 +1,33 @@
-"""Registers models, tools and agents from a file: the only writer of their versions.
+"""Makes versions of models, tools and agents: the only writer of their tables.
 
+A workspace's first registration is its set-up and comes from the command line: there is nobody yet
+to ask. Every later one is a change that somebody proposes and someone else signs (`proposal`).
 Registering is idempotent: the same content again changes nothing, other content makes the next
 version. All of a file is registered in one transaction, or nothing of it.
 """
 
 from dataclasses import dataclass, field
-from typing import TypeVar
 from uuid import UUID
 
-from django.conf import settings
-from django.db import models
+from django.db import connection
+from django.db.models import Max
 
 from agents.errors import Refused
-from agents.models import Agent, AgentTool, AgentVersion, ModelEndpoint, Tool, ToolVersion
-from agents.registry import format as register_format
-from agents.registry.format import AgentEntry, ModelEntry, RegisterError, ToolEntry
-from agents.tools.definition import ToolDefinition
-from agents.tools.errors import ToolImportError
-from agents.tools.registry import load
-from audit import canonical
+from agents.models import (
+    Agent,
+    AgentTool,
+    AgentVersion,
+    ModelEndpoint,
+    Registration,
+    Tool,
+    ToolVersion,
+)
+from agents.registry.plan import AGENT, MODEL, TOOL, Plan, Planned, plan
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies.facts.record import ToolSpec
 
-M = TypeVar("M", bound=models.Model)
+SYSTEM = "system"
 
 
 @dataclass
@@ -35,30 +39,67 @@ class Registered:
 
 
 def register(*, workspace_id: UUID, text: str, actor: Actor) -> Registered:
-    """Register everything a file names.
+    """Register everything a file names, as the first registration of a workspace.
+
+    A file that changes nothing is welcome at any time.
 
     Raises:
-        Refused: the file is not right; names every fault with its line. Nothing is registered.
+        Refused: the file is not right, every fault named with its line; or the workspace is set up
+            and the file would change it. Nothing is registered.
     """
     with in_workspace(workspace_id):
-        # Two registrations at once would both make "the next" version.
-        known_tools = [tool.name for tool in Tool.objects.select_for_update()]
-        known_models = ModelEndpoint.objects.order_by().values_list("name", flat=True).distinct()
-        try:
-            wanted = register_format.parse(
-                text, known_models=set(known_models), known_tools=known_tools
-            )
-        except RegisterError as error:
-            raise Refused(str(error)) from error
-        work = _Work(workspace_id, actor)
-        for model in wanted.models:
-            work.endpoint(model)
-        for tool in wanted.tools:
-            work.tool(tool)
-        for agent in wanted.agents:
-            work.agent(agent)
-        record(workspace_id, work.drafts)
-    return work.report
+        hold_registry(workspace_id)
+        planned = plan(text)
+        if planned.versions:
+            if actor.type != SYSTEM or is_set_up(workspace_id):
+                raise Refused(
+                    "This workspace is set up, so a change of what is registered must be proposed "
+                    "by one person and signed by another. Nothing was registered."
+                )
+            write(workspace_id=workspace_id, planned=planned, request_id=None, actor=actor)
+    return Registered([str(version) for version in planned.versions], planned.unchanged)
+
+
+def is_set_up(workspace_id: UUID) -> bool:
+    """Whether anything was registered here before, so that a change needs a signature."""
+    with in_workspace(workspace_id):
+        return any(
+            table.objects.filter(workspace_id=workspace_id).exists()
+            for table in (Registration, ToolVersion, ModelEndpoint, AgentVersion)
+        )
+
+
+def hold_registry(workspace_id: UUID) -> None:
+    """Let nobody else register in this workspace until the transaction ends.
+
+    Two at once would both make "the next" version.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"registry:{workspace_id}"]
+        )
+
+
+def write(
+    *, workspace_id: UUID, planned: Plan, request_id: UUID | None, actor: Actor
+) -> Registration:
+    """Make the versions of a plan. The caller holds the registry and has used up the approval."""
+    last = Registration.objects.filter(workspace_id=workspace_id).aggregate(last=Max("number"))
+    registration = Registration.objects.create(
+        workspace_id=workspace_id,
+        number=(last["last"] or 0) + 1,
+        request_id=request_id,
+        versions=planned.to_json(),
+        registered_by=actor.name,
+    )
+    work = _Work(registration, actor)
+    makers = {MODEL: work.endpoint, TOOL: work.tool, AGENT: work.agent}
+    drafts = [
+        _entry(version, makers[version.kind](version), registration, actor)
+        for version in planned.versions
+    ]
+    record(workspace_id, drafts)
+    return registration
 
 
 def tool_specs(workspace_id: UUID | str) -> list[ToolSpec]:
@@ -82,132 +123,69 @@ def spec_of(version: ToolVersion) -> ToolSpec:
     )
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Work:
     """One registration in progress, inside its transaction."""
 
-    workspace_id: UUID
+    registration: Registration
     actor: Actor
-    drafts: list[Draft] = field(default_factory=list)
-    report: Registered = field(default_factory=Registered)
 
-    @property
-    def author(self) -> dict[str, str]:
+    def endpoint(self, version: Planned) -> UUID:
+        made = ModelEndpoint.objects.create(
+            name=version.name, registered_by=self.actor.name, **self._row(version)
+        )
+        return made.id
+
+    def tool(self, version: Planned) -> UUID:
+        workspace_id = self.registration.workspace_id
+        tool, _ = Tool.objects.get_or_create(workspace_id=workspace_id, name=version.name)
+        made = ToolVersion.objects.create(tool=tool, **self._author(), **self._row(version))
+        return made.id
+
+    def agent(self, version: Planned) -> UUID:
+        workspace_id = self.registration.workspace_id
+        agent, _ = Agent.objects.get_or_create(workspace_id=workspace_id, name=version.name)
+        endpoints = ModelEndpoint.objects.filter(digest=version.uses["model"])
+        made = AgentVersion.objects.create(
+            agent=agent,
+            endpoint=endpoints.order_by("-number")[0],
+            **self._author(),
+            **self._row(version),
+        )
+        AgentTool.objects.bulk_create(
+            AgentTool(
+                workspace_id=workspace_id,
+                agent_version=made,
+                tool_version=ToolVersion.objects.filter(tool__name=name, digest=digest).order_by(
+                    "-number"
+                )[0],
+            )
+            for name, digest in version.uses["tools"].items()
+        )
+        return made.id
+
+    def _row(self, version: Planned) -> dict[str, object]:
+        return {
+            "workspace_id": self.registration.workspace_id,
+            "registration": self.registration,
+            "number": version.number,
+            "digest": version.digest,
+            **version.content,
+        }
+
+    def _author(self) -> dict[str, str]:
         by_person = self.actor.type == "user"
         return {
             "registered_by": self.actor.name,
             **({"author_id": self.actor.id} if by_person else {}),
         }
 
-    def endpoint(self, entry: ModelEntry) -> None:
-        digest = canonical.digest(entry.content())
-        versions = ModelEndpoint.objects.filter(name=entry.name)
-        if self._has(versions, digest, f"model {entry.name}"):
-            return
-        made = ModelEndpoint.objects.create(
-            workspace_id=self.workspace_id,
-            name=entry.name,
-            number=_next(versions),
-            digest=digest,
-            kind=entry.kind,
-            base_url=entry.base_url,
-            model=entry.model,
-            api_key_ref=entry.api_key_ref,
-            settings=dict(entry.settings),
-            labels=list(entry.labels),
-            registered_by=self.actor.name,
-        )
-        self._made("model", made.name, made.id, made.number, digest)
 
-    def tool(self, entry: ToolEntry) -> None:
-        definition = _definition(entry)
-        tool, _ = Tool.objects.get_or_create(workspace_id=self.workspace_id, name=entry.name)
-        versions = ToolVersion.objects.filter(tool=tool)
-        if self._has(versions, definition.digest, f"tool {entry.name}"):
-            return
-        made = ToolVersion.objects.create(
-            workspace_id=self.workspace_id,
-            tool=tool,
-            number=_next(versions),
-            digest=definition.digest,
-            target=definition.import_path,
-            description=definition.description,
-            parameters=dict(definition.parameters),
-            result=dict(definition.result),
-            effect=definition.effect.value,
-            tier=definition.tier,
-            labels=sorted(definition.labels),
-            roles=dict(definition.roles),
-            idempotent=definition.idempotent,
-            timeout_s=definition.timeout_s,
-            max_result_bytes=definition.max_result_bytes,
-            **self.author,
-        )
-        self._made("tool", tool.name, made.id, made.number, made.digest)
-
-    def agent(self, entry: AgentEntry) -> None:
-        endpoint = ModelEndpoint.objects.filter(name=entry.model).order_by("-number")[0]
-        tools = [
-            ToolVersion.objects.filter(tool__name=name).order_by("-number")[0]
-            for name in entry.tools
-        ]
-        content = {
-            **entry.content(),
-            "model": endpoint.digest,
-            "tools": {tool.tool.name: tool.digest for tool in tools},
-        }
-        if not entry.budgets:
-            del content["budgets"]
-        digest = canonical.digest(content)
-        agent, _ = Agent.objects.get_or_create(workspace_id=self.workspace_id, name=entry.name)
-        versions = AgentVersion.objects.filter(agent=agent)
-        if self._has(versions, digest, f"agent {entry.name}"):
-            return
-        made = AgentVersion.objects.create(
-            workspace_id=self.workspace_id,
-            agent=agent,
-            number=_next(versions),
-            digest=digest,
-            endpoint=endpoint,
-            **entry.content(),
-            **self.author,
-        )
-        AgentTool.objects.bulk_create(
-            AgentTool(workspace_id=self.workspace_id, agent_version=made, tool_version=tool)
-            for tool in tools
-        )
-        self._made("agent", agent.name, made.id, made.number, digest)
-
-    def _has(self, versions: models.QuerySet[M], digest: str, name: str) -> bool:
-        """Whether the newest version is this very content already."""
-        newest = versions.order_by("-number").values("number", "digest").first()
-        if newest is None or newest["digest"] != digest:
-            return False
-        self.report.unchanged.append(f"{name} v{newest['number']}")
-        return True
-
-    def _made(self, kind: str, name: str, key: UUID, number: int, digest: str) -> None:
-        self.report.made.append(f"{kind} {name} v{number}")
-        self.drafts.append(
-            Draft(
-                action=f"{kind}.registered",
-                actor=self.actor,
-                subject=Subject(kind, str(key), digest),
-                detail={"name": name, "number": number},
-            )
-        )
-
-
-def _definition(entry: ToolEntry) -> ToolDefinition:
-    try:
-        definition = load(entry.function, settings.COUNTERSIGN_TOOL_MODULES)
-    except ToolImportError as error:
-        raise Refused(f"tool {entry.name}: {error}") from error
-    if definition.name != entry.name:
-        raise Refused(f"tool {entry.name}: the function's own name is {definition.name}; use it.")
-    return definition
-
-
-def _next(versions: models.QuerySet[M]) -> int:
-    newest = versions.aggregate(newest=models.Max("number"))["newest"]
-    return int(newest or 0) + 1
+def _entry(version: Planned, key: UUID, registration: Registration, actor: Actor) -> Draft:
+    signed = {"request": str(registration.request_id)} if registration.request_id else {}
+    return Draft(
+        action=f"{version.kind}.registered",
+        actor=actor,
+        subject=Subject(version.kind, str(key), version.digest),
+        detail={"name": version.name, "number": version.number, **signed},
+    )

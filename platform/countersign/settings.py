@@ -94,6 +94,10 @@ TEMPLATES = [
 
 AUTH_USER_MODEL = "accounts.User"
 COUNTERSIGN_DIRECTORY = "countersign.accounts.directory.Directory"
+# What makes a change once enough people have signed it, by the kind that its binding names.
+COUNTERSIGN_CHANGES = {
+    "registry": "agents.registry.proposal.apply",
+}
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "guardian.backends.ObjectPermissionBackend",

@@ -16,7 +16,7 @@ from policies.services.approval import (
     approval_verify,
     approvals_expire,
 )
-from policies.services.change import Change, change_request
+from policies.services.change import Change, change_apply, change_request, changes_signed
 from policies.services.conversation import (
     approval_ask,
     approval_edited,
@@ -48,7 +48,9 @@ __all__ = [
     "approval_supersede",
     "approval_verify",
     "approvals_expire",
+    "change_apply",
     "change_request",
+    "changes_signed",
     "decision_record",
     "decision_store",
     "policy_activate",

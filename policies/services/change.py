@@ -2,23 +2,34 @@
 
 One road for policies, tools, agents, models and roles: (1) the active policy decides whether this
 person may ask for such a change; (2) the decision is stored; (3) a second person is asked, also
-where the policy would let the change through alone.
+where the policy would let the change through alone; (4) when enough have signed, the change is
+made, once, by whatever ``settings.COUNTERSIGN_CHANGES`` names for it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Protocol
 from uuid import UUID
+
+from django.conf import settings
+from django.utils.module_loading import import_string
 
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import requests, selectors
-from policies.engine import Decision, Outcome, compile_policy, decide
-from policies.errors import Reason, Refusal
+from policies.engine import Decision, Outcome, compile_policy, decide, strictest
+from policies.errors import InvalidRequest, Reason, Refusal
 from policies.facts.record import ToolSpec
-from policies.models import ApprovalRequest, DecisionRecord, Kind
-from policies.services.approval import RequestDraft, approval_request
+from policies.models import Approval, ApprovalRequest, ApprovalState, DecisionRecord, Kind
+from policies.services.approval import (
+    RequestDraft,
+    approval_request,
+    approval_supersede,
+    locked,
+)
 from policies.services.decision import DecisionDraft, decision_record
 
 OFFICER = "policy_officer"
@@ -26,12 +37,22 @@ SIGN_WITHIN = timedelta(days=7)
 EXECUTE_WITHIN = timedelta(days=14)
 
 
+class Maker(Protocol):
+    """Makes one kind of change: derives what was signed again, uses the approval up, writes."""
+
+    def __call__(
+        self, *, workspace_id: UUID, request: ApprovalRequest, now: datetime
+    ) -> Refusal | None: ...
+
+
 @dataclass(frozen=True)
 class Change:
     """A change that somebody asks for.
 
     Attributes:
-        kind: "policy", "tool", "agent", "model", "role"; rules may tell them apart.
+        kind: "policy", "registry", "role"; the word on the card.
+        kinds: what it is to the policy, where that is more than one thing or another word:
+            "tool", "agent", "model". Each is decided, and the strictest decision holds.
         title: the sentence on the card; also what the policy is told the change is.
         notice: the sentence that may be mailed, so free of personal data.
         binding: what the change is, exactly; derived again when it is made.
@@ -46,6 +67,7 @@ class Change:
     binding: Mapping[str, JSON]
     displayed: JSON
     barred: Sequence[str] = ()
+    kinds: Sequence[str] = ()
 
 
 def change_request(
@@ -65,9 +87,15 @@ def change_request(
     """
     with in_workspace(workspace_id):
         active = selectors.active_policy(workspace_id)
-        question = _question(requester, change, now)
-        decision = decide(question, compile_policy(active.text, tools=tools))  # (1)
-        stored = _store(workspace_id, requester, question, decision, active.version_id)  # (2)
+        policy_set = compile_policy(active.text, tools=tools)
+        asked = [_question(requester, change, kind, now) for kind in change.kinds or [change.kind]]
+        decisions = [decide(question, policy_set) for question in asked]  # (1)
+        decision = strictest(decisions)
+        rows = [
+            _store(workspace_id, requester, question, each, active.version_id)  # (2)
+            for question, each in zip(asked, decisions, strict=True)
+        ]
+        stored = next(row for row in rows if row.outcome == decision.outcome.value)
         if decision.outcome is Outcome.DENY:
             refusal = Refusal(Reason.POLICY, decision.sentence)
             _record_refusal(workspace_id, requester, change, stored)
@@ -82,13 +110,59 @@ def change_request(
             requirement=_requirement(decision),
             requester=requester,
             barred=change.barred,
-            displayed=change.displayed,
+            displayed=_displayed(change, decision),
             policy_version_id=active.version_id,
             decision_id=stored.id,
             sign_by=now + SIGN_WITHIN,
             execute_by=now + EXECUTE_WITHIN,
         )
         return approval_request(workspace_id=workspace_id, draft=draft, now=now)  # (3)
+
+
+def change_apply(*, workspace_id: UUID, request_id: UUID, now: datetime) -> Refusal | None:
+    """Make a change that enough people have signed; a second call finds it made.
+
+    Whoever calls decides nothing: who asked and who signed is what counts. A change that cannot be
+    made any more (what it builds on has changed, a signer lost the right) is taken out of force.
+
+    Raises:
+        NotFound: no such request in this workspace.
+        InvalidRequest: the request is of a kind that is not made this way (the caller's fault).
+    """
+    with in_workspace(workspace_id):
+        request = locked(request_id)
+        maker = _makers().get(str(request.binding.get("change", "")))
+        if request.kind != Kind.CHANGE or maker is None:
+            raise InvalidRequest("This request is not a change that is made when it is signed.")
+        if request.state != ApprovalState.APPROVED:
+            return Refusal(Reason.STATE, "Not enough people have signed this.")
+        if Approval.objects.filter(request=request, consumed_at__isnull=False).exists():
+            return None
+        refusal = maker(workspace_id=workspace_id, request=request, now=now)
+        if refusal is not None:
+            approval_supersede(workspace_id=workspace_id, request_id=request_id, now=now)
+        return refusal
+
+
+def changes_signed() -> list[tuple[UUID, UUID]]:
+    """(workspace, request) of changes that are signed and not made, over all workspaces."""
+    found: list[tuple[UUID, UUID]] = []
+    for workspace_id in selectors.workspace_ids():
+        with in_workspace(workspace_id):
+            rows = ApprovalRequest.objects.filter(
+                kind=Kind.CHANGE,
+                state=ApprovalState.APPROVED,
+                approval__consumed_at__isnull=True,
+                binding__change__in=sorted(_makers()),
+            )
+            found += [(workspace_id, row) for row in rows.values_list("id", flat=True)]
+    return found
+
+
+@cache
+def _makers() -> Mapping[str, Maker]:
+    """What makes each kind of change; this room does not know the rooms that do."""
+    return {kind: import_string(path) for kind, path in settings.COUNTERSIGN_CHANGES.items()}
 
 
 def is_changeable(
@@ -104,10 +178,22 @@ def is_changeable(
     return decide(question, compile_policy(text, tools=tools)).outcome is not Outcome.DENY
 
 
-def _question(requester: Actor, change: Change, now: datetime) -> requests.Request:
+def _question(requester: Actor, change: Change, kind: str, now: datetime) -> requests.Request:
     return requests.change(
-        person=requester.id, kind=change.kind, summary=change.title, tier=change.tier, now=now
+        person=requester.id, kind=kind, summary=change.title, tier=change.tier, now=now
     )
+
+
+def _displayed(change: Change, decision: Decision) -> JSON:
+    """What the card shows, with the rules that ask for the signatures."""
+    if not isinstance(change.displayed, Mapping):
+        return change.displayed
+    rules: list[JSON] = [
+        {"id": rule.id, "sentence": rule.sentence, "reason": rule.reason}
+        for rule in decision.rules
+        if not rule.shadow
+    ]
+    return {**change.displayed, "rules": rules}
 
 
 def _requirement(decision: Decision) -> list[dict[str, JSON]]:

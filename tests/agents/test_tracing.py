@@ -23,13 +23,11 @@ from agents import tracing
 from agents.llm.script import parse_script
 from agents.llm.scripted import ScriptedServer
 from agents.models import Run, RunState
-from agents.registry import register
 from audit.models import Entry
-from audit.services import Actor
 from audit.transactions import in_workspace
 from countersign import telemetry
 from countersign.accounts.models import User
-from tests.agents.runs.stage import REGISTER, Stage, make_stage, program
+from tests.agents.runs.stage import REGISTER, Stage, make_stage, program, register_signed
 from tests.agents.runs.test_countersign import ANSWER, PAY_TWO, sign
 from tests.agents.runs.tools import bank
 from tests.countersign.accounts.cast import make_cast
@@ -91,7 +89,7 @@ def scripted(stage: Stage, replies: Sequence[str]) -> Iterator[None]:
     script = {"model": "scripted-test", "turns": [{"reply": reply} for reply in replies]}
     with ScriptedServer(parse_script(json.dumps(script))) as server:
         text = REGISTER.replace("http://127.0.0.1:9/v1", server.base_url)
-        register(workspace_id=stage.workspace_id, text=text, actor=Actor("system", "test", "test"))
+        register_signed(stage.cast, text)
         yield
 
 

@@ -8,10 +8,8 @@ from django.db import connection
 
 from agents import services, spending
 from agents.models import CallState, EffectSpend, Run, RunState
-from agents.registry import register
-from audit.services import Actor
 from audit.transactions import in_workspace
-from tests.agents.runs.stage import REGISTER, Replies, Stage, program
+from tests.agents.runs.stage import REGISTER, Replies, Stage, program, register_signed
 from tests.agents.runs.tools import bank
 
 NOTES = program(
@@ -27,8 +25,7 @@ ANSWER = program("final_answer({'done': 1})")
 
 def budgeted(stage: Stage, budgets: str) -> None:
     text = REGISTER.replace("    limits: {steps", f"    budgets: {budgets}\n    limits: {{steps")
-    actor = Actor("system", "test", "the test")
-    register(workspace_id=stage.workspace_id, text=text, actor=actor)
+    register_signed(stage.cast, text)
 
 
 def pays(*amounts: int, account: str = "DE01") -> str:

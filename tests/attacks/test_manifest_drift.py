@@ -3,13 +3,11 @@
 import pytest
 
 from agents.models import CallState, Run, RunState
-from agents.registry import register
 from agents.tools.decorator import tool
 from agents.tools.errors import ToolDefinitionError
-from audit.services import Actor
 from audit.transactions import in_workspace
 from policies.models import Approval
-from tests.agents.runs.stage import REGISTER, Stage, program
+from tests.agents.runs.stage import REGISTER, Stage, program, register_signed
 from tests.agents.runs.tools import bank
 
 BALANCE = program("have = balance(account='OURS')")
@@ -23,8 +21,7 @@ def wary(stage: Stage) -> Stage:
     text = REGISTER.replace(
         "  pay: tests", "  balance: tests.agents.runs.tools:balance\n  pay: tests"
     ).replace("[list_vendors, ", "[balance, list_vendors, ")
-    actor = Actor("system", "test", "the test")
-    register(workspace_id=stage.workspace_id, text=text, actor=actor)
+    register_signed(stage.cast, text)
     return stage
 
 

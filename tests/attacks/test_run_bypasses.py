@@ -13,15 +13,13 @@ import pytest
 
 from agents import approvals, loop, tasks
 from agents.models import CallState, Run, RunState, StepState
-from agents.registry import register
-from audit.services import Actor
 from audit.transactions import in_workspace
 from policies import selectors
 from policies.errors import Refusal
 from policies.models import Answer, Approval, ApprovalRequest, Meaning, PolicyVersion
 from policies.services import policy_activate, policy_draft, policy_submit, vote_cast
 from tests.agents.runs import tools
-from tests.agents.runs.stage import REGISTER, Stage, program
+from tests.agents.runs.stage import REGISTER, Stage, program, register_signed
 from tests.agents.runs.tools import bank
 from tests.attacks.approval import at_once
 from tests.attacks.test_jail_channel import FORGE
@@ -222,9 +220,7 @@ def test_a_tool_registered_anew_under_its_name_is_not_what_was_signed(
 ) -> None:
     run = signed(stage)
     monkeypatch.setattr(tools, "pay", replace(tools.pay, description="Pay somebody else."))
-    register(
-        workspace_id=stage.workspace_id, text=REGISTER, actor=Actor("system", "test", "the test")
-    )
+    register_signed(stage.cast, REGISTER)
     tasks.advance(str(stage.workspace_id), str(run.id))
     assert (stage.fresh(run).state, paid()) == (RunState.FAILED, [])
 

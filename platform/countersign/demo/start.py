@@ -9,11 +9,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
 from uuid import UUID
 
 from django.conf import settings
 from django.core.management import call_command
+from django.urls import reverse
 
 from agents import registry, selectors, services
 from agents.models import FINAL_STATES, RunState
@@ -28,7 +30,9 @@ from countersign.demo.model import PROCESS, DemoModel
 from countersign.demo.vendors import WEEKS
 from countersign.embedded.supervisor import Claim, state_of, stop_other
 from countersign.management.commands.up import web_answers
-from policies.models import OPEN_STATES
+from policies import selectors as policies
+from policies.errors import Refusal
+from policies.models import OPEN_STATES, ApprovalRequest, Kind
 
 AGENT = "Accounts payable"
 RUN_TIMEOUT_S = 150.0
@@ -86,11 +90,43 @@ def books_installed() -> None:
 
 
 def workspace_ready(model: DemoModel) -> Workspace:
-    """Make people and workspaces, and register what the agent is made of (step 3)."""
+    """Make people and workspaces, and register what the agent is made of (step 3).
+
+    Raises:
+        DemoError: what is to be registered is not what was set up, and waits for a signature.
+    """
     workspace = people.prepare()
-    registry.register(workspace_id=workspace.id, text=registration.text(model), actor=COMMAND_LINE)
     client.ensure_token(workspace.id)
+    text = registration.text(model)
+    if not registry.is_set_up(workspace.id):
+        registry.register(workspace_id=workspace.id, text=text, actor=COMMAND_LINE)
+        return workspace
+    request = _proposed(workspace.id, text)
+    if request is not None:
+        path = reverse("console:approval_card", args=[people.SLUG, request.id])
+        raise DemoError(
+            "The model is another than this demo was set up with, and a change needs a second "
+            f"person:\nlog in as carol, sign {settings.COUNTERSIGN_URL}{path} and start the demo "
+            "again; or start afresh: make demo-reset demo"
+        )
     return workspace
+
+
+def _proposed(workspace_id: UUID, text: str) -> ApprovalRequest | None:
+    """What waits for a signature before `text` is registered; Alice asks where nobody has."""
+    for request in policies.requests(workspace_id):
+        if request.kind == Kind.CHANGE and request.binding.get("text") == text:
+            return request
+    alice = people.person("alice")
+    found = registry.propose(
+        workspace_id=workspace_id,
+        text=text,
+        actor=Actor("user", str(alice.id), alice.name),
+        now=datetime.now(UTC),
+    )
+    if isinstance(found, Refusal):
+        raise DemoError(found.sentence)
+    return found.request
 
 
 def run_open(workspace_id: UUID) -> RunDetail | None:

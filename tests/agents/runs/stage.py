@@ -9,13 +9,13 @@ from uuid import UUID
 from agents import leases, loop, services
 from agents.llm.chat import ChatReply, ChatRequest, Delta, FinishReason, Usage
 from agents.models import Call, Run, Step
-from agents.registry import register
+from agents.registry import Proposal, propose, register
 from agents.session import open_session
 from audit.models import Entry
 from audit.services import Actor
 from audit.transactions import in_workspace
 from policies.models import Answer, ApprovalRequest, Meaning
-from policies.services import VoteResult
+from policies.services import VoteResult, change_apply, vote_cast
 from tests.agents.runs.tools import bank
 from tests.countersign.accounts.cast import Cast
 
@@ -157,3 +157,26 @@ def make_stage(cast: Cast) -> Stage:
     bank.__init__()  # type: ignore[misc]
     register(workspace_id=cast.acme.id, text=REGISTER, actor=Actor("system", "test", "the test"))
     return Stage(cast)
+
+
+def register_signed(cast: Cast, text: str) -> ApprovalRequest:
+    """Change what is registered as people do: Alice proposes, Carol signs, it is made."""
+    now = datetime.now(UTC)
+    proposal = propose(workspace_id=cast.acme.id, text=text, actor=cast.actor("alice"), now=now)
+    assert isinstance(proposal, Proposal), proposal
+    request = proposal.request
+    assert request is not None
+    signed = vote_cast(
+        workspace_id=cast.acme.id,
+        request_id=request.id,
+        voter=cast.actor("carol"),
+        answer=Answer.SIGN,
+        meaning=Meaning.APPROVED,
+        comment="",
+        displayed_digest=request.displayed_digest,
+        reauthenticated_at=now,
+        now=now,
+    )
+    assert signed.completed, signed.refusal
+    assert change_apply(workspace_id=cast.acme.id, request_id=request.id, now=now) is None
+    return request

@@ -6,8 +6,7 @@ from agents import services
 from agents.errors import InputsInvalid, Refused
 from agents.llm.errors import ModelRefused, ModelUnavailable
 from agents.models import CallState, RunState, StepState
-from agents.registry import register
-from tests.agents.runs.stage import REGISTER, Stage, program
+from tests.agents.runs.stage import REGISTER, Stage, program, register_signed
 from tests.agents.runs.tools import bank
 
 DONE = program("final_answer({'done': True})")
@@ -197,7 +196,7 @@ def test_a_repeated_request_finds_its_run_after_the_agent_changed(stage: Stage) 
 
     first = start()
     changed = REGISTER.replace("goal: Pay the vendors.", "goal: Pay nobody.")
-    register(workspace_id=stage.workspace_id, text=changed, actor=stage.cast.actor("ada"))
+    register_signed(stage.cast, changed)
     assert start().run.id == first.run.id
 
 

@@ -8,7 +8,7 @@ from policies.services import policy_draft
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.test_runs import text
-from tests.countersign.console.world import World, make_tool
+from tests.countersign.console.world import LATER_CHANGES, LATER_TOOL, World, make_tool
 
 
 def test_the_overview_shows_what_waits_what_runs_and_what_is_in_doubt(
@@ -38,7 +38,7 @@ def test_an_empty_workspace_says_what_to_do_next(cast: Cast, log_in: LogIn) -> N
 
 def test_versions_of_a_tool_show_what_changed(world: World, log_in: LogIn) -> None:
     with in_workspace(world.workspace_id):
-        make_tool(world.cast, "create_payment", 2, tier=4, description="Pays at once.")
+        make_tool(world.cast, *LATER_TOOL, **LATER_CHANGES)
     client = log_in("alice")
     page = text(client.get("/w/acme/tools/create_payment/").content.decode())
     assert "Critical" in page

@@ -19,6 +19,7 @@ from agents.models import (
     Call,
     CallState,
     ModelEndpoint,
+    Registration,
     Run,
     RunState,
     Step,
@@ -26,6 +27,7 @@ from agents.models import (
     Tool,
     ToolVersion,
 )
+from agents.registry.plan import columns
 from audit import canonical
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
@@ -105,6 +107,11 @@ DESCRIPTIONS = {
 }
 
 
+Row = ModelEndpoint | ToolVersion | AgentVersion
+LATER_TOOL = ("create_payment", 2)
+LATER_CHANGES: Mapping[str, Any] = {"tier": 4, "description": "Pays at once."}
+
+
 @dataclass(frozen=True)
 class World:
     """What was made; ids serve the addresses of the tests."""
@@ -124,9 +131,11 @@ def make_world(cast: Cast) -> World:
     """Fill Acme with an agent, its tools, runs in several states, and a request for signatures."""
     with in_workspace(cast.acme.id):
         endpoint = make_endpoint(cast)
-        tools = {name: make_tool(cast, name) for name in SPECS}
-        version = make_agent(cast, endpoint, list(tools.values()))
-        make_arithmetic(cast, endpoint)
+        tools = {name: tool_row(cast, name) for name in SPECS}
+        version, arithmetic = agent_row(cast, endpoint), arithmetic_row(cast, endpoint)
+        later = tool_row(cast, *LATER_TOOL, **LATER_CHANGES)
+        agents = [(version, list(tools.values())), (arithmetic, [])]
+        make_registration(cast, endpoint, [*tools.values(), later], agents)
         waiting = make_run(cast, version, RunState.AWAITING_APPROVAL, spent=3)
         request = tell(cast, waiting, tools)
         running = make_run(cast, version, RunState.RUNNING, "List what Van Dijk still owes us.")
@@ -152,8 +161,51 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def make_registration(
+    cast: Cast,
+    endpoint: ModelEndpoint,
+    tools: Sequence[ToolVersion],
+    agents: Sequence[tuple[AgentVersion, Sequence[ToolVersion]]],
+) -> None:
+    """Let the rows in as a workspace's set-up does; of tools the first versions only."""
+    listed = [listing("model", endpoint.name, endpoint)]
+    listed += [listing("tool", tool.tool.name, tool) for tool in tools]
+    for version, may_call in agents:
+        uses = {tool.tool.name: tool.digest for tool in may_call}
+        about = {"model": endpoint.digest, "tools": uses}
+        listed.append({**listing("agent", version.agent.name, version), "uses": about})
+    registration = Registration.objects.create(
+        workspace=cast.acme, number=1, versions=listed, registered_by="command line"
+    )
+    first = [tool for tool in tools if tool.number == 1]
+    rows: list[Row] = [endpoint, *first, *(version for version, _ in agents)]
+    for row in rows:
+        row.registration = registration
+        row.save(force_insert=True)
+    AgentTool.objects.bulk_create(
+        AgentTool(workspace=cast.acme, agent_version=version, tool_version=tool)
+        for version, may_call in agents
+        for tool in may_call
+    )
+
+
+def listing(
+    kind: str, name: str, row: ModelEndpoint | ToolVersion | AgentVersion
+) -> dict[str, Any]:
+    about = {"kind": kind, "name": name, "number": row.number, "digest": row.digest}
+    return {**about, "content": columns(row), "uses": {}}
+
+
+def make_tool(cast: Cast, name: str, number: int, **changes: Any) -> ToolVersion:
+    """A version that the set-up listed: `LATER_TOOL` with `LATER_CHANGES`."""
+    row = tool_row(cast, name, number, **changes)
+    row.registration = Registration.objects.get()
+    row.save(force_insert=True)
+    return row
+
+
 def make_endpoint(cast: Cast) -> ModelEndpoint:
-    return ModelEndpoint.objects.create(
+    return ModelEndpoint(
         workspace=cast.acme,
         name="scripted",
         number=1,
@@ -167,7 +219,7 @@ def make_endpoint(cast: Cast) -> ModelEndpoint:
     )
 
 
-def make_tool(cast: Cast, name: str, number: int = 1, **changes: Any) -> ToolVersion:
+def tool_row(cast: Cast, name: str, number: int = 1, **changes: Any) -> ToolVersion:
     spec = SPECS[name]
     tool, _ = Tool.objects.get_or_create(workspace=cast.acme, name=name)
     names = list(spec.get("roles", {"week": ""}))
@@ -193,16 +245,16 @@ def make_tool(cast: Cast, name: str, number: int = 1, **changes: Any) -> ToolVer
         "registered_by": "command line",
         **changes,
     }
-    return ToolVersion.objects.create(workspace=cast.acme, tool=tool, number=number, **values)
+    return ToolVersion(workspace=cast.acme, tool=tool, number=number, **values)
 
 
 def _type(name: str) -> str:
     return "integer" if name == "amount_cents" else "string"
 
 
-def make_agent(cast: Cast, endpoint: ModelEndpoint, tools: Sequence[ToolVersion]) -> AgentVersion:
+def agent_row(cast: Cast, endpoint: ModelEndpoint) -> AgentVersion:
     agent = Agent.objects.create(workspace=cast.acme, name="Accounts payable")
-    version = AgentVersion.objects.create(
+    return AgentVersion(
         workspace=cast.acme,
         agent=agent,
         number=7,
@@ -230,16 +282,12 @@ def make_agent(cast: Cast, endpoint: ModelEndpoint, tools: Sequence[ToolVersion]
         imports=["datetime", "re"],
         registered_by="command line",
     )
-    AgentTool.objects.bulk_create(
-        AgentTool(workspace=cast.acme, agent_version=version, tool_version=tool) for tool in tools
-    )
-    return version
 
 
-def make_arithmetic(cast: Cast, endpoint: ModelEndpoint) -> AgentVersion:
+def arithmetic_row(cast: Cast, endpoint: ModelEndpoint) -> AgentVersion:
     """An agent without tools, which can really be started."""
     agent = Agent.objects.create(workspace=cast.acme, name="Arithmetic")
-    return AgentVersion.objects.create(
+    return AgentVersion(
         workspace=cast.acme,
         agent=agent,
         number=1,

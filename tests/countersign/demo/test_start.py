@@ -7,14 +7,19 @@ import pytest
 
 from agents import selectors
 from agents.models import RunState
+from audit.services import Actor
 from countersign.accounts.models import Workspace
 from countersign.accounts.scopes import Scope
 from countersign.accounts.selectors import roles_of, workspaces_of
 from countersign.accounts.services import token_authenticate
 from countersign.demo import client, model, people, setting, start
 from countersign.demo.model import DemoModel
+from countersign.demo.start import DemoError
 from countersign.demo.vendors import WEEKS
+from policies import selectors as policies
 from policies.errors import Refusal
+from policies.models import Answer, ApprovalRequest, Meaning
+from policies.services import change_apply, vote_cast
 from tests.harness.server import Clone
 
 SCRIPTED = DemoModel("scripted-accounts-payable", "http://127.0.0.1:1/v1", "", "scripted_model")
@@ -61,13 +66,37 @@ def test_second_start_keeps_passwords_and_makes_no_version(workspace: Workspace)
     assert agent.version.endpoint.scripted
 
 
-def test_real_model_makes_a_new_version_that_is_not_called_scripted(workspace: Workspace) -> None:
+def test_real_model_is_proposed_once_and_makes_a_version_when_carol_signs(
+    workspace: Workspace,
+) -> None:
     real = DemoModel("large-2026", "https://models.example/v1", "env:OPENAI_API_KEY", "")
+    for _ in range(2):
+        with pytest.raises(DemoError, match="log in as carol"):
+            start.workspace_ready(real)
+    [request] = policies.requests(workspace.id)
+    sign(workspace, request)
     start.workspace_ready(real)
     [agent] = selectors.agents(workspace.id)
     assert agent.version.number == 2
     assert not agent.version.endpoint.scripted
     assert agent.version.endpoint.api_key_ref == "env:OPENAI_API_KEY"
+
+
+def sign(workspace: Workspace, request: ApprovalRequest) -> None:
+    carol, now = people.person("carol"), datetime.now(UTC)
+    signed = vote_cast(
+        workspace_id=workspace.id,
+        request_id=request.id,
+        voter=Actor("user", str(carol.id), carol.name),
+        answer=Answer.SIGN,
+        meaning=Meaning.APPROVED,
+        comment="",
+        displayed_digest=request.displayed_digest,
+        reauthenticated_at=now,
+        now=now,
+    )
+    assert signed.completed
+    assert change_apply(workspace_id=workspace.id, request_id=request.id, now=now) is None
 
 
 def test_each_run_takes_the_next_week_until_there_is_none(workspace: Workspace) -> None:

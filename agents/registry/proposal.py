@@ -1,0 +1,173 @@
+"""A change of what is registered: proposed by one person, signed by another, made once.
+
+(1) The file is planned against what is registered now; the plan, with the whole content of every
+version, is what is signed. (2) The active policy decides whether this person may ask, and who must
+sign. (3) When enough have signed, the stored file is planned again; if the plan is not the signed
+one, because anything it builds on has changed, the request is taken out of force. (4) The approval
+is used up and the versions are made, in one transaction. Runs keep the versions they began with.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from agents.errors import Refused
+from agents.models import Registration
+from agents.registry.plan import TOOL, Plan, Planned, differences, open_kinds, plan
+from agents.registry.service import hold_registry, tool_specs, write
+from audit.services import Actor, Draft, Subject, record
+from audit.transactions import in_workspace
+from policies import services as policies
+from policies.directory import directory
+from policies.errors import Reason, Refusal
+from policies.models import ApprovalRequest
+
+CHANGE = "registry"
+PROPOSERS = frozenset({"operator", "admin"})
+TIER = 3
+MAX_FILE_CHARS = 400_000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a file would change; `request` is None where it changes nothing."""
+
+    made: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    request: ApprovalRequest | None
+
+
+def propose(*, workspace_id: UUID, text: str, actor: Actor, now: datetime) -> Proposal | Refusal:
+    """Ask for everything in a file to be registered; nothing changes before it is signed.
+
+    Raises:
+        Refused: the file is not right; names every fault with its line.
+    """
+    if len(text) > MAX_FILE_CHARS:
+        raise Refused(f"The file is longer than {MAX_FILE_CHARS:,} characters.")
+    with in_workspace(workspace_id):
+        refusal = _may_propose(workspace_id, actor)
+        if refusal is not None:
+            return _refuse(workspace_id, actor, refusal)
+        planned = plan(text)
+        made = tuple(str(version) for version in planned.versions)
+        if not made:
+            return Proposal((), tuple(planned.unchanged), None)
+        asked = policies.change_request(
+            workspace_id=workspace_id,
+            requester=actor,
+            change=_change(text, planned, actor),
+            now=now,
+            tools=tool_specs(workspace_id),
+        )
+        if isinstance(asked, Refusal):
+            return asked
+        return Proposal(made, tuple(planned.unchanged), asked)
+
+
+def apply(*, workspace_id: UUID, request: ApprovalRequest, now: datetime) -> Refusal | None:
+    """Make what was signed, using up its approval; called with the request's row locked."""
+    actor = Actor(request.requester_type, request.requester_id, request.requester_name)
+    text = str(request.binding.get("text", ""))
+    with in_workspace(workspace_id):
+        hold_registry(workspace_id)
+        try:
+            planned = plan(text)
+        except Refused:
+            planned = Plan()
+        used = policies.approval_consume(
+            workspace_id=workspace_id,
+            request_id=request.id,
+            binding=binding(text, planned),
+            consumer="registry",
+            now=now,
+        )
+        if isinstance(used, Refusal):
+            return used
+        write(workspace_id=workspace_id, planned=planned, request_id=request.id, actor=actor)
+        return None
+
+
+def binding(text: str, planned: Plan) -> dict[str, Any]:
+    """All that is signed: the file, and every version it makes of what is registered now."""
+    return {"change": CHANGE, "text": text, "versions": planned.to_json()}
+
+
+def made_by(workspace_id: UUID, request_id: UUID) -> Registration | None:
+    """The registration that a request became; None while it has not."""
+    with in_workspace(workspace_id):
+        return Registration.objects.filter(request_id=request_id).first()
+
+
+def _change(text: str, planned: Plan, actor: Actor) -> policies.Change:
+    tiers = [int(version.content["tier"]) for version in planned.versions if version.kind == TOOL]
+    return policies.Change(
+        kind="registry",
+        kinds=planned.kinds,
+        title=f"{actor.name} wants to register {open_kinds(planned.versions)}.",
+        notice="A change of agents, tools or models waits for a second person.",
+        tier=max([TIER, *tiers]),
+        binding=binding(text, planned),
+        displayed={
+            "headline": f"Register {open_kinds(planned.versions)}",
+            "text": text,
+            "changes": [shown(version) for version in planned.versions],
+        },
+    )
+
+
+def shown(version: Planned) -> dict[str, Any]:
+    """A version as the card shows it: field by field, old beside new, long texts line by line."""
+    fields = [_field(name, old, new) for name, old, new in differences(version)]
+    for name, new in version.uses.items():
+        old = version.old_uses.get(name)
+        if old != new:
+            fields.append(_field(name, old, new))
+    if not fields or version.kind == TOOL:
+        fields.append(_field("content hash", version.before or None, version.digest))
+    return {
+        "kind": version.kind,
+        "name": version.name,
+        "from": version.number - 1,
+        "to": version.number,
+        "fields": fields,
+    }
+
+
+def _field(name: str, old: Any, new: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of any column
+    before, after = _text(old), _text(new)
+    if "\n" in before + after:
+        lines = list(
+            difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
+        )
+        return {"field": name, "lines": lines[2:]}
+    return {"field": name, "before": before, "after": after}
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - JSON of any column
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and value:
+        return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _may_propose(workspace_id: UUID, actor: Actor) -> Refusal | None:
+    if actor.type == "user" and directory().roles(actor.id, workspace_id) & PROPOSERS:
+        return None
+    return Refusal(
+        Reason.ROLE, "Only operators and administrators propose changes of what is registered."
+    )
+
+
+def _refuse(workspace_id: UUID, actor: Actor, refusal: Refusal) -> Refusal:
+    detail = {"reason": refusal.reason.value, "attempt": "propose"}
+    subject = Subject("workspace", str(workspace_id))
+    record(workspace_id, [Draft("change.refused", actor, subject, detail=detail)])
+    return refusal
