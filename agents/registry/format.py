@@ -17,6 +17,8 @@ the file is wrong, and every fault is named with its line::
       list_invoices: {function: "countersign.demo.tools:list_invoices"}
       pay: "countersign.demo.tools:create_payment"          # the short form
 
+    apis: {}                         # tools over HTTP from an OpenAPI document; see `apis`
+
     agents:
       Accounts payable:
         description: Matches the week's invoices and prepares payments.
@@ -59,6 +61,8 @@ from agents.budgets import Budget
 from agents.errors import LimitsInvalid
 from agents.limits import Limits
 from agents.llm.endpoint import EndpointError, EndpointKind, EndpointSpec
+from agents.registry import apis
+from agents.registry.apis import OperationEntry
 from agents.registry.section import Fault, Section
 from agents.registry.text import YamlError, read
 
@@ -177,10 +181,15 @@ class RegisterFile:
     models: tuple[ModelEntry, ...]
     tools: tuple[ToolEntry, ...]
     agents: tuple[AgentEntry, ...]
+    operations: tuple[OperationEntry, ...] = ()
 
 
 def parse(
-    text: str, *, known_models: Collection[str] = (), known_tools: Collection[str] = ()
+    text: str,
+    *,
+    known_models: Collection[str] = (),
+    known_tools: Collection[str] = (),
+    documents: Mapping[str, str] | None = None,
 ) -> RegisterFile:
     """Everything a file registers.
 
@@ -188,6 +197,7 @@ def parse(
         text: YAML or JSON.
         known_models: names registered before, which agents may use as well.
         known_tools: the same for tools.
+        documents: text of the OpenAPI documents that stand beside the file, by file name.
 
     Raises:
         RegisterError: with every fault found.
@@ -198,19 +208,29 @@ def parse(
         raise RegisterError([Fault(fault.line, "", fault.sentence)]) from None
     faults: list[Fault] = []
     top = Section(found, (), found.value, faults)
-    top.only("models", "tools", "agents")
+    top.only("models", "tools", "agents", "apis")
     models = tuple(_model(entry) for entry in top.entries("models", _NAME))
     tools = tuple(_tool(entry) for entry in top.entries("tools", _TOOL, short=True))
+    operations = tuple(apis.entries(top, _TOOL, documents or {}))
+    _once(top, tools, operations)
     usable = _Usable(
         frozenset({model.name for model in models} | set(known_models)),
-        frozenset({tool.name for tool in tools} | set(known_tools)),
+        frozenset(
+            {tool.name for tool in tools} | {each.name for each in operations} | set(known_tools)
+        ),
     )
     agents = tuple(_agent(entry, usable) for entry in top.entries("agents", _NAME))
-    if not faults and not (models or tools or agents):
-        top.fault("the file registers nothing: give models, tools or agents")
+    if not faults and not (models or tools or operations or agents):
+        top.fault("the file registers nothing: give models, tools, apis or agents")
     if faults:
         raise RegisterError(faults[:MAX_FAULTS])
-    return RegisterFile(models, tools, agents)
+    return RegisterFile(models, tools, agents, operations)
+
+
+def _once(top: Section, tools: Sequence[ToolEntry], operations: Sequence[OperationEntry]) -> None:
+    names = [*(tool.name for tool in tools), *(entry.name for entry in operations)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        top.fault(f"two tools are named {name}")
 
 
 @dataclass(frozen=True, slots=True)

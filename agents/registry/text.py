@@ -73,14 +73,14 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read(text: str) -> Read:
+def read(text: str, max_bytes: int = MAX_BYTES) -> Read:
     """The value of a YAML (or JSON) text.
 
     Raises:
         YamlError: it is not such a text.
     """
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise YamlError(1, f"the file has more than {MAX_BYTES} bytes")
+    if len(text.encode("utf-8", "surrogatepass")) > max_bytes:
+        raise YamlError(1, f"the file has more than {max_bytes} bytes")
     try:
         _check_events(text)
         node = yaml.compose(text, _Loader)

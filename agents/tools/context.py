@@ -42,8 +42,12 @@ class ToolContext:
         self._resolved.append(value)
         return value
 
+    def mask(self, form: str) -> None:
+        """Mask another form of a secret as well, such as the encoded one that is sent."""
+        self._resolved.append(form)
+
     def masked(self, text: str) -> str:
-        """The text without the secrets that were resolved through this context."""
+        """The text without the secrets resolved through this context, in all their forms."""
         for value in self._resolved:
             if len(value) >= MIN_MASKED_CHARS:
                 text = text.replace(value, "•••")

@@ -84,7 +84,7 @@ def tool(
             source=_source(function),
             function=function,
         )
-        _check_definition(definition)
+        check_definition(definition)
         return definition
 
     return decorate
@@ -214,7 +214,12 @@ def _source(function: Callable[..., Any]) -> str:
         ) from None
 
 
-def _check_definition(definition: ToolDefinition) -> None:
+def check_definition(definition: ToolDefinition) -> None:
+    """Checks what tools of every kind must be.
+
+    Raises:
+        ToolDefinitionError: says what to change.
+    """
     name = definition.name
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name in _TAKEN:
         raise ToolDefinitionError(

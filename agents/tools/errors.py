@@ -69,6 +69,16 @@ class ToolFailed(ToolError):
         self.kind = kind
 
 
+class ToolUnreachable(ToolError):
+    """The tool's service could not be reached or is out of order; nothing was done there.
+
+    Unlike `ToolFailed`, it counts against the tool: after some of them it is left alone.
+    """
+
+    kind = "ToolUnreachable"
+    acted = Acted.FAILED
+
+
 class ToolTimeout(ToolError):
     """The tool did not answer in time, or lost its connection: it may have acted.
 

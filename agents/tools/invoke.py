@@ -30,6 +30,7 @@ from agents.tools.errors import (
     ToolFailed,
     ToolResultError,
     ToolTimeout,
+    ToolUnreachable,
 )
 from agents.tools.secrets import SecretError
 
@@ -84,6 +85,7 @@ def invoke(
         ToolUnavailable: it broke several times in a row just now; it did not begin.
         ToolBusy: no place was free; the tool did not begin.
         ToolFailed: the tool raised.
+        ToolUnreachable: its service could not be reached; nothing was done.
         ToolTimeout: no answer in time, or a write lost its connection; it may have acted.
         ToolResultError: the tool finished, but its result is not what its schema says.
     """
@@ -192,6 +194,8 @@ def _mapped(definition: ToolDefinition, fault: BaseException, context: ToolConte
     message = context.masked(str(fault))[:MAX_MESSAGE_CHARS]
     if isinstance(fault, ToolTimeout):
         return ToolTimeout(message)
+    if isinstance(fault, ToolUnreachable):
+        return ToolUnreachable(message)
     if isinstance(fault, ToolFailed):
         return ToolFailed(fault.kind, message)
     if isinstance(fault, SecretError):
