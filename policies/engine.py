@@ -34,9 +34,11 @@ from policies.requests import Request, tool_entity
 from policies.schema import argument_types, schema_for
 
 MAX_POLICY_BYTES = 500_000
+MAX_QUORUM = 12
+"""More people than this cannot be found to sign before a request expires."""
 _PERMIT_ALL = "permit(principal, action, resource);"
 _ANNOTATIONS = frozenset(
-    {"id", "review", "quorum", "reason", "shadow", "title", "redact", "mask", "notify"}
+    {"id", "review", "quorum", "reason", "shadow", "title", "form", "redact", "mask", "notify"}
 )
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,47}(:[a-z0-9][a-z0-9_-]{0,47})?")
 _OBLIGATIONS = ("redact", "mask", "notify")
@@ -148,6 +150,8 @@ class PolicySet:
         hash: SHA-256, in hex, over text and schema.
         rules: rule id to what is shown when it fires.
         read_arguments: argument names that any rule reads.
+        reads: every path into the context that a rule reads, such as "context.call.labels"; two
+            requests of the same shape that agree on these are decided alike.
     """
 
     text: str
@@ -156,6 +160,7 @@ class PolicySet:
     rules: Mapping[str, FiredRule]
     versions: Mapping[str, str]
     read_arguments: frozenset[str]
+    reads: frozenset[str]
     schema: cedarpy.Schema = field(repr=False)
     entities: cedarpy.Entities = field(repr=False)
     whole: cedarpy.PolicySet = field(repr=False)
@@ -205,6 +210,7 @@ def _compiled(
         trees[rule.id] = replace(tree, id=rule.id)
     _validate(text, schema, parsed)
     _reject_overflow(trees)
+    _reject_crowds(rules.values())
     hard = [trees[r.id] for r in rules.values() if not r.roles and not r.shadow]
     soft = [trees[r.id] for r in rules.values() if r.roles and not r.shadow]
     return PolicySet(
@@ -214,6 +220,7 @@ def _compiled(
         rules=rules,
         versions=dict(versions),
         read_arguments=_read_arguments(trees.values()),
+        reads=frozenset(path for tree in trees.values() for path in _reads(tree)),
         schema=schema,
         entities=entity_set,
         whole=_policies([*hard, *soft]),
@@ -251,8 +258,8 @@ def _rule(tree: pst.Template) -> FiredRule:
 
 def _quorum(rule_id: str, notes: Mapping[str, str]) -> int:
     text = notes.get("quorum", "1")
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:3]) <= 20:
-        raise PolicyError(f"rule {rule_id!r}: @quorum must be a number from 1 to 20")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:3]) <= MAX_QUORUM:
+        raise PolicyError(f"rule {rule_id!r}: @quorum must be a number from 1 to {MAX_QUORUM}")
     return int(text)
 
 
@@ -276,17 +283,33 @@ def _reject_overflow(trees: Mapping[str, pst.Template]) -> None:
                 raise PolicyError(f"rule {rule_id!r}: compare numbers, do not compute with them")
 
 
+def _reject_crowds(rules: Iterable[FiredRule]) -> None:
+    """Rules may hold together, and then all their roles must sign."""
+    needed: dict[str, int] = {}
+    for rule in rules:
+        for role in () if rule.shadow else rule.roles:
+            needed[role] = max(needed.get(role, 0), rule.quorum)
+    if sum(needed.values()) > MAX_QUORUM:
+        told = ", ".join(f"{count} of {role}" for role, count in sorted(needed.items()))
+        raise PolicyError(
+            f"together the rules can ask for more than {MAX_QUORUM} signatures: {told}"
+        )
+
+
 def _nodes(root: object) -> Iterable[object]:
     stack = [root]
     while stack:
         node = stack.pop()
         yield node
-        if isinstance(node, Mapping):
-            stack.extend(node.values())
-        elif isinstance(node, tuple):
-            stack.extend(node)
-        elif hasattr(node, "__dataclass_fields__"):
-            stack.extend(getattr(node, name) for name in node.__dataclass_fields__)
+        stack.extend(_children(node))
+
+
+def _children(node: object) -> Iterable[object]:
+    if isinstance(node, Mapping):
+        return list(node.values())
+    if isinstance(node, tuple):
+        return node
+    return [getattr(node, name) for name in getattr(node, "__dataclass_fields__", ())]
 
 
 def _read_arguments(trees: Iterable[pst.Template]) -> frozenset[str]:
@@ -298,6 +321,28 @@ def _read_arguments(trees: Iterable[pst.Template]) -> frozenset[str]:
             elif _is_argument(node) or node == pst.Var("context"):
                 names.add("*") if _is_argument(node) else None
     return frozenset(names)
+
+
+def _reads(root: object) -> Iterator[str]:
+    """Paths into the context; a path is not followed by those of its beginning."""
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        path = _context_path(node)
+        if path:
+            yield path
+        elif isinstance(node, pst.HasAttr):
+            stack.append(pst.GetAttr(node.base, node.attrs[0]))
+        else:
+            stack.extend(_children(node))
+
+
+def _context_path(node: object) -> str:
+    parts: list[str] = []
+    while isinstance(node, pst.GetAttr):
+        parts.append(node.attr)
+        node = node.base
+    return ".".join(["context", *reversed(parts)]) if node == pst.Var("context") else ""
 
 
 def _is_argument(node: object) -> bool:

@@ -52,6 +52,8 @@ class RunContext:
     Attributes:
         control_labels: labels of everything the model had read when it wrote this.
         spent: counters so far: tokens, cost_micros, tool_calls, writes, steps, seconds.
+        used_tools: tools that this version of the agent has called with success before; a tool
+            that is not among them counts as used for the first time.
         now: aware; the time of the decision.
     """
 
@@ -63,6 +65,7 @@ class RunContext:
     step: int = 0
     control_labels: frozenset[str] = frozenset()
     spent: Mapping[str, int] = field(default_factory=dict)
+    used_tools: frozenset[str] = frozenset()
     now: datetime = _NOBODY
 
 
@@ -215,6 +218,41 @@ def change(*, person: str, kind: str, summary: str, tier: int, now: datetime) ->
         "change", ("Person", person), ("Subject", kind), {"change": about}, (entity,),
         _long_problems(tier=tier),
     )  # fmt: skip
+
+
+def restore(stored: Mapping[str, Any]) -> Request:
+    """A request as it was stored with its decision, to be decided again.
+
+    What a request of an earlier release did not say is filled with the stricter answer.
+
+    Raises:
+        ValueError: it is not a stored request.
+    """
+    try:
+        context = dict(stored["context"])
+        tool = tuple(map(str, stored.get("tool") or ()))
+        about = context.get("call")
+        if isinstance(about, Mapping):
+            came = "tool" in about.get("recipient_sources", ())
+            older = {"recipient_tools": [UNKNOWN_LABEL] if came else [], "first_use": True}
+            context["call"] = {**older, **about}
+        return Request(
+            action=str(stored["action"]),
+            principal=_pair(stored["principal"]),
+            resource=_pair(stored["resource"]),
+            context=context,
+            entities=tuple(stored.get("entities", ())),
+            problems=tuple(map(str, stored.get("problems", ()))),
+            tool=_pair(tool) if tool else None,
+            unknown=tuple(map(str, stored.get("unknown", ()))),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a stored request: {type(error).__name__}: {error}") from error
+
+
+def _pair(parts: Any) -> tuple[str, str]:  # noqa: ANN401 - of a stored value
+    kind, name = parts
+    return str(kind), str(name)
 
 
 def is_outward(effect: str, labels: Collection[str]) -> bool:
@@ -370,6 +408,10 @@ def _call(
         "recipient_sources": sorted(
             {kind for a in passed if a.role == "recipient" for kind in _source_kinds(a)}
         ),
+        "recipient_tools": sorted(
+            {name for a in passed if a.role == "recipient" for name in _source_tools(a)}
+        ),
+        "first_use": tool.name not in ctx.used_tools,
         "roles": sorted({a.role for a in passed if a.role}),
         "amount_minor": amount,
         "amount_known": amount_known,
@@ -407,6 +449,14 @@ def _source_kinds(argument: Argument) -> set[str]:
         else:
             kinds.add("step" if source.startswith(STEP) else "unknown")
     return kinds or ({LITERAL} if LITERAL in sources else {"unknown"})
+
+
+def _source_tools(argument: Argument) -> set[str]:
+    """Names of the tools whose results became part of a recipient."""
+    if _source_kinds(argument) == {TASK}:
+        return set()
+    sources = argument.origin.sources
+    return {source.removeprefix(TOOL) for source in sources if source.startswith(TOOL)}
 
 
 def _amount(arguments: Iterable[Argument]) -> tuple[int, bool, list[str]]:

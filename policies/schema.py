@@ -79,6 +79,8 @@ type Call = {
   rounds: Set<String>,   // labels of what decided how often it happens
   seen: Set<String>,     // labels of what the program read before it, and the model ever
   recipient_sources: Set<String>, // "task", "literal", "tool", "step", "unknown"
+  recipient_tools: Set<String>,   // tools whose results became the recipient
+  first_use: Bool,       // this agent version has not called the tool with success before
   roles: Set<String>,    // roles of the arguments passed
   amount_minor: Long,    // sum of the amounts, in hundredths rounded up; 0 without any
   amount_known: Bool,    // false where an amount is not known yet

@@ -4,7 +4,7 @@ Nobody writes these sentences, so they cannot drift from what the policy does. T
 own `@reason("…")` is shown beside the sentence, never instead of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cedarpy import pst
@@ -103,6 +103,154 @@ _NEGATED: Final = {
 }
 
 
+_NUMBERS: Final = (
+    "no", "one", "two", "three", "four", "five", "six",
+    "seven", "eight", "nine", "ten", "eleven", "twelve",
+)  # fmt: skip
+
+# A fact that holds or does not: what it says if it does, and if it does not.
+_FACTS: Final = {
+    "resource.outward": ("the tool lets data out", "the tool lets no data out"),
+    "context.program.has_effect": (
+        "the program can have an effect",
+        "the program can have no effect",
+    ),
+    "context.program.writes_counted": (
+        "its write calls can be counted",
+        "its write calls cannot be counted",
+    ),
+    "context.call.amount_known": ("the amount is known", "the amount is not known"),
+    "context.call.first_use": (
+        "this version of the agent uses the tool for the first time",
+        "this version of the agent has used the tool before",
+    ),
+}
+# A set that is not empty, and one that is.
+_FILLED: Final = {
+    "context.goal.secrets": ("the task contains what looks like a password or key", ""),
+    "context.goal.personal": ("the task contains personal data", ""),
+    "context.prompt.refused_labels": ("it has labels that the model may not be sent", ""),
+    "context.program.problems": (
+        "the program cannot be analysed",
+        "the program can be analysed",
+    ),
+    "context.program.refused_imports": (
+        "it imports something outside the allowed list",
+        "it imports nothing outside the allowed list",
+    ),
+    "context.program.features": (
+        "it uses features that hide what it does",
+        "it uses no feature that hides what it does",
+    ),
+    "context.program.unmodelled": (
+        "it has constructs that the analysis cannot follow",
+        "the analysis can follow all of it",
+    ),
+    "context.program.secrets": ("its text contains what looks like a password or key", ""),
+    "context.program.personal": ("its text contains personal data", ""),
+    "context.program.sql": ("its text contains SQL", ""),
+    "context.program.hosts": ("its text names a host", "its text names no host"),
+    "context.program.writes": ("it can write", "it cannot write"),
+    "context.call.secrets": ("its arguments contain what looks like a password or key", ""),
+    "context.call.personal": ("its arguments contain personal data", ""),
+    "context.call.hosts": ("its arguments name a host", "its arguments name no host"),
+    "context.answer.secrets": ("the answer contains what looks like a password or key", ""),
+    "context.answer.personal": ("the answer contains personal data", ""),
+}
+# A set that has some of the items, and one that has none of them.
+_MEMBERS: Final = {
+    "context.call.labels": ("its arguments contain {} data", "its arguments contain no {} data"),
+    "context.call.seen": ("{} data was read before it", "no {} data was read before it"),
+    "context.run.seen": ("the model has read {} data", "the model has read no {} data"),
+    "context.call.guards": (
+        "{} data decides whether it happens",
+        "no {} data decides whether it happens",
+    ),
+    "context.call.rounds": (
+        "{} data decides how often it happens",
+        "no {} data decides how often it happens",
+    ),
+    "context.call.roles": ("it has an argument that is a {}", "it has no argument that is a {}"),
+    "context.call.hosts": ("its arguments name the host {}", "its arguments do not name {}"),
+    "context.call.emails": ("its arguments name the address {}", "its arguments do not name {}"),
+    "context.call.recipient_tools": (
+        "the recipient comes from the tool {}",
+        "the recipient does not come from the tool {}",
+    ),
+    "context.program.imports": ("it imports {}", "it does not import {}"),
+    "context.program.tools": ("it may call {}", "it may not call {}"),
+    "context.program.reads": ("it reads {} data", "it reads no {} data"),
+    "context.program.sent": ("it lets {} data out", "it lets no {} data out"),
+    "context.answer.labels": ("the answer contains {} data", "the answer contains no {} data"),
+    "context.prompt.labels": ("it contains {} data", "it contains no {} data"),
+    "resource.labels": ("the tool returns {} data", "the tool returns no {} data"),
+}
+# A set with nothing but the items, and one with something else.
+_ONLY: Final = {
+    "context.call.hosts": (
+        "its arguments name no host but {}",
+        "its arguments name a host other than {}",
+    ),
+    "context.call.emails": (
+        "its arguments name no address but {}",
+        "its arguments name an address other than {}",
+    ),
+    "context.call.recipient_sources": (
+        "the recipient comes from {} alone",
+        "the recipient comes from elsewhere than {}",
+    ),
+    "context.call.recipient_tools": (
+        "the recipient comes from no tool but {}",
+        "the recipient comes from another tool than {}",
+    ),
+    "context.call.labels": (
+        "its arguments contain no data but {}",
+        "its arguments contain other data than {}",
+    ),
+    "context.program.imports": ("it imports nothing but {}", "it imports more than {}"),
+}
+_SOURCES: Final = {
+    "literal": "the agent wrote the recipient into its program",
+    "unknown": "it is not known where the recipient comes from",
+    "task": "the recipient comes from the task",
+    "tool": "the recipient comes from a tool",
+    "step": "the recipient comes from an earlier step",
+}
+_SOURCE_NAMES: Final = {
+    "task": "the task", "tool": "a tool", "literal": "the program", "step": "an earlier step",
+}  # fmt: skip
+_SPENT: Final = {
+    "tool_calls": "{} tool calls",
+    "writes": "{} write calls",
+    "steps": "{} steps",
+    "seconds": "{} seconds of work",
+    "tokens": "{} tokens of the model",
+}
+_BOUNDS: Final = {
+    "greater": "more than {}",
+    "greater_eq": "at least {}",
+    "less": "less than {}",
+    "less_eq": "at most {}",
+    "eq": "exactly {}",
+    "not_eq": "not exactly {}",
+}
+_OPPOSITE: Final = {
+    "greater": "less_eq", "less_eq": "greater", "less": "greater_eq", "greater_eq": "less",
+    "eq": "not_eq", "not_eq": "eq",
+}  # fmt: skip
+_MIRROR: Final = {
+    "greater": "less", "less": "greater", "greater_eq": "less_eq", "less_eq": "greater_eq",
+}  # fmt: skip
+_TIERS: Final = {
+    "eq": "the tool is of risk tier {}",
+    "not_eq": "the tool is not of risk tier {}",
+    "greater_eq": "the tool is of risk tier {} or higher",
+    "less_eq": "the tool is of risk tier {} or lower",
+    "greater": "the tool is of a risk tier above {}",
+    "less": "the tool is of a risk tier below {}",
+}
+
+
 def sentence(policy: pst.Template, *, roles: str = "", quorum: int = 0) -> str:
     """One sentence that says what `policy` does.
 
@@ -116,15 +264,24 @@ def sentence(policy: pst.Template, *, roles: str = "", quorum: int = 0) -> str:
     if policy.effect == "permit":
         return f"Allow {subject}{rest}."
     if roles:
-        people = "one signature" if quorum == 1 else f"{quorum} signatures"
-        return f"Ask for {people} of {roles} for {subject}{rest}."
+        return f"Ask {people(roles, quorum)} to countersign {subject}{rest}."
     return f"Never allow {subject}{rest}."
+
+
+def people(role: str, quorum: int) -> str:
+    """How many of whom, as in "two finance reviewers"."""
+    number = _NUMBERS[quorum] if quorum < len(_NUMBERS) else str(quorum)
+    family, _, group = role.partition(":")
+    words = f"{group} {family}".strip().replace("_", " ")
+    return f"{number} {words}{'' if quorum == 1 else 's'}"
 
 
 def _subject(policy: pst.Template) -> str:
     what = _action(policy.action)
     who = _entity_scope(policy.principal)
     on = _entity_scope(policy.resource)
+    if on and what == _ACTIONS["call"]:
+        what, on = f"a call of {on}", ""
     return what + (f" by {who}" if who else "") + (f" on {on}" if on else "")
 
 
@@ -145,7 +302,9 @@ def _action_name(name: str) -> str:
 def _entity_scope(constraint: pst.PrincipalOrResourceConstraint) -> str:
     if isinstance(constraint, pst.ScopeEq | pst.ScopeIn):
         entity = constraint.entity
-        return entity.id if isinstance(entity, pst.EntityUid) else "a chosen one"
+        if not isinstance(entity, pst.EntityUid):
+            return "a chosen one"
+        return f"the agent {entity.id}" if str(entity.type) == "Agent" else entity.id
     if isinstance(constraint, pst.ScopeIs):
         return f"any {constraint.entity_type}".lower()
     if isinstance(constraint, pst.ScopeIsIn):
@@ -159,6 +318,9 @@ def _clause(clause: pst.Clause) -> str:
 
 def phrase(node: pst.Expr, *, negated: bool = False) -> str:
     """An expression as English."""
+    known = _known(node, negated=negated)
+    if known:
+        return known
     if isinstance(node, pst.BinaryOp):
         return _binary(node, negated=negated)
     if isinstance(node, pst.UnaryOp):
@@ -176,6 +338,124 @@ def phrase(node: pst.Expr, *, negated: bool = False) -> str:
         return f"{phrase(node.base)} {'is not' if negated else 'is'} a {node.entity_type}".lower()
     text = _value(node)
     return f"not {text}" if negated else text
+
+
+def _known(node: pst.Expr, *, negated: bool) -> str:
+    """What people call this condition; "" where there is no better way than word for word."""
+    if isinstance(node, pst.GetAttr):
+        return _FACTS.get(_dotted(node), ("", ""))[negated]
+    if isinstance(node, pst.UnaryOp) and node.op == "is_empty":
+        return _FILLED.get(_dotted(node.arg), ("", ""))[not negated]
+    if not isinstance(node, pst.BinaryOp):
+        return ""
+    if node.op in _OPPOSITE:
+        return _compared(node, negated=negated)
+    if node.op == "contains_all" and isinstance(node.left, pst.Set):
+        return _only(node.left, _dotted(node.right), negated=negated)
+    if node.op in ("contains", "contains_any", "contains_all"):
+        return _member(node, negated=negated)
+    return ""
+
+
+def _dotted(node: pst.Expr) -> str:
+    """`context.call.labels` for that expression; "" for any but a plain path."""
+    parts: list[str] = []
+    while isinstance(node, pst.GetAttr):
+        parts.append(node.attr)
+        node = node.base
+    return ".".join([node.name, *reversed(parts)]) if isinstance(node, pst.Var) else ""
+
+
+def _only(items: pst.Set, path: str, *, negated: bool) -> str:
+    forms = _ONLY.get(path)
+    if forms is None or not items.elements:
+        return ""
+    names = [_value(item).strip('"') for item in items.elements]
+    if path.endswith("recipient_sources"):
+        names = [_SOURCE_NAMES.get(name, name) for name in names]
+    return forms[negated].format(_listed(names, "or"))
+
+
+def _member(node: pst.BinaryOp, *, negated: bool) -> str:
+    path = _dotted(node.left)
+    items = node.right.elements if isinstance(node.right, pst.Set) else (node.right,)
+    if not items or not all(isinstance(item, pst.StringLit) for item in items):
+        return ""
+    names = [item.value for item in items if isinstance(item, pst.StringLit)]
+    word = "and" if node.op == "contains_all" else "or"
+    if path.endswith((".flows", ".choices")):
+        return _flow(names, word, chosen=path.endswith(".choices"), negated=negated)
+    if path.endswith(".recipient_sources") and len(names) == 1 and not negated:
+        return _SOURCES.get(names[0], "")
+    forms = _MEMBERS.get(path)
+    return forms[negated].format(_listed(names, word)) if forms else ""
+
+
+def _flow(names: Sequence[str], word: str, *, chosen: bool, negated: bool) -> str:
+    """Flows read "<label> -> <role>"; those of one label are said together."""
+    pairs = [name.partition(" -> ") for name in names]
+    labels = list(dict.fromkeys(label for label, _, _ in pairs))
+    if not all(arrow for _, arrow, _ in pairs) or len(labels) != 1:
+        return ""
+    targets = _listed([target.replace("_", " ") for _, _, target in pairs], word)
+    verb = "has a say in" if chosen else "decides"
+    return f"{'no ' if negated else ''}{labels[0]} data {verb} the {targets}"
+
+
+def _compared(node: pst.BinaryOp, *, negated: bool) -> str:
+    left, right = node.left, node.right
+    op: str = node.op
+    if isinstance(left, pst.LongLit | pst.StringLit) and op in {**_MIRROR, "eq": "", "not_eq": ""}:
+        left, right, op = right, left, _MIRROR.get(op, op)
+    path = _dotted(left)
+    if negated:
+        op = _OPPOSITE[op]
+    if isinstance(right, pst.StringLit):
+        return _text_compared(path, op, right.value)
+    if not isinstance(right, pst.LongLit):
+        return ""
+    number = right.value
+    if path == "resource.tier":
+        return _TIERS[op].format(number)
+    if path == "context.call.amount_minor":
+        return f"the amount is {_BOUNDS[op].format(f'{number / 100:,.2f}')}"
+    if path.startswith("context.run.spent."):
+        return _spent(path.rsplit(".", 1)[1], op, number)
+    return _counted(path, op, number)
+
+
+def _text_compared(path: str, op: str, text: str) -> str:
+    if path == "resource.effect" and text in ("read", "write"):
+        reads = (text == "read") == (op == "eq")
+        return "the tool only reads" if reads else "the tool writes"
+    if path == "resource.name":
+        return f"the tool is {'' if op == 'eq' else 'not '}{text}"
+    return ""
+
+
+def _spent(counter: str, op: str, number: int) -> str:
+    if counter == "cost_micros":
+        return f"the run has cost {_BOUNDS[op].format(f'{number / 1_000_000:,.2f}')}"
+    words = _SPENT.get(counter)
+    return f"the run has used {_BOUNDS[op].format(words.format(f'{number:,}'))}" if words else ""
+
+
+def _counted(path: str, op: str, number: int) -> str:
+    if path == "context.run.hour" and op in ("less", "greater_eq"):
+        return f"it is {'before' if op == 'less' else 'after'} {number}:00 UTC"
+    if path == "context.run.weekday" and (op, number) in (("greater", 5), ("greater_eq", 6)):
+        return "it is a weekend"
+    if path == "context.program.blobs" and (op, number) == ("greater", 0):
+        return "it contains a large encoded text"
+    if path == "context.program.unbounded_loops" and (op, number) == ("greater", 0):
+        return "it has a loop without an end in sight"
+    return ""
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {word} {names[-1]}"
 
 
 def _value(node: pst.Expr) -> str:
@@ -229,7 +509,10 @@ def _grouped(node: pst.Expr, word: str, *, negated: bool) -> str:
     if not inner or not isinstance(node, pst.BinaryOp):
         return text
     own = node.op if not negated else {"and": "or", "or": "and"}[node.op]
-    return text if own == word else f"({text})"
+    if own == word:
+        return text
+    # Told aloud, "either" and "both" say where a group begins.
+    return f"{'either' if own == 'or' else 'both'} {text}"
 
 
 def _unary(node: pst.UnaryOp, *, negated: bool) -> str:

@@ -65,8 +65,7 @@ def test_a_soft_rule_asks_for_its_signatures() -> None:
     assert found.outcome is Outcome.REVIEW
     assert list(found.requirement) == [("reviewer:finance", 2)]
     assert found.rules[0].sentence == (
-        "Ask for 2 signatures of reviewer:finance for a call of send "
-        "when its amount is more than 1000."
+        "Ask two finance reviewers to countersign a call of send when its amount is more than 1000."
     )
     assert found.sentence == "Needs a countersignature: Large."
     assert decide(call(5), policies).outcome is Outcome.ALLOW

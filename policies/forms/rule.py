@@ -1,0 +1,143 @@
+"""A filled form and the rule it makes, and a rule and the form it was made by. Pure.
+
+What a form makes carries the form in an annotation. It opens in the form again only where making
+it again gives the same text to the byte: a rule that someone edited by hand is Cedar, and is shown
+as Cedar.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cedarpy
+
+from policies.engine import MAX_QUORUM
+from policies.forms.kinds import KINDS, FormError
+from policies.schema import quoted
+
+MAX_REASON = 300
+_ID = re.compile(r"[a-z][a-z0-9-]{0,59}")
+_ROLE = re.compile(r"reviewer(:[a-z0-9][a-z0-9_-]{0,47})?|policy_officer")
+_FORM = re.compile(r'@form\s*\(\s*"((?:[^"\\]|\\.)*)"\s*\)')
+
+
+@dataclass(frozen=True)
+class RuleForm:
+    """One rule as a form holds it.
+
+    Attributes:
+        kind: a key of `KINDS`.
+        values: of the kind's fields.
+        role: who must sign; "" makes the rule final.
+        agent: the agent that the rule is for; "" for all.
+        shadow: evaluated and recorded, not enforced.
+    """
+
+    id: str
+    kind: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    role: str = ""
+    quorum: int = 1
+    shadow: bool = False
+    agent: str = ""
+
+
+def write(form: RuleForm) -> str:
+    """The Cedar text of a form's rule.
+
+    Raises:
+        FormError: the form is not whole; names the field and what to do.
+    """
+    kind = KINDS.get(form.kind)
+    if kind is None:
+        raise FormError("Kind: there is no such kind of rule")
+    values = kind.clean(form.values)
+    _check(form)
+    condition = kind.condition(values)
+    lines = [
+        f"@id({quoted(form.id)})" + (" @shadow" if form.shadow else ""),
+        f"@form({quoted(_annotation(form, values))})",
+    ]
+    if form.role:
+        lines.append(f'@review({quoted(form.role)}) @quorum("{form.quorum}")')
+    if form.reason:
+        lines.append(f"@reason({quoted(form.reason)})")
+    lines.append(f"forbid({_principal(form)}, {_action(kind.action(values))}, {_resource(values)})")
+    text = "\n".join(lines) + (f"\nwhen {{ {condition} }};" if condition else ";")
+    _see_one_rule(text, form)
+    return text
+
+
+def read(text: str) -> RuleForm | None:
+    """The form that made this rule; None where no form did, or it was changed since."""
+    found = _FORM.search(text)
+    if found is None:
+        return None
+    try:
+        held = json.loads(json.loads(f'"{found[1]}"'))
+        form = RuleForm(
+            id=str(held["id"]),
+            kind=str(held["kind"]),
+            values=dict(held["values"]),
+            reason=str(held.get("reason", "")),
+            role=str(held.get("role", "")),
+            quorum=int(held.get("quorum", 1)),
+            shadow=held.get("shadow") is True,
+            agent=str(held.get("agent", "")),
+        )
+        return form if write(form) == text.strip() else None
+    except (ValueError, KeyError, TypeError, AttributeError, FormError):
+        return None
+
+
+def _check(form: RuleForm) -> None:
+    if not _ID.fullmatch(form.id):
+        raise FormError("Name: small letters, digits and hyphens, such as pay-over-1000")
+    if form.role and not _ROLE.fullmatch(form.role):
+        raise FormError("Who signs: choose a role of the list")
+    if not 1 <= form.quorum <= MAX_QUORUM:
+        raise FormError(f"Signatures: from 1 to {MAX_QUORUM}")
+    for label, text in (("Reason", form.reason), ("Agent", form.agent)):
+        if len(text) > MAX_REASON or not text.isprintable():
+            raise FormError(f"{label}: one line of at most {MAX_REASON} characters")
+
+
+def _annotation(form: RuleForm, values: Mapping[str, Any]) -> str:
+    held: dict[str, Any] = {"id": form.id, "kind": form.kind, "values": dict(values)}
+    if form.reason:
+        held["reason"] = form.reason
+    if form.role:
+        held |= {"role": form.role, "quorum": form.quorum}
+    if form.shadow:
+        held["shadow"] = True
+    if form.agent:
+        held["agent"] = form.agent
+    return json.dumps(held, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _principal(form: RuleForm) -> str:
+    return f"principal == Agent::{quoted(form.agent)}" if form.agent else "principal"
+
+
+def _action(name: str) -> str:
+    return 'action in Action::"call"' if name == "call" else f"action == Action::{quoted(name)}"
+
+
+def _resource(values: Mapping[str, Any]) -> str:
+    tool = values.get("tool", "")
+    return f"resource == Tool::{quoted(tool)}" if tool else "resource"
+
+
+def _see_one_rule(text: str, form: RuleForm) -> None:
+    """Whatever was typed, it is one `forbid` of this name: never a `permit`, never two."""
+    try:
+        parsed = cedarpy.policies_to_pst(text)
+    except ValueError as error:
+        raise FormError(f"This makes no rule: {error}") from error
+    rules = list(parsed.static_policies.values())
+    whole = len(rules) == 1 and not parsed.templates and not parsed.template_links
+    if not whole or rules[0].effect != "forbid" or rules[0].annotations.get("id") != form.id:
+        raise FormError("This makes no single rule")

@@ -1,0 +1,115 @@
+"""Required tests, and past decisions decided again."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from policies import cases, forms, requests
+from policies.engine import compile_policy, decide
+from policies.facts.extract import extract
+from policies.facts.library import DEFAULT_IMPORTS
+from policies.forms import RuleForm, write
+from policies.requests import RunContext
+from policies.simulation import Past, Simulator
+from policies.starter import starter_text
+from tests.policies.suites import load, tools
+
+BASE = compile_policy(starter_text(), tools=tools())
+NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+
+
+def past(ctx: RunContext, code: str, policies: Any = BASE) -> Past:
+    facts = extract(code, tools=tools(), allowed_imports=DEFAULT_IMPORTS)
+    request = requests.execute(ctx, facts)
+    made = decide(request, policies)
+    return Past("key", request.action, made.outcome.value, tuple(made.requirement), asdict(request))
+
+
+def test_each_kind_of_test_runs() -> None:
+    request = asdict(requests.start_run(RunContext(now=NOW), "A task."))
+    given = [
+        cases.program("sums", "print(1 + 1)", "allow"),
+        cases.program("opens", "open('/etc/passwd')", "deny"),
+        cases.call("mail", "send_mail", {"to": "a@b.c", "subject": "", "body": ""}, "review"),
+        cases.stored("starts", request, "allow"),
+    ]
+    found = cases.check(given, BASE)
+    assert [(one.name, one.problem) for one in found if one.got is None] == []
+    assert [one.passed for one in found][:2] == [True, True]
+    assert found[3].passed
+
+
+def test_a_test_of_a_tool_that_is_gone_fails_and_says_so() -> None:
+    [found] = cases.check([cases.call("x", "no_such_tool", {}, "deny")], BASE)
+    assert not found.passed
+    assert "no tool no_such_tool any more" in found.problem
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {},
+        {"name": "x", "expect": "maybe", "kind": "program", "code": "1"},
+        {"name": "x", "expect": "deny", "kind": "other"},
+        {"name": "x", "expect": "deny", "kind": "program", "code": ""},
+        {"name": "x", "expect": "deny", "kind": "call", "tool": "t", "arguments": 3},
+        {"name": "x", "expect": "deny", "kind": "request", "request": {"action": "call"}},
+    ],
+)
+def test_what_is_no_test_is_refused_and_never_passes(case: dict[str, Any]) -> None:
+    with pytest.raises(cases.CaseError):
+        cases.validated(case)
+    [found] = cases.check([case], BASE)
+    assert not found.passed
+
+
+def test_alike_decisions_are_decided_once_and_alike() -> None:
+    contexts = [
+        RunContext("w", "ap", "v1", "alice", step=n, now=NOW + timedelta(minutes=n))
+        for n in range(5)
+    ]
+    decisions = [past(ctx, p.code) for ctx in contexts for p in load("benign")[:20]]
+    simulator = Simulator(BASE)
+    replayed = list(simulator.replay(decisions))
+    assert not any(one.changed for one in replayed)
+    assert simulator.decided <= 20
+
+
+def test_what_a_rule_reads_keeps_decisions_apart() -> None:
+    rule = write(RuleForm("late", "budget", {"counter": "steps", "limit": 3}))
+    strict = Simulator(compile_policy(forms.append(BASE.text, rule), tools=tools()))
+    decisions = [past(RunContext(spent={"steps": n}, now=NOW), "x = 1") for n in range(6)]
+    moves = [one.move for one in strict.replay(decisions)]
+    assert moves == ["allow -> allow"] * 3 + ["allow -> deny"] * 3
+    assert strict.decided == 6
+
+
+def test_a_request_of_another_shape_is_not_taken_for_a_valid_one() -> None:
+    good = past(RunContext(now=NOW), "x = 1")
+    context = {**good.request["context"]}
+    context["program"] = {k: v for k, v in context["program"].items() if k != "lines"}
+    broken = Past("k", "execute", "allow", (), {**good.request, "context": context})
+    one, other = Simulator(BASE).replay([good, broken])
+    assert one.now is not None
+    assert other.now is not None
+    assert (one.now.outcome.value, other.now.outcome.value) == ("allow", "deny")
+    assert other.now.errors
+
+
+def test_every_simulated_decision_is_that_of_the_engine() -> None:
+    simulator = Simulator(BASE)
+    for program in load("benign")[:60] + load("evasion")[:60]:
+        facts = extract(program.code, tools=tools(), allowed_imports=DEFAULT_IMPORTS)
+        request = requests.execute(RunContext(now=NOW), facts)
+        assert simulator.decide(request) == decide(request, BASE)
+        again = requests.execute(RunContext(step=2, now=NOW + timedelta(hours=1)), facts)
+        assert simulator.decide(again) == decide(again, BASE)
+
+
+def test_what_cannot_be_decided_again_is_counted_apart() -> None:
+    gone = Past("k", "call:old", "allow", (), {"action": "call:old", "tool": ["old", "1"],
+        "principal": ["Agent", "a"], "resource": ["Tool", "old"], "context": {}})  # fmt: skip
+    broken = Past("k", "execute", "allow", (), {"action": "execute"})
+    assert [one.move for one in Simulator(BASE).replay([gone, broken])] == ["allow -> ?"] * 2

@@ -1,0 +1,90 @@
+"""What two versions decide differently, and what invariants hold; shown by a request."""
+
+from policies import forms
+from policies.difference import answer, difference
+from policies.engine import Outcome
+from policies.forms import RuleForm, write
+from policies.forms.text import remove, set_shadow
+from policies.invariants import check
+from policies.starter import starter_text
+from tests.policies.suites import tools
+
+BASE = starter_text()
+
+
+def over(amount: str, quorum: int = 2, role: str = "reviewer") -> str:
+    return write(RuleForm("pay", "amount", {"over": amount}, role=role, quorum=quorum))
+
+
+def test_a_threshold_that_moves_is_shown_between_the_two() -> None:
+    old, new = forms.append(BASE, over("1000", 3)), forms.append(BASE, over("2000", 3))
+    found = difference(old, new, tools=tools())
+    assert found.changed == ("pay",)
+    example = found.examples[0]
+    assert dict(example.facts)["call.amount_minor"] in ("1,000.01", "2,000.00")
+    assert answer(example.before)[1] != answer(example.after)[1]
+
+
+def test_one_step_of_a_comparison_is_found() -> None:
+    rule = '@id("q") forbid(principal, action in Action::"call", resource) when {{ {} }};'
+    old = forms.append(BASE, rule.format("context.call.amount_minor > 500000"))
+    new = forms.append(BASE, rule.format("context.call.amount_minor >= 500000"))
+    [*examples] = difference(old, new, tools=tools()).examples
+    assert dict(examples[0].facts)["call.amount_minor"] == "5,000.00"
+    assert examples[0].after.outcome is Outcome.DENY
+
+
+def test_a_rule_taken_out_or_put_in_shadow_is_shown() -> None:
+    for new in (remove(BASE, "tier-2"), set_shadow(BASE, "tier-3-and-4", shadow=True)):
+        found = difference(BASE, new, tools=tools())
+        assert any(e.after.outcome is Outcome.ALLOW for e in found.examples)
+
+
+def test_the_same_rules_are_proved_the_same() -> None:
+    found = difference(BASE, BASE + "\n// a comment\n", tools=tools())
+    assert found.same_rules
+    assert found.tried == 0
+
+
+def test_a_rule_that_changes_nothing_is_not_called_proved() -> None:
+    again = forms.append(BASE, write(RuleForm("t", "tier", {"tier": 4}, role="reviewer")))
+    found = difference(BASE, again, tools=tools())
+    assert found.added == ("t",)
+    assert found.examples == ()
+    assert found.tried > 0
+    assert not found.same_rules
+
+
+def test_an_invariant_is_kept_for_certain_by_its_own_rule() -> None:
+    [kept] = check(forms.append(BASE, over("10000")), [over("10000")], tools=tools())
+    assert kept.certain
+    assert not kept.broken
+
+
+def test_an_invariant_is_kept_by_a_stricter_rule() -> None:
+    stricter = forms.append(BASE, over("5000", 2, "reviewer:finance"))
+    [kept] = check(stricter, [over("10000")], tools=tools())
+    assert not kept.certain
+    assert not kept.broken
+    assert kept.tried > 0
+
+
+def test_a_broken_invariant_comes_with_a_request() -> None:
+    for text in (BASE, forms.append(BASE, over("50000")), forms.append(BASE, over("10000", 1))):
+        [kept] = check(text, [over("10000")], tools=tools())
+        assert kept.counterexample is not None
+        assert kept.answer is not None
+        assert kept.counterexample.context["call"]["amount_minor"] > 1_000_000
+
+
+def test_a_shadow_rule_keeps_no_invariant() -> None:
+    text = set_shadow(BASE, "tier-3-and-4", shadow=True)
+    promise = write(RuleForm("t", "tier", {"tier": 3}, role="reviewer", quorum=2))
+    assert check(BASE, [promise], tools=tools())[0].certain
+    assert check(text, [promise], tools=tools())[0].broken
+
+
+def test_what_is_found_is_what_the_engine_says() -> None:
+    found = difference(BASE, remove(BASE, "tier-2"), tools=tools()).examples[0]
+    assert found.request.problems == ()
+    assert found.before.errors == found.after.errors == ()
