@@ -309,8 +309,8 @@ def _text_arms(text: str) -> list[Condition]:
                 (name, name, whole),
             ),
         ]
-    if _PREFIX.fullmatch(text):
-        first, last = _between(text)
+    if _PREFIX.fullmatch(text.lower()):
+        first, last = _between(text.lower())
         return [
             Condition("subject_id BETWEEN %s AND %s", (first, last)),
             Condition(
@@ -319,13 +319,13 @@ def _text_arms(text: str) -> list[Condition]:
             ),
         ]
     holds = _holds(_spelled(text))
-    if _HASH.fullmatch(text):
+    if _HASH.fullmatch(text.lower()):
         return [_any([holds, Condition("leaf_hash = %s", (bytes.fromhex(text),))])]
     return [holds]
 
 
 def _is_id(text: str) -> bool:
-    return _uuid(text) is not None or _PREFIX.fullmatch(text) is not None
+    return _uuid(text) is not None or _PREFIX.fullmatch(text.lower()) is not None
 
 
 def _between(prefix: str) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+from django.db import connection
+
 from audit import search
 from audit.errors import ProofUnavailable
 from audit.merkle import EMPTY_ROOT, consistency_path, inclusion_path, node_hash
@@ -19,8 +21,10 @@ from audit.models import (
     Hold,
     Payload,
     Position,
+    Receipt,
     Verification,
 )
+from audit.sequencer import LOCK
 from audit.transactions import PLATFORM, current_block, in_workspace
 from audit.tree import StoredTree
 
@@ -248,8 +252,23 @@ def tree_status(workspace_id: UUID | None) -> TreeStatus:
     )
 
 
+@dataclass(frozen=True)
+class Held:
+    """Since when an anchor holds an entry, by the first checkpoint over it; `receipt` None: not."""
+
+    state: AnchorState
+    receipt: Receipt | None
+
+
+def position(workspace_id: UUID | None, entry: Entry) -> int | None:
+    """Return the entry's position in its tree; None while it waits for the sequencer."""
+    with in_workspace(workspace_id):
+        place = Position.objects.filter(entry_number=entry.number).first()
+    return place.position if place else None
+
+
 def inclusion(workspace_id: UUID | None, entry_id: UUID) -> Inclusion | None:
-    """Return the entry's proof under the newest checkpoint that holds it.
+    """Return the entry's proof, under the newest checkpoint over it that an anchor took, if any.
 
     None: no such entry in this workspace, or it is not under a checkpoint yet (a matter
     of seconds while the sequencer runs).
@@ -260,14 +279,58 @@ def inclusion(workspace_id: UUID | None, entry_id: UUID) -> Inclusion | None:
         if found is None:
             return None
         place = Position.objects.filter(entry_number=found.number).first()
-        latest = (
-            Checkpoint.objects.filter(workspace_id=tree).order_by("-size", "-signed_at").first()
-        )
-        if place is None or latest is None or latest.size <= place.position:
+        over = None if place is None else _checkpoint_over(tree, place.position)
+        if place is None or over is None:
             return None
         stored = StoredTree(current_block().connection, tree)
-        path = inclusion_path(place.position, latest.size, stored.nodes)
-    return Inclusion(place.position, bytes(found.leaf_hash), path, latest)
+        path = inclusion_path(place.position, over.size, stored.nodes)
+    return Inclusion(place.position, bytes(found.leaf_hash), path, over)
+
+
+def _checkpoint_over(tree: UUID, position: int) -> Checkpoint | None:
+    signed = Checkpoint.objects.filter(workspace_id=tree, size__gt=position)
+    newest = signed.order_by("-size", "-signed_at")
+    sizes = AnchorState.objects.filter(workspace_id=tree, size__gt=position)
+    anchored = newest.filter(size__in=sizes.values("size")).exclude(receipt=None)
+    return anchored.first() or newest.first()
+
+
+def held(workspace_id: UUID | None, position: int) -> list[Held]:
+    """Return for each anchor the first receipt for a checkpoint that holds this position."""
+    tree = _tree(workspace_id)
+    with in_workspace(workspace_id):
+        states = list(AnchorState.objects.filter(workspace_id=tree).order_by("anchor"))
+        return [Held(state, _first_receipt(tree, state, position)) for state in states]
+
+
+def _first_receipt(tree: UUID, state: AnchorState, position: int) -> Receipt | None:
+    if state.size <= position:
+        return None
+    over = Receipt.objects.filter(
+        workspace_id=tree, anchor=state.anchor, checkpoint__size__gt=position
+    )
+    return over.select_related("checkpoint").order_by("checkpoint__size").first()
+
+
+def checkpoint(workspace_id: UUID | None, size: int | None = None) -> Checkpoint | None:
+    """Return the newest checkpoint, or the newest of this size."""
+    with in_workspace(workspace_id):
+        rows = Checkpoint.objects.filter(workspace_id=_tree(workspace_id))
+        if size is not None:
+            rows = rows.filter(size=size)
+        return rows.prefetch_related("receipt_set").order_by("-size", "-signed_at").first()
+
+
+def sequencing() -> bool:
+    """Tell whether a sequencer is at work on this database: it holds its lock while it lives."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND objsubid = 1 AND classid = %s AND objid = %s)",
+            [LOCK >> 32, LOCK & 0xFFFFFFFF],
+        )
+        return bool(cursor.fetchone()[0])
 
 
 def consistency(workspace_id: UUID | None, old: int, new: int) -> list[bytes]:

@@ -4,6 +4,8 @@
     python3 countersign_verify.py BUNDLE --key VKEY [--policy FILE] [--seen CHECKPOINT …]
                                   [--tsa CERTIFICATE …] [--max-age SECONDS] [--json]
 
+In place of a bundle it takes the proof of one entry (§11), which ends in `.proof.json`.
+
 Needs Python 3.11 and, for signatures, the package `cryptography`. It imports nothing else,
 opens no network connection and writes no file. The format is specified in log-format.md;
 § numbers below are of that document.
@@ -84,6 +86,7 @@ MAX_SHOWN = 100
 MAX_LEAF = 65_535
 MAX_INTEGER = 2**53 - 1
 MAX_PAYLOAD_LINE = 256 << 20
+MAX_PROOF = 4 << 20
 SKEW_S = 300
 
 
@@ -482,6 +485,7 @@ MEMBERS = {
 }
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 PREDICATE = "https://countersign.dev/bundle/v1"
+ENTRY_PROOF = "https://countersign.dev/entry-proof/v1"
 
 
 class Bundle:
@@ -530,6 +534,25 @@ class Bundle:
             return self._zip.open(name)  # type: ignore[return-value]
         assert self._directory is not None  # noqa: S101 (one of the two is set)
         return (self._directory / name).open("rb")
+
+
+class EntryFile(Bundle):
+    """The proof of one entry (§11), in place of a bundle."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            data = file.read(MAX_PROOF + 1)
+        if len(data) > MAX_PROOF:
+            raise Malformed("too large for the proof of an entry")
+        self.proof = strict_json(data)
+
+    @staticmethod
+    def is_one(path: Path) -> bool:
+        """Tell a proof from a bundle by its first byte."""
+        if path.is_dir():
+            return False
+        with path.open("rb") as file:
+            return file.read(1) == b"{"
 
 
 class _Meter(io.RawIOBase):
@@ -586,6 +609,8 @@ class Entry:
 
 class Verifier:
     """Runs all checks over one bundle in one pass, in constant memory."""
+
+    covers = frozenset(CHECKS)
 
     def __init__(self, bundle: Bundle, options: Options) -> None:
         self.bundle = bundle
@@ -747,6 +772,64 @@ class Verifier:
         newest = max(times, default=self._entries.last_time)
         if newest is None or (self.options.now - newest).total_seconds() > self.options.max_age_s:
             self.find("freshness", f"the newest time is {newest}, older than you allow")
+
+
+class EntryVerifier(Verifier):
+    """Checks the proof of one entry (§11): what can be said of it without its neighbours."""
+
+    covers = frozenset({10, 11, 12, 13, 15, 16, 17, 18, 22})
+
+    def __init__(self, file: EntryFile, options: Options) -> None:
+        super().__init__(file, options)
+        self.proof = file.proof
+
+    def _run(self) -> None:
+        proof = self.proof
+        if proof.keys() != {"format", "leaf", "position", "path", "checkpoint", "timestamps"}:
+            raise Malformed("the fields are not those of the proof of an entry")
+        if proof["format"] != ENTRY_PROOF:
+            raise Malformed("not the proof of an entry, version 1")
+        self.checkpoint = Checkpoint.parse(proof["checkpoint"])
+        self._check_signature()
+        stamps = [self._stamp(self.checkpoint, unbase64(text)) for text in proof["timestamps"]]
+        if self.options.authorities and not stamps:
+            self.find("timestamps", "no time stamp of an authority of yours is in the proof")
+        times = [time for _, time, _ in self._cosigned(self.checkpoint)]
+        times += [time for time in stamps if time is not None]
+        leaf, position = proof["leaf"].encode(), whole(proof["position"])
+        size, root = self.checkpoint.size, self.checkpoint.root
+        if not included(leaf_hash(leaf), position, size, unhex(proof["path"]), root):
+            self.find("inclusion", "the entry does not lead to the checkpoint's root", position)
+        self._entry(leaf, position, times)
+        self._kept(times)
+        self.counts["entries"] = 1
+
+    def _entry(self, leaf: bytes, position: int, times: Sequence[datetime]) -> None:
+        try:
+            time = check_fields(canonical(leaf), self.checkpoint.origin.rpartition("/")[2])
+        except (Malformed, AttributeError, KeyError, TypeError) as error:
+            self.find("form", str(error), position)
+            return
+        ceiling = min(times, default=self.options.now)
+        if time > ceiling + timedelta(seconds=self.options.skew_s):
+            self.find("times", f"{time} is newer than the tree that holds it ({ceiling})", position)
+
+    def _kept(self, times: Sequence[datetime]) -> None:
+        """(16, 17) Hold the checkpoint against those the verifier kept, and its age."""
+        for seen in self.options.seen:
+            if seen.origin != self.checkpoint.origin:
+                raise Malformed(f"--seen is of another log: {seen.origin}")
+            if seen.size > self.checkpoint.size:
+                self.find("freshness", f"you kept a checkpoint of {seen.size} entries")
+            elif seen.size < self.checkpoint.size:
+                self.notes.append(f"a bundle must show that the tree grew out of size {seen.size}")
+            elif seen.root != self.checkpoint.root:
+                self.find("consistency", f"you kept another root of size {seen.size}")
+        age, newest = self.options.max_age_s, max(times, default=None)
+        if age is not None and (
+            newest is None or (self.options.now - newest).total_seconds() > age
+        ):
+            self.find("freshness", f"the newest outside time is {newest}, older than you allow")
 
 
 class _Entries:
@@ -1478,6 +1561,13 @@ def options_of(arguments: argparse.Namespace) -> Options:
     )
 
 
+def verifier_of(path: Path, options: Options) -> Verifier:
+    """Return the verifier for a bundle, or for the proof of one entry."""
+    if EntryFile.is_one(path):
+        return EntryVerifier(EntryFile(path), options)
+    return Verifier(Bundle(path), options)
+
+
 def report(verifier: Verifier, status: int, as_json: bool) -> str:
     """Return what is printed."""
     found = [
@@ -1489,6 +1579,8 @@ def report(verifier: Verifier, status: int, as_json: bool) -> str:
         return json.dumps(value, indent=1)
     lines = []
     for number, name in CHECKS.items():
+        if number not in verifier.covers:
+            continue
         lines.append(f"{number} {name:<13} {'FAILED' if number in verifier.failed else 'ok'}")
         for finding in verifier.findings:
             if finding.check == number:
@@ -1496,11 +1588,17 @@ def report(verifier: Verifier, status: int, as_json: bool) -> str:
                 lines.append(f"     {where}{finding.sentence}")
     counts = verifier.counts
     lines += [f"note: {note}" for note in verifier.notes]
-    lines.append(
-        f"{counts['entries']} entries, {counts['withheld']} as hashes only,"
-        f" {counts['payloads']} payloads, {counts['erased']} erased,"
-        f" {counts['open_runs']} runs open"
-    )
+    if isinstance(verifier, EntryVerifier):
+        lines.append(
+            "This proves that the entry is in the log of this checkpoint, unchanged,"
+            " not what else is in it."
+        )
+    else:
+        lines.append(
+            f"{counts['entries']} entries, {counts['withheld']} as hashes only,"
+            f" {counts['payloads']} payloads, {counts['erased']} erased,"
+            f" {counts['open_runs']} runs open"
+        )
     if counts["withheld"]:
         lines.append(
             "This proves that the entries shown are in the log and how long the range is,"
@@ -1513,7 +1611,7 @@ def report(verifier: Verifier, status: int, as_json: bool) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Verify one bundle; return the exit status."""
     parser = argparse.ArgumentParser(description="Verify a Countersign audit bundle")
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", type=Path, help="a bundle, or the proof of an entry")
     parser.add_argument("--key", action="append", default=[], help="verifier key of the log")
     parser.add_argument("--policy", type=Path, help="C2SP tlog-policy: logs, witnesses, quorum")
     parser.add_argument("--seen", type=Path, action="append", default=[], help="kept checkpoint")
@@ -1525,11 +1623,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         options = options_of(arguments)
-        bundle = Bundle(arguments.bundle)
+        verifier = verifier_of(arguments.bundle, options)
     except (Malformed, OSError, ValueError, zipfile.BadZipFile) as error:
         sys.stderr.write(f"{error}\n")
         return 3
-    verifier = Verifier(bundle, options)
     status = verifier.run()
     sys.stdout.write(report(verifier, status, arguments.json) + "\n")
     return status
