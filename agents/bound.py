@@ -8,8 +8,9 @@ from django.conf import settings
 from agents.errors import ToolChanged
 from agents.models import ToolVersion
 from agents.sandbox.contract import Parameter, Stub
+from agents.tools import http
 from agents.tools.definition import ToolDefinition
-from agents.tools.errors import ToolImportError
+from agents.tools.errors import ToolDefinitionError, ToolImportError
 from agents.tools.registry import load
 from agents.tools.stubs import render
 from policies.facts.record import ToolSpec
@@ -55,12 +56,33 @@ def bind(version: ToolVersion) -> BoundTool:
         ToolChanged: the code is gone or is not what was registered; register it again.
     """
     try:
-        definition = load(version.target, settings.COUNTERSIGN_TOOL_MODULES)
-    except ToolImportError as error:
+        definition = _definition(version)
+    except (ToolImportError, ToolDefinitionError) as error:
         raise ToolChanged(f"Tool {version}: {error}") from error
     if definition.digest != version.digest:
         raise ToolChanged(f"Tool {version} is not what was registered; register it again.")
     return BoundTool(version, definition, spec_of(definition), stub_of(definition))
+
+
+def _definition(version: ToolVersion) -> ToolDefinition:
+    """The tool behind a version: code of this installation, or the stored operation itself."""
+    if version.kind != http.KIND:
+        return load(version.target, settings.COUNTERSIGN_TOOL_MODULES)
+    contract = http.Contract(
+        name=version.tool.name,
+        description=version.description,
+        parameters=version.parameters,
+        result=version.result,
+        effect=version.effect,
+        tier=version.tier,
+        labels=frozenset(version.labels),
+        roles=version.roles,
+        idempotent=version.idempotent,
+        timeout_s=version.timeout_s,
+        max_result_bytes=version.max_result_bytes,
+        reread=str(version.operation.get("reread", "journal")),
+    )
+    return http.load(contract, version.operation)
 
 
 def spec_of(definition: ToolDefinition) -> ToolSpec:

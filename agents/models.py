@@ -126,6 +126,9 @@ class ToolVersion(models.Model):
     digest = models.CharField(max_length=64)
     kind = models.CharField(max_length=20, default="python")
     target = models.CharField(max_length=300)
+    operation = models.JSONField(
+        default=dict, help_text="Of a tool over HTTP: where its calls go; see agents.tools.http."
+    )
     description = models.TextField()
     parameters = models.JSONField()
     result = models.JSONField()

@@ -59,8 +59,15 @@ class OperationEntry:
     operation: HttpOperation
 
 
-def document_names(value: object) -> list[str]:
-    """The documents that a registration file names, each once; those it cannot name are left."""
+def documents_of(text: str) -> list[str]:
+    """File names of the documents that a registration file names, each once.
+
+    None where the file cannot be read: registering it says why.
+    """
+    try:
+        value = read(text).value
+    except YamlError:
+        return []
     apis = value.get("apis") if isinstance(value, Mapping) else None
     named = (
         [api.get("document") for api in apis.values() if isinstance(api, Mapping)]

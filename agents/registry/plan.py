@@ -15,7 +15,9 @@ from django.db import models
 from agents.errors import Refused
 from agents.models import AgentVersion, ModelEndpoint, ToolVersion
 from agents.registry import format as register_format
+from agents.registry.apis import OperationEntry
 from agents.registry.format import AgentEntry, ModelEntry, RegisterError, ToolEntry
+from agents.tools import http
 from agents.tools.definition import ToolDefinition
 from agents.tools.errors import ToolImportError
 from agents.tools.registry import load
@@ -82,8 +84,11 @@ class Plan:
         return [version.to_json() for version in self.versions]
 
 
-def plan(text: str) -> Plan:
+def plan(text: str, documents: Mapping[str, str] | None = None) -> Plan:
     """What registering `text` would make, in the open workspace.
+
+    Args:
+        documents: text of the OpenAPI documents that it names, by file name.
 
     Raises:
         Refused: the file is not right; names every fault with its line.
@@ -92,7 +97,10 @@ def plan(text: str) -> Plan:
     known_tools = ToolVersion.objects.order_by().values_list("tool__name", flat=True).distinct()
     try:
         wanted = register_format.parse(
-            text, known_models=set(known_models), known_tools=set(known_tools)
+            text,
+            known_models=set(known_models),
+            known_tools=set(known_tools),
+            documents=documents,
         )
     except RegisterError as error:
         raise Refused(str(error)) from error
@@ -101,6 +109,8 @@ def plan(text: str) -> Plan:
         work.endpoint(model)
     for tool in wanted.tools:
         work.tool(tool)
+    for operation in wanted.operations:
+        work.operation(operation)
     for agent in wanted.agents:
         work.agent(agent)
     return work.plan
@@ -117,8 +127,15 @@ class _Planner:
         self._add(MODEL, entry.name, canonical.digest(content), row, newest)
 
     def tool(self, entry: ToolEntry) -> None:
-        definition = _definition(entry)
+        self._tool(_definition(entry))
+
+    def operation(self, entry: OperationEntry) -> None:
+        stored = {**entry.operation.to_json(), "reread": entry.definition.reread}
+        self._tool(entry.definition, kind=http.KIND, operation=stored)
+
+    def _tool(self, definition: ToolDefinition, **own: Any) -> None:  # noqa: ANN401 - columns
         row = ToolVersion(
+            **own,
             target=definition.import_path,
             description=definition.description,
             parameters=dict(definition.parameters),
@@ -131,7 +148,7 @@ class _Planner:
             timeout_s=definition.timeout_s,
             max_result_bytes=definition.max_result_bytes,
         )
-        self._add(TOOL, entry.name, definition.digest, row, newest_tool(entry.name))
+        self._add(TOOL, definition.name, definition.digest, row, newest_tool(definition.name))
 
     def agent(self, entry: AgentEntry) -> None:
         uses = {

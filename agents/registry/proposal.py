@@ -30,6 +30,7 @@ CHANGE = "registry"
 PROPOSERS = frozenset({"operator", "admin"})
 TIER = 3
 MAX_FILE_CHARS = 400_000
+MAX_DOCUMENT_CHARS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,39 @@ class Proposal:
     request: ApprovalRequest | None
 
 
-def propose(*, workspace_id: UUID, text: str, actor: Actor, now: datetime) -> Proposal | Refusal:
+def propose(
+    *,
+    workspace_id: UUID,
+    text: str,
+    actor: Actor,
+    now: datetime,
+    documents: Mapping[str, str] | None = None,
+) -> Proposal | Refusal:
     """Ask for everything in a file to be registered; nothing changes before it is signed.
+
+    Args:
+        documents: text of the OpenAPI documents that it names, by file name; they are signed too.
 
     Raises:
         Refused: the file is not right; names every fault with its line.
     """
     if len(text) > MAX_FILE_CHARS:
         raise Refused(f"The file is longer than {MAX_FILE_CHARS:,} characters.")
+    beside = dict(documents or {})
+    if sum(map(len, beside.values())) > MAX_DOCUMENT_CHARS:
+        raise Refused(f"The documents have more than {MAX_DOCUMENT_CHARS:,} characters.")
     with in_workspace(workspace_id):
         refusal = _may_propose(workspace_id, actor)
         if refusal is not None:
             return _refuse(workspace_id, actor, refusal)
-        planned = plan(text)
+        planned = plan(text, beside)
         made = tuple(str(version) for version in planned.versions)
         if not made:
             return Proposal((), tuple(planned.unchanged), None)
         asked = policies.change_request(
             workspace_id=workspace_id,
             requester=actor,
-            change=_change(text, planned, actor),
+            change=_change(text, planned, actor, beside),
             now=now,
             tools=tool_specs(workspace_id),
         )
@@ -73,16 +87,17 @@ def apply(*, workspace_id: UUID, request: ApprovalRequest, now: datetime) -> Ref
     """Make what was signed, using up its approval; called with the request's row locked."""
     actor = Actor(request.requester_type, request.requester_id, request.requester_name)
     text = str(request.binding.get("text", ""))
+    documents = dict(request.binding.get("documents", {}))
     with in_workspace(workspace_id):
         hold_registry(workspace_id)
         try:
-            planned = plan(text)
+            planned = plan(text, documents)
         except Refused:
             planned = Plan()
         used = policies.approval_consume(
             workspace_id=workspace_id,
             request_id=request.id,
-            binding=binding(text, planned),
+            binding=binding(text, planned, documents),
             consumer="registry",
             now=now,
         )
@@ -92,9 +107,10 @@ def apply(*, workspace_id: UUID, request: ApprovalRequest, now: datetime) -> Ref
         return None
 
 
-def binding(text: str, planned: Plan) -> dict[str, Any]:
-    """All that is signed: the file, and every version it makes of what is registered now."""
-    return {"change": CHANGE, "text": text, "versions": planned.to_json()}
+def binding(text: str, planned: Plan, documents: Mapping[str, str]) -> dict[str, Any]:
+    """All that is signed: the files, and every version they make of what is registered now."""
+    beside = {"documents": dict(documents)} if documents else {}
+    return {"change": CHANGE, "text": text, "versions": planned.to_json(), **beside}
 
 
 def made_by(workspace_id: UUID, request_id: UUID) -> Registration | None:
@@ -103,7 +119,9 @@ def made_by(workspace_id: UUID, request_id: UUID) -> Registration | None:
         return Registration.objects.filter(request_id=request_id).first()
 
 
-def _change(text: str, planned: Plan, actor: Actor) -> policies.Change:
+def _change(
+    text: str, planned: Plan, actor: Actor, documents: Mapping[str, str]
+) -> policies.Change:
     tiers = [int(version.content["tier"]) for version in planned.versions if version.kind == TOOL]
     return policies.Change(
         kind="registry",
@@ -111,7 +129,7 @@ def _change(text: str, planned: Plan, actor: Actor) -> policies.Change:
         title=f"{actor.name} wants to register {open_kinds(planned.versions)}.",
         notice="A change of agents, tools or models waits for a second person.",
         tier=max([TIER, *tiers]),
-        binding=binding(text, planned),
+        binding=binding(text, planned, documents),
         displayed={
             "headline": f"Register {open_kinds(planned.versions)}",
             "text": text,

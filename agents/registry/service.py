@@ -6,6 +6,7 @@ Registering is idempotent: the same content again changes nothing, other content
 version. All of a file is registered in one transaction, or nothing of it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -38,10 +39,19 @@ class Registered:
     unchanged: list[str] = field(default_factory=list)
 
 
-def register(*, workspace_id: UUID, text: str, actor: Actor) -> Registered:
+def register(
+    *,
+    workspace_id: UUID,
+    text: str,
+    actor: Actor,
+    documents: Mapping[str, str] | None = None,
+) -> Registered:
     """Register everything a file names, as the first registration of a workspace.
 
     A file that changes nothing is welcome at any time.
+
+    Args:
+        documents: text of the OpenAPI documents that it names, by file name.
 
     Raises:
         Refused: the file is not right, every fault named with its line; or the workspace is set up
@@ -49,7 +59,7 @@ def register(*, workspace_id: UUID, text: str, actor: Actor) -> Registered:
     """
     with in_workspace(workspace_id):
         hold_registry(workspace_id)
-        planned = plan(text)
+        planned = plan(text, documents)
         if planned.versions:
             if actor.type != SYSTEM or is_set_up(workspace_id):
                 raise Refused(

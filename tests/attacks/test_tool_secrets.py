@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.tools.breaker import Breakers
 from agents.tools.errors import ToolError
 from agents.tools.invoke import ToolContext, invoke
 from agents.tools.secrets import EnvironmentSecrets, FileSecrets, SecretError, Secrets
@@ -16,7 +17,7 @@ def context() -> ToolContext:
 
 def test_a_secret_in_an_exception_is_masked() -> None:
     with pytest.raises(ToolError) as raised:
-        invoke(samples.fail, {"kind": "leak"}, context())
+        invoke(samples.fail, {"kind": "leak"}, context(), breakers=Breakers())
     assert samples.SECRET not in str(raised.value)
     assert "•••" in str(raised.value)
 

@@ -1,6 +1,6 @@
 """A stage for runs: a workspace with people, an agent with a bank, and a model of few words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -159,10 +159,18 @@ def make_stage(cast: Cast) -> Stage:
     return Stage(cast)
 
 
-def register_signed(cast: Cast, text: str) -> ApprovalRequest:
+def register_signed(
+    cast: Cast, text: str, documents: Mapping[str, str] | None = None
+) -> ApprovalRequest:
     """Change what is registered as people do: Alice proposes, Carol signs, it is made."""
     now = datetime.now(UTC)
-    proposal = propose(workspace_id=cast.acme.id, text=text, actor=cast.actor("alice"), now=now)
+    proposal = propose(
+        workspace_id=cast.acme.id,
+        text=text,
+        documents=documents,
+        actor=cast.actor("alice"),
+        now=now,
+    )
     assert isinstance(proposal, Proposal), proposal
     request = proposal.request
     assert request is not None

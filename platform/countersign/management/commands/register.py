@@ -43,17 +43,20 @@ class Command(BaseCommand):
         if workspace is None:
             raise CommandError(f"There is no workspace {options['workspace']!r}.")
         text = _read(options["file"])
+        documents = _beside(options["file"], text)
         try:
             if options["username"]:
-                self._propose(workspace, text, options["username"])
+                self._propose(workspace, text, documents, options["username"])
             else:
-                self._register(workspace, text)
+                self._register(workspace, text, documents)
         except Refused as error:
             raise CommandError(f"Nothing was registered.\n{error}") from error
 
-    def _register(self, workspace: Workspace, text: str) -> None:
+    def _register(self, workspace: Workspace, text: str, documents: dict[str, str]) -> None:
         try:
-            report = registry.register(workspace_id=workspace.id, text=text, actor=COMMAND_LINE)
+            report = registry.register(
+                workspace_id=workspace.id, text=text, documents=documents, actor=COMMAND_LINE
+            )
         except Refused as error:
             if registry.is_set_up(workspace.id):
                 hint = "Say who proposes it: manage.py register --as USER …"
@@ -62,10 +65,13 @@ class Command(BaseCommand):
         self._say("made", report.made)
         self._say("unchanged", report.unchanged)
 
-    def _propose(self, workspace: Workspace, text: str, username: str) -> None:
+    def _propose(
+        self, workspace: Workspace, text: str, documents: dict[str, str], username: str
+    ) -> None:
         proposal = registry.propose(
             workspace_id=workspace.id,
             text=text,
+            documents=documents,
             actor=_person(username),
             now=datetime.now(UTC),
         )
@@ -94,6 +100,12 @@ def _read(file: Path) -> str:
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{file} cannot be read: {error}") from error
+
+
+def _beside(file: Path, text: str) -> dict[str, str]:
+    """The OpenAPI documents that stand beside a file; registering names those that do not."""
+    names = registry.documents_of(text)
+    return {name: _read(file.parent / name) for name in names if (file.parent / name).is_file()}
 
 
 def _person(username: str) -> Actor:
