@@ -144,10 +144,22 @@ def change_apply(*, workspace_id: UUID, request_id: UUID, now: datetime) -> Refu
         return refusal
 
 
-def changes_signed() -> list[tuple[UUID, UUID]]:
-    """(workspace, request) of changes that are signed and not made, over all workspaces."""
+def change_make(*, workspace_id: UUID, request_id: UUID, now: datetime) -> bool | Refusal:
+    """Make a change if it is one that is made when it is signed, and is signed.
+
+    Returns:
+        Whether it was made now.
+    """
+    waiting = (workspace_id, request_id) in changes_signed(workspace_id)
+    if not waiting:
+        return False
+    return change_apply(workspace_id=workspace_id, request_id=request_id, now=now) or True
+
+
+def changes_signed(only: UUID | None = None) -> list[tuple[UUID, UUID]]:
+    """(workspace, request) of changes that are signed and not made, over all workspaces or one."""
     found: list[tuple[UUID, UUID]] = []
-    for workspace_id in selectors.workspace_ids():
+    for workspace_id in [only] if only else selectors.workspace_ids():
         with in_workspace(workspace_id):
             rows = ApprovalRequest.objects.filter(
                 kind=Kind.CHANGE,

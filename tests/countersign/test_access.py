@@ -26,6 +26,7 @@ OPERATOR, AUDITOR = ("alice",), ("dan",)
 STOPPERS = ("alice", "bob", "ada")
 KILLERS, LIFTERS = ("alice", "bob", "carol", "ada"), ("carol", "ada")
 SETTLERS = ("alice", "bob")
+PROPOSERS = ("alice", "ada")
 NOBODY = ""
 
 OK, MOVED, FORBIDDEN, MISSING, WRONG_METHOD, INVALID = 200, 302, 403, 404, 405, 422
@@ -90,6 +91,8 @@ TABLE = (
     Row("approval_ask", post=OK, arguments=REQUEST),
     Row("approval_inform", get=WRONG_METHOD, post=MOVED, arguments=REQUEST),
     Row("agent_list"),
+    Row("registry_propose", who=PROPOSERS, post=INVALID),
+    Row("agent_propose", who=PROPOSERS, post=INVALID, arguments=AGENT),
     Row("agent_detail", arguments=AGENT),
     Row("agent_version", arguments={**AGENT, "number": "7"}),
     Row("tool_list"),

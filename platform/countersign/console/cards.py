@@ -1,6 +1,6 @@
 """The approval card: what a request binds and shows, and what has become of it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,28 @@ from countersign.console import code, effects, timeline, words
 from countersign.console.words import Word
 from policies.models import Kind
 from policies.selectors import RequestDetail
+
+_STALE = "because what it builds on has changed since it was asked for; propose it again"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a version, or one role of a person, before and after; or line by line."""
+
+    name: str
+    before: str
+    after: str
+    lines: tuple[code.Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a request for a change would make of one thing; `old` is empty where it is new."""
+
+    what: str
+    old: str
+    new: str
+    fields: tuple[Field, ...]
 
 
 @dataclass(frozen=True)
@@ -33,6 +55,7 @@ class Card:
     sources: tuple[effects.Source, ...]
     program: list[code.Row]
     difference: list[code.Row]
+    changes: tuple[Change, ...]
     approval: str
     approval_word: Word
     operation: str
@@ -64,11 +87,33 @@ def build(
         sources=effects.sources(shown),
         program=_program(shown, step, rows),
         difference=_difference(shown),
+        changes=changes(shown),
         approval=_approval(detail),
         approval_word=words.word("approval", request.state),
         operation=done,
         operation_word=done_word,
         final=final,
+    )
+
+
+def changes(shown: Mapping[str, Any]) -> tuple[Change, ...]:
+    """What a request for a change displays, version by version."""
+    return tuple(
+        Change(
+            what=f"{each['kind'].capitalize()} {each['name']}",
+            old=f"v{each['from']}" if each.get("from") else "",
+            new=f"v{each['to']}" if each.get("to") else "",
+            fields=tuple(
+                Field(
+                    name=words.humanise(part["field"]),
+                    before=part.get("before", ""),
+                    after=part.get("after", ""),
+                    lines=tuple(code.from_unified(line) for line in part.get("lines", ())),
+                )
+                for part in each["fields"]
+            ),
+        )
+        for each in shown.get("changes", ())
     )
 
 
@@ -117,12 +162,16 @@ def _operation(
         text, word = timeline.operation(calls, request.state)
         settled = all(call.state in {"succeeded", "failed", "void"} for call in calls)
         return text, word, settled or ended or over
+    if request.state == "superseded" and request.kind == Kind.CHANGE and not detail.superseded_by:
+        return f"not made, {_STALE}", words.CALL["void"], True
     if over:
         return "nothing happened and nothing will", words.CALL["void"], True
     if request.state != "approved":
         return "waiting, nothing has happened", words.CALL["planned"], False
     if request.kind == Kind.CHANGE:
-        return "waiting to be put into force", words.CALL["planned"], True
+        if detail.approval is not None and detail.approval.consumed_at is not None:
+            return "in force", words.CALL["succeeded"], True
+        return "waiting to be put into force", words.CALL["planned"], False
     if request.kind == Kind.ANSWER and ended:
         return "the answer was released", words.CALL["succeeded"], True
     if step is not None and step.state == "executed":

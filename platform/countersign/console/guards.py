@@ -68,6 +68,11 @@ class Member:
         return any(role.startswith(REVIEWER_PREFIX) for role in self.roles)
 
     @property
+    def may_propose(self) -> bool:
+        """Changes of what is registered."""
+        return self.is_operator or self.is_admin
+
+    @property
     def may_stop(self) -> bool:
         return self.is_operator or self.is_admin or self.is_reviewer
 
@@ -132,6 +137,14 @@ def operator(request: HttpRequest, slug: str) -> Member:
     found = member(request, slug)
     if not found.is_operator:
         raise PermissionDenied(_needs("operator", "start a run"))
+    return found
+
+
+def proposer(request: HttpRequest, slug: str) -> Member:
+    """A member who may propose changes of what is registered."""
+    found = member(request, slug)
+    if not found.may_propose:
+        raise PermissionDenied(_needs("operator or administrator", "propose this change"))
     return found
 
 

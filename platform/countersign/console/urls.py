@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from countersign.console.views import (
     approvals,
     audit,
+    changes,
     home,
     kill_switches,
     people,
@@ -34,6 +35,8 @@ _workspace: list[URLPattern | URLResolver] = [
     path("approvals/<uuid:request_id>/ask/", approvals.approval_ask, name="approval_ask"),
     path("approvals/<uuid:request_id>/answer/", approvals.approval_inform, name="approval_inform"),
     path("agents/", registry.agent_list, name="agent_list"),
+    path("agents/propose/", changes.registry_propose, name="registry_propose"),
+    path("agents/<path:name>/propose/", changes.agent_propose, name="agent_propose"),
     path("agents/<path:name>/v<int:number>/", registry.agent_detail, name="agent_version"),
     path("agents/<path:name>/", registry.agent_detail, name="agent_detail"),
     path("tools/", registry.tool_list, name="tool_list"),

@@ -23,6 +23,7 @@ from policies import selectors as policies
 from policies.errors import Reason, Refusal
 from policies.models import OPEN_STATES, Answer, ApprovalState, Meaning
 from policies.selectors import QueueRow, RequestDetail
+from policies.services.change import change_make
 
 CLOSED = tuple(sorted(set(ApprovalState) - set(OPEN_STATES)))
 MINE, ALL, ENDED = "mine", "all", "closed"
@@ -154,6 +155,7 @@ def _answer(
         refusal = _vote(request, member, request_id, form, answer)
         if refusal is None and form.is_valid():
             messages.success(request, _thanks(answer))
+            _make_change(request, member, request_id)
             return redirect("console:approval_card", slug, request_id)
         status = INVALID
         if refusal is not None:
@@ -196,6 +198,16 @@ def _vote(
         reauthenticated_at=fresh,
     )
     return result.refusal
+
+
+def _make_change(request: HttpRequest, member: Member, request_id: UUID) -> None:
+    """Put a change into force that this vote may have completed; a sweep does it otherwise."""
+    now = datetime.now(UTC)
+    outcome = change_make(workspace_id=member.id, request_id=request_id, now=now)
+    if isinstance(outcome, Refusal):
+        messages.error(request, f"The change was not made. {outcome.sentence}")
+    elif outcome:
+        messages.success(request, "The change is in force.")
 
 
 def _thanks(answer: Answer) -> str:

@@ -1,0 +1,28 @@
+"""What a file would change, shown before anybody is asked."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from agents.registry.plan import plan
+from agents.registry.proposal import shown
+from audit.transactions import in_workspace
+
+
+@dataclass(frozen=True)
+class Look:
+    """`changes` as the card shows them; `unchanged` as lines for people."""
+
+    changes: tuple[dict[str, Any], ...]
+    unchanged: tuple[str, ...]
+
+
+def look(workspace_id: UUID, text: str) -> Look:
+    """What registering `text` would change now; nothing is stored.
+
+    Raises:
+        Refused: the file is not right; names every fault with its line.
+    """
+    with in_workspace(workspace_id):
+        planned = plan(text)
+        return Look(tuple(map(shown, planned.versions)), tuple(planned.unchanged))

@@ -1,0 +1,108 @@
+"""What people fill in to propose a change of what is registered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+
+from agents.limits import Limits
+from agents.registry.proposal import MAX_FILE_CHARS
+
+_ABOUT = {
+    "steps": ("Steps", "Turns of the loop."),
+    "wall_s": ("Seconds at work", "Time that is parked for people does not count."),
+    "tokens": ("Tokens", "Input and output together."),
+    "cost_micros": ("Cost", "In millionths of the model's currency unit."),
+    "calls": ("Tool calls", ""),
+    "step_wall_s": ("Seconds of one program", ""),
+    "step_cpu_s": ("CPU seconds of one program", ""),
+    "memory_mb": ("Memory (MiB)", ""),
+    "disk_mb": ("Disk (MiB)", ""),
+    "output_kb": ("Output of one program (KiB)", ""),
+    "observation_chars": ("Characters shown to the model", "Of what one program printed."),
+}
+
+
+class FileForm(forms.Form):
+    """A register file, pasted or uploaded."""
+
+    text = forms.CharField(
+        label="The file, or the part of it that changes",
+        max_length=MAX_FILE_CHARS,
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 18, "class": "json", "spellcheck": "false"}),
+        help_text="YAML or JSON. What it does not name stays as it is.",
+    )
+    file = forms.FileField(
+        label="Or upload it",
+        required=False,
+        help_text="An uploaded file is taken instead of the text above.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        upload = given.get("file")
+        if isinstance(upload, UploadedFile):
+            given["text"] = _text_of(upload)
+        if not str(given.get("text") or "").strip():
+            raise forms.ValidationError("Paste the file or upload it.")
+        return given
+
+
+class AgentForm(forms.Form):
+    """An agent's definition, field by field; `base` is the version people looked at."""
+
+    base = forms.CharField(widget=forms.HiddenInput, max_length=64)
+    description = forms.CharField(max_length=2000, required=False)
+    goal = forms.CharField(
+        label="Goal it starts with",
+        max_length=20_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    instructions = forms.CharField(
+        max_length=MAX_FILE_CHARS, widget=forms.Textarea(attrs={"rows": 12})
+    )
+    model = forms.ChoiceField()
+    tools = forms.MultipleChoiceField(
+        label="Tools it may call", required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None,
+        *,
+        models: Sequence[str],
+        tools: Sequence[str],
+        initial: Mapping[str, Any],
+    ) -> None:
+        super().__init__(data, initial=dict(initial))
+        for name, choices in (("model", models), ("tools", tools)):
+            field = self.fields[name]
+            if isinstance(field, forms.ChoiceField):
+                field.choices = [(choice, choice) for choice in choices]
+        for name in Limits().to_json():
+            label, about = _ABOUT.get(name, (name, ""))
+            self.fields[f"limit_{name}"] = forms.IntegerField(
+                label=label, min_value=1, max_value=2**53 - 1, help_text=about
+            )
+
+    def changes(self) -> dict[str, Any]:
+        """The entries of the file that the form holds."""
+        given = self.cleaned_data
+        return {
+            **{key: given[key] for key in ("description", "goal", "instructions", "model")},
+            "tools": given["tools"],
+            "limits": {name: given[f"limit_{name}"] for name in Limits().to_json()},
+        }
+
+
+def _text_of(upload: "UploadedFile[Any]") -> str:
+    if (upload.size or 0) > 4 * MAX_FILE_CHARS:
+        raise forms.ValidationError("The file is too large.")
+    try:
+        return str(upload.read().decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise forms.ValidationError("The file is not text in UTF-8.") from error

@@ -1,0 +1,124 @@
+"""Proposing a change in the console, signing it, and what then holds."""
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from agents import selectors
+from agents.registry import register
+from audit import canonical
+from audit.services import Actor
+from policies import selectors as policies
+from policies.models import ApprovalRequest
+from tests.agents.runs.stage import REGISTER
+from tests.countersign.accounts.cast import Cast
+from tests.countersign.console.conftest import LogIn
+from tests.countersign.console.test_runs import text
+
+PROPOSE = "/w/acme/agents/propose/"
+RAISED = REGISTER.replace("steps: 12", "steps: 99")
+FORM = "/w/acme/agents/Teller/propose/"
+
+
+@pytest.fixture
+def cast(cast: Cast, settings: Settings) -> Cast:
+    settings.COUNTERSIGN_TOOL_MODULES = ["tests.agents.runs.tools"]
+    actor = Actor("system", "test", "the test")
+    register(workspace_id=cast.acme.id, text=REGISTER, actor=actor)
+    return cast
+
+
+def asked(cast: Cast) -> ApprovalRequest:
+    [request] = policies.requests(cast.acme.id)
+    return request
+
+
+def steps(cast: Cast) -> tuple[int, int]:
+    version = selectors.agent_versions(cast.acme.id, "Teller")[0]
+    return version.number, version.limits.steps
+
+
+def sign(cast: Cast, client: Client, who: str) -> str:
+    request = asked(cast)
+    answer = {
+        "displayed": canonical.digest(request.displayed),
+        "password": cast.passwords[who],
+        "meaning": "approved",
+        "comment": "",
+    }
+    response = client.post(f"/w/acme/approvals/{request.id}/sign/", answer, follow=True)
+    return text(response.content.decode())
+
+
+def test_looking_first_shows_the_difference_and_stores_nothing(cast: Cast, log_in: LogIn) -> None:
+    page = log_in("alice").post(PROPOSE, {"text": RAISED, "look": "1"}).content.decode()
+    assert "What would change" in page
+    assert "added: </span>  &quot;steps&quot;: 99" in page
+    assert policies.requests(cast.acme.id) == []
+
+
+def test_a_file_is_proposed_signed_and_in_force(cast: Cast, log_in: LogIn) -> None:
+    response = log_in("alice").post(PROPOSE, {"text": RAISED}, follow=True)
+    page = text(response.content.decode())
+    assert "Nothing changes before another person signs it." in page
+    assert "Agent Teller v1 → v2" in page
+    assert "You asked for this; someone else must sign." in page
+    assert steps(cast) == (1, 12)
+    signed = sign(cast, log_in("carol"), "carol")
+    assert "The change is in force." in signed
+    assert "Operation: ✓ in force" in signed
+    assert steps(cast) == (2, 99)
+
+
+def test_a_fault_is_shown_with_its_line(cast: Cast, log_in: LogIn) -> None:
+    wrong = REGISTER.replace("[list_vendors,", "[nothing,")
+    response = log_in("alice").post(PROPOSE, {"text": wrong})
+    assert response.status_code == 422
+    assert "there is no tool nothing" in response.content.decode()
+    same = log_in("alice").post(PROPOSE, {"text": REGISTER})
+    assert "This changes nothing" in same.content.decode()
+
+
+def test_the_form_changes_what_was_changed_and_nothing_else(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("ada")
+    page = client.get(FORM)
+    form = page.context["form"] if page.context else None
+    before = selectors.agent_versions(cast.acme.id, "Teller")[0]
+    given = {
+        "base": before.digest,
+        "description": before.description,
+        "goal": before.goal,
+        "instructions": before.instructions,
+        "model": before.endpoint.name,
+        "tools": [tool.name for tool in before.tools],
+        **{f"limit_{name}": value for name, value in before.limits.to_json().items()},
+    }
+    assert form is None or form.initial["base"] == before.digest
+    assert "This changes nothing" in client.post(FORM, given).content.decode()
+    response = client.post(FORM, {**given, "limit_steps": 30, "tools": ["pay"]})
+    assert response.status_code == 302
+    changes = asked(cast).displayed["changes"]
+    assert [part["field"] for part in changes[0]["fields"]] == ["limits", "tools"]
+    late = client.post(FORM, {**given, "base": "0" * 64})
+    assert "has changed meanwhile" in late.content.decode()
+    sign(cast, log_in("carol"), "carol")
+    assert steps(cast) == (2, 30)
+
+
+def test_what_is_registered_fills_the_field(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("alice")
+    assert "instructions: Pay vendors." in client.get(f"{PROPOSE}?agent=Teller").content.decode()
+    assert "tests.agents.runs.tools:pay" in client.get(f"{PROPOSE}?tool=pay").content.decode()
+    assert "model: scripted-test" in client.get(f"{PROPOSE}?model=scripted").content.decode()
+    assert client.get(f"{PROPOSE}?tool=nothing").status_code == 404
+
+
+def test_a_proposal_whose_base_changed_says_so(cast: Cast, log_in: LogIn) -> None:
+    from tests.agents.runs.stage import register_signed
+
+    log_in("alice").post(PROPOSE, {"text": RAISED})
+    register_signed(cast, REGISTER.replace("goal: Pay the vendors.", "goal: Pay nobody."))
+    said = sign(cast, log_in("chris"), "chris")
+    assert "The change was not made." in said
+    assert "propose it again" in said
+    assert steps(cast) == (2, 12)
