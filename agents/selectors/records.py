@@ -215,6 +215,7 @@ class ToolView:
     digest: str
     kind: str
     target: str
+    operation: Mapping[str, Any]
     description: str
     parameters: Mapping[str, Any]
     result: Mapping[str, Any]

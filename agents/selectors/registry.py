@@ -160,6 +160,7 @@ def _tool_view(version: ToolVersion) -> ToolView:
         digest=version.digest,
         kind=version.kind,
         target=version.target,
+        operation=version.operation,
         description=version.description,
         parameters=version.parameters,
         result=version.result,

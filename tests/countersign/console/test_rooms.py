@@ -1,10 +1,15 @@
 """Overview, registry, policies, log and people."""
 
+from hashlib import sha256
+
 from agents.models import AgentVersion
+from agents.registry import register
 from audit import selectors as audit
 from audit.models import Verification
+from audit.services import Actor
 from audit.transactions import in_workspace
 from policies.services import policy_draft
+from tests.agents.tools.http_service import DOCUMENT, Service, register_text
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.test_runs import text
@@ -160,3 +165,23 @@ def test_a_form_without_its_token_changes_nothing(world: World, log_in: LogIn) -
     response = client.post(f"/w/acme/runs/{world.runs['running'].id}/stop/", {"reason": "x"})
     assert response.status_code == 403
     assert "This form is out of date" in response.content.decode()
+
+
+def test_a_tool_over_http_shows_where_its_calls_go(cast: Cast, log_in: LogIn) -> None:
+    service = Service(port=8443)
+    register(
+        workspace_id=cast.acme.id,
+        text=register_text(service, hosts="[ledger.example]"),
+        documents={"ledger.yaml": DOCUMENT},
+        actor=Actor("system", "test", "the test"),
+    )
+    page = text(log_in("dan").get("/w/acme/tools/create_payment/").content.decode())
+    for words in (
+        "POST http://127.0.0.1:8443/v1/payments",
+        "127.0.0.1:8443 may be private",
+        "bearer from env:LEDGER_TOKEN",
+        "sent as Idempotency-Key",
+        "createPayment of ledger.yaml",
+        sha256(DOCUMENT.encode()).hexdigest(),
+    ):
+        assert words in page

@@ -11,6 +11,8 @@ class ToolOut(Schema):
     name: str
     number: int
     digest: str
+    kind: str
+    target: str
     description: str
     parameters: dict[str, Any]
     result: dict[str, Any]
