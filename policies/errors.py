@@ -24,6 +24,7 @@ class Reason(StrEnum):
     SCOPE = "scope"
     OWN_ROLES = "own_roles"
     LAST_ADMIN = "last_admin"
+    LAST_OFFICER = "last_officer"
     # approvals
     NOT_FOUND = "not_found"
     ROLE = "role"
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     POLICY_CHANGED = "policy_changed"
     VOTER_INELIGIBLE = "voter_ineligible"
     POLICY = "policy"
+    NOT_READY = "not_ready"
 
 
 @dataclass(frozen=True)

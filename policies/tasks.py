@@ -36,6 +36,14 @@ def sweep() -> None:
     sweep_at(timezone.now())
 
 
+@shared_task(name="policies.simulate", ignore_result=True)
+def simulate(workspace_id: str, simulation_id: str) -> None:
+    """Try a policy version on past decisions; a second call does nothing."""
+    from policies.services import policy_simulation_run  # noqa: PLC0415 - as below
+
+    policy_simulation_run(workspace_id=UUID(workspace_id), simulation_id=UUID(simulation_id))
+
+
 def sweep_at(now: datetime) -> None:
     """What the sweep does at ``now``."""
     # Services import this module to enqueue; the way back is taken at run time only.

@@ -96,6 +96,7 @@ AUTH_USER_MODEL = "accounts.User"
 COUNTERSIGN_DIRECTORY = "countersign.accounts.directory.Directory"
 # What makes a change once enough people have signed it, by the kind that its binding names.
 COUNTERSIGN_CHANGES = {
+    "policy.activate": "policies.services.policy.policy_apply",
     "registry": "agents.registry.proposal.apply",
 }
 AUTHENTICATION_BACKENDS = [

@@ -16,7 +16,13 @@ from policies.services.approval import (
     approval_verify,
     approvals_expire,
 )
-from policies.services.change import Change, change_apply, change_request, changes_signed
+from policies.services.change import (
+    Change,
+    change_apply,
+    change_make,
+    change_request,
+    changes_signed,
+)
 from policies.services.conversation import (
     approval_ask,
     approval_edited,
@@ -26,10 +32,12 @@ from policies.services.conversation import (
 from policies.services.decision import DecisionDraft, decision_record, decision_store
 from policies.services.policy import (
     policy_activate,
+    policy_apply,
     policy_draft,
     policy_install_starter,
     policy_submit,
 )
+from policies.services.simulation import policy_simulate, policy_simulation_run
 from policies.services.vote import VoteResult, vote_cast
 
 __all__ = [
@@ -49,13 +57,17 @@ __all__ = [
     "approval_verify",
     "approvals_expire",
     "change_apply",
+    "change_make",
     "change_request",
     "changes_signed",
     "decision_record",
     "decision_store",
     "policy_activate",
+    "policy_apply",
     "policy_draft",
     "policy_install_starter",
+    "policy_simulate",
+    "policy_simulation_run",
     "policy_submit",
     "vote_cast",
 ]

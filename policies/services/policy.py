@@ -1,8 +1,12 @@
-"""The life of a policy set: draft, submit, second officer, active."""
+"""The life of a policy set: draft, tests, submit, second officer, active.
+
+Versions never change: an edit is a new version that names the one it was made from. A version is
+submitted only when it is ready (policies/readiness.py), and looked at again when it takes effect:
+tools may have been registered since.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from uuid import UUID
 
 from django.db.models import Max
@@ -11,16 +15,26 @@ from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
-from policies import selectors
+from policies import life, selectors
+from policies.cases import MAX_CASES
 from policies.directory import directory
-from policies.engine import compile_policy
+from policies.engine import PolicyError, compile_policy
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.facts.record import ToolSpec
-from policies.models import ApprovalRequest, Kind, PolicyActivation, PolicySet, PolicyVersion
-from policies.services.approval import approval_consume
+from policies.models import (
+    ApprovalRequest,
+    Kind,
+    PolicyActivation,
+    PolicySet,
+    PolicySimulation,
+    PolicyVersion,
+)
+from policies.readiness import MAX_INVARIANTS, Readiness
+from policies.services.approval import approval_consume, locked
 from policies.services.change import OFFICER, Change, change_request, is_changeable
+from policies.starter import starter_tests, starter_text
+from policies.tools import registered
 
-STARTER = Path(__file__).resolve().parents[1] / "starter" / "starter.cedar"
 CHANGE = "policy.activate"
 TIER = 4
 
@@ -36,7 +50,10 @@ def policy_install_starter(*, workspace_id: UUID, actor: Actor) -> PolicyActivat
         present = policies.activations.order_by("-sequence").first()
         if present is not None:
             return present
-        version = _store(policies, actor, STARTER.read_text(), [], "Starter policy", ())
+        compile_policy(starter_text(), tools=())
+        version = _store(
+            policies, actor, starter_text(), starter_tests(), (), "Starter policy", None
+        )
         return _activate(policies, version, None, actor)
 
 
@@ -44,23 +61,39 @@ def policy_draft(
     *,
     workspace_id: UUID,
     author: Actor,
-    text: str,
-    tests: Sequence[Mapping[str, JSON]] = (),
+    text: str | None = None,
+    tests: Sequence[Mapping[str, JSON]] | None = None,
+    invariants: Sequence[str] | None = None,
     note: str = "",
     tools: Sequence[ToolSpec] = (),
+    parent_id: UUID | None = None,
 ) -> PolicyVersion | Refusal:
     """Store a new immutable version; it decides nothing until it is submitted and signed.
 
-    ``tools``: those of the workspace, against which the text is checked.
+    What is not given is as in the parent: the version with ``parent_id``, or else the one in
+    force. From a version that was in force earlier the invariants are those of now: going back to
+    old rules takes no promise back. ``tools``: those of the workspace.
 
     Raises:
-        PolicyError: the text cannot be used; the message names the line.
+        NotFound: no such parent in this workspace.
+        PolicyError: the text cannot be used; the message names the rule or line.
     """
     with in_workspace(workspace_id):
-        refusal = _not_officer(workspace_id, author)
+        refusal = not_officer(workspace_id, author)
         if refusal is not None:
-            return _refuse(workspace_id, author, "draft", refusal)
-        return _store(_locked_set(workspace_id), author, text, tests, note, tools)
+            return refuse(workspace_id, author, "draft", refusal)
+        policies = _locked_set(workspace_id)
+        active = life.active_version(workspace_id)
+        parent = active if parent_id is None else _version(parent_id)
+        was_in_force = policies.activations.filter(version=parent).exists()
+        if invariants is None:
+            invariants = (active if was_in_force else parent).invariants
+        text = parent.text if text is None else text
+        tests = parent.tests if tests is None else tests
+        if len(tests) > MAX_CASES or len(invariants) > MAX_INVARIANTS:
+            raise PolicyError(f"at most {MAX_CASES} tests and {MAX_INVARIANTS} invariants")
+        compile_policy(text, tools=tools)
+        return _store(policies, author, text, tests, invariants, note, parent)
 
 
 def policy_submit(
@@ -71,10 +104,10 @@ def policy_submit(
     now: datetime,
     tools: Sequence[ToolSpec] = (),
 ) -> ApprovalRequest | Refusal:
-    """Ask another officer to sign a version; its author and the submitter may not.
+    """Ask another officer to sign a version; neither its authors nor the submitter may.
 
-    An older version may be submitted again: that is how one rolls back. ``tools``: those of the
-    workspace.
+    Refused while it has no required test, a test fails, or an invariant is broken. An older version
+    may be submitted again: that is how one rolls back. ``tools``: those of the workspace.
 
     Raises:
         NotFound: no such version in this workspace.
@@ -82,16 +115,13 @@ def policy_submit(
     """
     with in_workspace(workspace_id):
         version = _version(version_id)
-        active = selectors.active_policy(workspace_id)
-        refusal = _not_officer(workspace_id, submitter)
-        if refusal is None and active.version_id == version.id:
-            refusal = Refusal(Reason.STATE, "This version is already active.")
-        if refusal is None and not is_changeable(
-            text=version.text, requester=submitter, now=now, tools=tools
-        ):
-            refusal = Refusal(Reason.POLICY, "With this version no policy could be changed again.")
+        active = life.active_version(workspace_id)
+        ready = life.standing_of(workspace_id, version, tools)
+        refusal = not_officer(workspace_id, submitter) or _unfit(
+            version, active, ready, submitter, now, tools
+        )
         if refusal is not None:
-            return _refuse(workspace_id, submitter, "submit", refusal)
+            return refuse(workspace_id, submitter, "submit", refusal, version)
         change = Change(
             kind="policy",
             title=f"{submitter.name} wants policy version {version.number} to replace"
@@ -99,8 +129,10 @@ def policy_submit(
             notice=f"Policy version {version.number} waits for a second officer.",
             tier=TIER,
             binding=_binding(version),
-            displayed=_displayed(version, active),
-            barred=[] if version.author_id is None else [str(version.author_id)],
+            displayed=_displayed(
+                version, active, ready, life.simulations(workspace_id, version.id)
+            ),
+            barred=life.authors(workspace_id, version),
         )
         return change_request(
             workspace_id=workspace_id, requester=submitter, change=change, now=now, tools=tools
@@ -110,7 +142,7 @@ def policy_submit(
 def policy_activate(
     *, workspace_id: UUID, request_id: UUID, actor: Actor, now: datetime
 ) -> PolicyActivation | Refusal:
-    """Put a signed version in force, using up its approval.
+    """Put a signed version in force, using up its approval, at an officer's word.
 
     Refused when another version became active since it was signed: what the second officer saw
     is not what would change.
@@ -121,21 +153,70 @@ def policy_activate(
     """
     with in_workspace(workspace_id):
         version = _version_of(request_id)
-        refusal = _not_officer(workspace_id, actor)
+        refusal = not_officer(workspace_id, actor)
         if refusal is not None:
-            return _refuse(workspace_id, actor, "activate", refusal)
-        # First, and exclusively: raising the shared lock of a use later would deadlock two of us.
-        policies = _locked_set(workspace_id)
-        used = approval_consume(
-            workspace_id=workspace_id,
-            request_id=request_id,
-            binding=_binding(version),
-            consumer=f"{actor.type}:{actor.id}",
-            now=now,
-        )
-        if isinstance(used, Refusal):
-            return used
-        return _activate(policies, version, used.request_id, actor)
+            return refuse(workspace_id, actor, "activate", refusal, version)
+        return _put_in_force(workspace_id, locked(request_id), version, actor, now)
+
+
+def policy_apply(*, workspace_id: UUID, request: ApprovalRequest, now: datetime) -> Refusal | None:
+    """Put a version in force when its last signature is given; the request's row is locked."""
+    actor = Actor(request.requester_type, request.requester_id, request.requester_name)
+    with in_workspace(workspace_id):
+        version = _version_of(request.id)
+        done = _put_in_force(workspace_id, request, version, actor, now)
+        return done if isinstance(done, Refusal) else None
+
+
+def _put_in_force(
+    workspace_id: UUID,
+    request: ApprovalRequest,
+    version: PolicyVersion,
+    actor: Actor,
+    now: datetime,
+) -> PolicyActivation | Refusal:
+    # Exclusively: raising the shared lock of a use later would deadlock two of us.
+    policies = _locked_set(workspace_id)
+    refusal = _unfit_today(workspace_id, version)
+    if refusal is not None:
+        return refuse(workspace_id, actor, "activate", refusal, version)
+    used = approval_consume(
+        workspace_id=workspace_id,
+        request_id=request.id,
+        binding=_binding(version),
+        consumer=f"{actor.type}:{actor.id}",
+        now=now,
+    )
+    if isinstance(used, Refusal):
+        return used
+    return _activate(policies, version, used.request_id, actor)
+
+
+def _unfit(
+    version: PolicyVersion,
+    active: PolicyVersion,
+    ready: Readiness,
+    submitter: Actor,
+    now: datetime,
+    tools: Sequence[ToolSpec],
+) -> Refusal | None:
+    """Why a version cannot be submitted; None where it can."""
+    if active.id == version.id:
+        return Refusal(Reason.STATE, "This version is already active.")
+    if ready.problem:
+        raise PolicyError(ready.problem)
+    if not is_changeable(text=version.text, requester=submitter, now=now, tools=tools):
+        return Refusal(Reason.POLICY, "With this version no policy could be changed again.")
+    if ready.obstacles:
+        return Refusal(Reason.NOT_READY, " ".join(ready.obstacles))
+    return None
+
+
+def _unfit_today(workspace_id: UUID, version: PolicyVersion) -> Refusal | None:
+    """Why a signed version may not take effect with the tools that are registered by now."""
+    ready = life.standing_of(workspace_id, version, registered(workspace_id))
+    told = ready.problem or " ".join(ready.obstacles)
+    return Refusal(Reason.NOT_READY, f"It cannot take effect any more: {told}") if told else None
 
 
 def _locked_set(workspace_id: UUID) -> PolicySet:
@@ -162,7 +243,7 @@ def _version_of(request_id: UUID) -> PolicyVersion:
     return _version(UUID(request.binding["version_id"]))
 
 
-def _not_officer(workspace_id: UUID, actor: Actor) -> Refusal | None:
+def not_officer(workspace_id: UUID, actor: Actor) -> Refusal | None:
     if actor.type == "user" and OFFICER in directory().roles(actor.id, workspace_id):
         return None
     return Refusal(Reason.ROLE, "Only policy officers may change policies.")
@@ -173,11 +254,14 @@ def _store(
     author: Actor,
     text: str,
     tests: Sequence[Mapping[str, JSON]],
+    invariants: Sequence[str],
     note: str,
-    tools: Sequence[ToolSpec],
+    parent: PolicyVersion | None,
 ) -> PolicyVersion:
-    compile_policy(text, tools=tools)
     cases = [dict(case) for case in tests]
+    content: dict[str, JSON] = {"text": text, "tests": list(cases)}
+    if invariants:
+        content["invariants"] = list(invariants)
     last = policies.versions.aggregate(last=Max("number"))["last"] or 0
     version = PolicyVersion.objects.create(
         workspace_id=policies.workspace_id,
@@ -185,12 +269,17 @@ def _store(
         number=last + 1,
         text=text,
         tests=cases,
-        digest=canonical.digest({"text": text, "tests": cases}),
-        note=note,
+        invariants=list(invariants),
+        digest=canonical.digest(content),
+        note=note[:200],
         author_id=UUID(author.id) if author.type == "user" else None,
         author_name=author.name,
+        parent=parent,
     )
-    draft = Draft("policy.drafted", author, _subject(version), payloads={"text": text})
+    detail: dict[str, JSON] = {} if parent is None else {"parent": parent.number}
+    draft = Draft(
+        "policy.drafted", author, _subject(version), detail=detail, payloads={"text": text}
+    )
     record(policies.workspace_id, [draft])
     return version
 
@@ -219,24 +308,46 @@ def _binding(version: PolicyVersion) -> dict[str, JSON]:
     return {"change": CHANGE, "version_id": str(version.id), "digest": version.digest}
 
 
-def _displayed(version: PolicyVersion, active: selectors.ActivePolicy) -> dict[str, JSON]:
-    return {
+def _displayed(
+    version: PolicyVersion,
+    active: PolicyVersion,
+    ready: Readiness,
+    simulations: Sequence[PolicySimulation],
+) -> dict[str, JSON]:
+    shown: dict[str, JSON] = {
         "from": {"number": active.number, "digest": active.digest},
         "to": {"number": version.number, "digest": version.digest},
         "text": version.text,
-        "tests": version.tests,
         "note": version.note,
         "author": version.author_name,
-        "difference": selectors.policy_diff(active.text, version.text),
+        "difference": list(selectors.policy_diff(active.text, version.text)),
+        "readiness": ready.to_json(),
+        "promises": {
+            "added": [t for t in version.invariants if t not in active.invariants],
+            "removed": [t for t in active.invariants if t not in version.invariants],
+        },
     }
+    done = next((one for one in simulations if one.state == PolicySimulation.State.DONE), None)
+    if done is not None:
+        shown["simulation"] = {"id": str(done.id), "days": done.days, "total": done.total,
+                               "counts": done.counts, "changes": done.changes[:10]}  # fmt: skip
+    return shown
 
 
 def _subject(version: PolicyVersion) -> Subject:
     return Subject("policy_version", str(version.id), str(version.number))
 
 
-def _refuse(workspace_id: UUID, actor: Actor, attempt: str, refusal: Refusal) -> Refusal:
-    detail = {"reason": refusal.reason.value, "attempt": attempt}
+def refuse(
+    workspace_id: UUID,
+    actor: Actor,
+    attempt: str,
+    refusal: Refusal,
+    version: PolicyVersion | None = None,
+) -> Refusal:
+    detail: dict[str, JSON] = {"reason": refusal.reason.value, "attempt": attempt}
+    if version is not None:
+        detail["version"] = version.number
     subject = Subject("policy_set", str(workspace_id))
     record(workspace_id, [Draft("policy.refused", actor, subject, detail=detail)])
     return refusal

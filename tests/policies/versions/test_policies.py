@@ -7,7 +7,7 @@ import pytest
 
 from audit.services import Actor
 from countersign.accounts.models import Workspace
-from policies import selectors
+from policies import cases, selectors
 from policies.engine import PolicyError
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.models import ApprovalRequest, PolicyActivation, PolicyVersion
@@ -22,6 +22,8 @@ from policies.services import (
 from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions, last
 from tests.policies.approvals.asking import ONE_FINANCE, ask, vote
+
+ONE_TEST = [cases.program("sums", "print(1)", "allow")]
 
 
 def draft(cast: Cast, who: str = "carol", **changes: Any) -> PolicyVersion:
@@ -73,7 +75,7 @@ def test_without_a_policy_nothing_is_decided(cast: Cast) -> None:
 
 
 def test_a_second_officer_puts_a_version_in_force(cast: Cast) -> None:
-    version = draft(cast, tests=[{"name": "pays"}], note="Stricter")
+    version = draft(cast, tests=ONE_TEST, note="Stricter")
     request = submit(cast, version)
     assert selectors.active_policy(cast.acme.id).number == 1
     assert request.displayed["difference"]
