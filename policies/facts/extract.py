@@ -22,6 +22,7 @@ from policies.facts.lookalikes import lookalike
 from policies.facts.record import (
     CALLS,
     EMPTY,
+    FILES,
     FINAL_ANSWER,
     Argument,
     CallSite,
@@ -243,6 +244,9 @@ class _Reader:
 
     def variables(self) -> dict[str, Origin]:
         result = dict(self.walk.known)
+        files = self.walk.graph.value[self.walk.files]
+        if files:
+            result[FILES] = self.origin_of_mask(files)
         module = self.walk.environment
         for name, versions in module.versions.items():
             mask = 0

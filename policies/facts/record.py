@@ -29,6 +29,8 @@ UNBOUND = "unbound:"
 CALLS = "calls:"
 FINAL_ANSWER = "final_answer"
 UNKNOWN_LABEL = "unknown"
+FILES = "<files>"
+"""Among the variables: what the working directory holds. No name of a program is like it."""
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 

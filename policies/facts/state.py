@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
-from policies.facts.record import Finding, Import, Origin, Place, ToolSpec
+from policies.facts.record import FILES, Finding, Import, Origin, Place, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
 
 
@@ -147,7 +147,8 @@ class Walk:
         self.attributes: dict[str, int] = {}
         self.module_state: dict[str, int] = {}
         self.sent = self.graph.node()
-        self.files = self.graph.node()
+        # All files are one place, and it outlives the program.
+        self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
         self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)
         self.block = 0
         self.path = 0  # what decides that the walk is here

@@ -5,7 +5,7 @@ import pytest
 from policies import requests
 from policies.engine import Outcome, decide
 from policies.facts.extract import extract
-from policies.facts.record import Facts, Origin
+from policies.facts.record import FILES, Facts, Origin
 from policies.verdict import judge
 from tests.policies.suites import starter, tools
 
@@ -72,3 +72,19 @@ def test_each_deciding_role_is_held(code: str) -> None:
 def test_the_same_code_is_clean_when_only_the_text_is_from_outside() -> None:
     code = READ + '\nsend_mail(to="ann@corp.example", subject="s", body=mail["body"])'
     assert outcome(code) is Outcome.ALLOW
+
+
+def test_a_file_does_not_wash_what_an_earlier_step_wrote_into_it() -> None:
+    first = facts(READ + '\nopen("note.txt", "w").write(mail["from"])')
+    second = facts("total = 1 + 1", dict(first.variables))
+    code = 'target = open("note.txt").read()\nsend_mail(to=target, subject="s", body="b")'
+    assert outcome(code, known=second, seen=("untrusted",)) is Outcome.DENY
+
+
+def test_a_file_that_came_with_the_task_is_as_trusted_as_it_was_said_to_be() -> None:
+    code = 'send_mail(to=open("in/who.txt").read(), subject="s", body="b")'
+    task = frozenset({"task"})
+    outside = facts("x = 1", {FILES: Origin(task, frozenset({"untrusted"}))})
+    assert outcome(code, known=outside) is Outcome.DENY
+    ours = facts("x = 1", {FILES: Origin(task)})
+    assert outcome(code, known=ours) is Outcome.ALLOW
