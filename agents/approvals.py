@@ -8,6 +8,7 @@ use are the policies room's.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from uuid import UUID
 
 from agents import entries, gate, journal, observation
@@ -61,7 +62,8 @@ def ask_for_manifest(session: Session, step: Step, broker: Broker, ms: int) -> b
             call.manifest, call.position = number, position
         journal.keep_calls(commit, step, broker)
         session.run.working_ms += ms
-        request = _ask(commit, step, Kind.MANIFEST, decisions, planned, supersedes=None)
+        over = {call.position or 0: broker.over.get(call.seq, ()) for call in planned}
+        request = _ask(commit, step, Kind.MANIFEST, decisions, planned, supersedes=None, over=over)
         ids = [call.id for call in planned]
         Call.objects.filter(id__in=ids).update(approval_request=request, manifest=number)
     return False
@@ -90,9 +92,13 @@ def _ask(
     decisions: Sequence[Decision],
     planned: Sequence[Call],
     supersedes: ApprovalRequest | None,
+    over: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> ApprovalRequest:
     session, now = commit.session, datetime.now(UTC)
     shown = displayed(session, step, kind, decisions, planned)
+    # Those who sign are asked for it because of this, so it stands on their card.
+    if crossed := {str(position): list(said) for position, said in over.items() if said}:
+        shown["over_budget"] = crossed
     commit.flush()
     draft = policies.RequestDraft(
         kind=kind,
@@ -373,7 +379,8 @@ def _ask_again(session: Session, step: Step, request: ApprovalRequest) -> bool:
         if not decisions:
             _unsigned(step, kind, planned, decided)
             return True
-        renewed = _ask(commit, step, kind, decisions, planned, supersedes=request)
+        over = {call.position or 0: g.over for call, (g, _) in zip(planned, gated, strict=False)}
+        renewed = _ask(commit, step, kind, decisions, planned, supersedes=request, over=over)
         Call.objects.filter(id__in=[c.id for c in planned]).update(approval_request=renewed)
     return False
 
@@ -401,11 +408,15 @@ def _decide_again(
     return [
         (
             gate.decide_call(
-                session, step, session.tools[call.tool_version.tool.name], call.arguments
+                session,
+                step,
+                session.tools[call.tool_version.tool.name],
+                call.arguments,
+                planned[:place],
             ),
             call.seq,
         )
-        for call in planned
+        for place, call in enumerate(planned)
     ]
 
 

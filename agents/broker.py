@@ -59,6 +59,7 @@ class Broker:
         approved: number of the manifest that was signed and consumed for this pass, if any.
         gated: decisions of this pass that are not stored yet.
         decisions: every decision of this pass, by place; what a manifest asks signatures for.
+        over: budgets of the day that an effect would cross, by place, where signatures may.
         history: the step ended in the past and is only being restored: nothing new may happen.
     """
 
@@ -71,6 +72,7 @@ class Broker:
     planned: list[Call] = field(default_factory=list)
     gated: dict[int, gate.Gated] = field(default_factory=dict)
     decisions: dict[int, Decision] = field(default_factory=dict)
+    over: dict[int, tuple[str, ...]] = field(default_factory=dict)
     results: dict[str, JSON] = field(default_factory=dict)
     ending: Ending = Ending.NONE
     note: str = ""
@@ -166,6 +168,7 @@ class Broker:
                 self.step,
                 self.session.tools[call.tool_version.tool.name],
                 call.arguments,
+                self.planned[:-1],
             )
             self._decided(call, gated)
             if gated.decision.outcome is Outcome.DENY:
@@ -175,6 +178,8 @@ class Broker:
     def _decided(self, call: Call, gated: gate.Gated) -> None:
         self.gated[call.seq] = gated
         self.decisions[call.seq] = gated.decision
+        if gated.over:
+            self.over[call.seq] = gated.over
 
     def _approves(self, call: Call) -> bool:
         return self.approved is not None and call.manifest == self.approved
@@ -252,7 +257,7 @@ class Broker:
             except ToolArgumentError as error:
                 return self._refuse(self._row(guest, tool, arguments), error.kind, str(error))
         call = self._row(guest, tool, arguments)
-        gated = gate.decide_call(self.session, self.step, tool, arguments)
+        gated = gate.decide_call(self.session, self.step, tool, arguments, self.planned)
         self._decided(call, gated)
         call.origins = gated.origins
         if gated.decision.outcome is Outcome.DENY:

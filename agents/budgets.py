@@ -4,6 +4,9 @@ Counted by what the tools' argument roles say: money moved (`amount`, `amount_mi
 `currency`), distinct recipients (`recipient`), and writes of any kind. A budget that names any
 amount bounds all money: a currency it does not name, or an amount that cannot be counted exactly,
 is not covered by it.
+
+Crossing a budget stops the effect (`over: stop`, the default), or asks for the signatures that the
+policy names for it (`over: sign`).
 """
 
 from collections.abc import Mapping
@@ -17,6 +20,9 @@ from audit.canonical import JSON
 NO_CURRENCY = "none"
 """Names, in a budget, the money of tools that have no argument for its currency."""
 
+STOP, SIGN = "stop", "sign"
+"""What crossing a budget does."""
+
 _AMOUNT_ROLES = frozenset({"amount", "amount_minor"})
 
 
@@ -26,11 +32,13 @@ class Budget:
 
     Attributes:
         amounts: currency → hundredths of it.
+        over: what crossing it does, `STOP` or `SIGN`.
     """
 
     writes: int | None = None
     recipients: int | None = None
     amounts: Mapping[str, int] | None = None
+    over: str = STOP
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Budget":
@@ -39,14 +47,18 @@ class Budget:
         Raises:
             LimitsInvalid: something in it is unknown or no positive whole number.
         """
-        unknown = set(stored) - {"writes", "recipients", "amounts"}
+        unknown = set(stored) - {"writes", "recipients", "amounts", "over"}
         if unknown:
             raise LimitsInvalid(f"unknown budget: {', '.join(sorted(unknown))}")
+        over = stored.get("over", STOP)
+        if over not in (STOP, SIGN):
+            raise LimitsInvalid("budget over must be stop or sign")
         amounts = stored.get("amounts")
         if amounts is not None and (not isinstance(amounts, Mapping) or not amounts):
             raise LimitsInvalid("budget amounts must be a mapping of currency to amount")
         numbers = {**stored, **(amounts or {})}
         numbers.pop("amounts", None)
+        numbers.pop("over", None)
         for name, value in numbers.items():
             if type(value) is not int or not 0 < value <= 2**53 - 1:
                 raise LimitsInvalid(f"budget {name} must be a positive whole number")
@@ -54,6 +66,7 @@ class Budget:
             writes=stored.get("writes"),
             recipients=stored.get("recipients"),
             amounts=None if amounts is None else {c: n * 100 for c, n in amounts.items()},
+            over=over,
         )
 
 
@@ -77,6 +90,12 @@ class Used:
     writes: int = 0
     amounts: Mapping[str, int] = field(default_factory=dict)
     recipients: frozenset[str] = frozenset()
+
+    def plus(self, weight: Weight) -> "Used":
+        """What would be used after one more effect; an amount nobody can count adds nothing."""
+        amounts = dict(self.amounts)
+        amounts[weight.currency] = amounts.get(weight.currency, 0) + (weight.amount_minor or 0)
+        return Used(self.writes + 1, amounts, self.recipients | weight.recipients)
 
 
 def weigh(roles: Mapping[str, str], arguments: Mapping[str, JSON]) -> Weight:

@@ -4,19 +4,19 @@ Nothing is decided in this module and nothing is written: it builds the request,
 and hands back what the journal must store before anything happens.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents import tracing
+from agents import spending, tracing
 from agents.bound import BoundTool, bind
-from agents.models import Run, Step
+from agents.models import Call, Run, Step
 from agents.session import Session
 from audit.canonical import JSON
 from audit.services import Actor
 from policies import requests
-from policies.engine import Decision, FiredRule, PolicySet, compile_policy, decide
+from policies.engine import Decision, FiredRule, Outcome, PolicySet, compile_policy, decide
 from policies.facts.record import TASK, TOOL, Facts
 from policies.requests import Request
 from policies.selectors import active_policy
@@ -25,12 +25,17 @@ from policies.services import DecisionDraft
 
 @dataclass(frozen=True)
 class Gated:
-    """A decision with what it was made from."""
+    """A decision with what it was made from.
+
+    Attributes:
+        over: budgets that the effect would cross, for whose crossing the decision asks signatures.
+    """
 
     decision: Decision
     request: Request
     facts: Facts | None = None
     origins: dict[str, list[str]] = field(default_factory=dict)
+    over: tuple[str, ...] = ()
 
 
 def decide_start(run: Run) -> tuple[Decision, DecisionDraft]:
@@ -59,16 +64,26 @@ def decide_execute(session: Session, number: int, facts: Facts) -> Gated:
 
 
 def decide_call(
-    session: Session, step: Step, tool: BoundTool, arguments: Mapping[str, JSON]
+    session: Session,
+    step: Step,
+    tool: BoundTool,
+    arguments: Mapping[str, JSON],
+    planned: Iterable[Call] = (),
 ) -> Gated:
-    """May this call happen, with these arguments and what is known of their origin?"""
+    """May this call happen, with these arguments and what is known of their origin?
+
+    Args:
+        planned: effects that were deferred before it, and count against the budgets of the day.
+    """
     facts = session.facts(step.number, step.code)
     # A tool the analysis saw no call of has origins nobody knows, which the request then says.
     seen_at_all = any(site.tool == tool.name for site in facts.calls)
     named = arguments if seen_at_all else {}
     origins = {name: facts.origins_of(tool.name, name) for name in named}
+    day = spending.foresee(session.run, tool.version, arguments, planned)
+    context = replace(_of(session, step.number), today=day.today, over_budget=bool(day.over))
     request = requests.call(
-        _of(session, step.number),
+        context,
         tool.spec,
         arguments,
         origins,
@@ -78,7 +93,8 @@ def decide_call(
     )
     decision = _decide(request, session.policy_set)
     told = {name: _told(origins[name].sources) if name in origins else [] for name in arguments}
-    return Gated(decision, request, origins=told)
+    over = day.over if decision.outcome is Outcome.REVIEW else ()
+    return Gated(decision, request, origins=told, over=over)
 
 
 def decide_release(session: Session, step: Step, answer: JSON) -> Gated:

@@ -1,11 +1,17 @@
 """Reserves effects against the budgets of their day, before they happen.
 
 Guarantees: the effects of one day that happened, may have happened or are about to happen never
-cross a budget of their agent version, however many runs race. The reservation is made in the
-transaction of the call's intent, behind one lock per workspace, and given back only when the tool
-says that nothing happened; a call that is repeated keeps the one it has.
+cross a budget of their agent version, however many runs race; save those whose signers were shown
+that they cross it, where the budget says `over: sign`. The reservation is made in the transaction
+of the call's intent, behind one lock per workspace, and given back only when the tool says that
+nothing happened; a call that is repeated keeps the one it has.
+
+What the policy is told beforehand (`foresee`) is not reserved: a budget that another run used up
+meanwhile stops the effect, and what is asked for again is decided with the budget crossed.
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -13,15 +19,61 @@ from django.db import connection
 from django.db.models import Count, Func, Sum, TextField
 
 from agents import budgets
-from agents.budgets import Budget, Used
+from agents.budgets import Budget, Used, Weight
 from agents.errors import BudgetCrossed
-from agents.models import Call, Effect, EffectSpend, Run
+from agents.models import Call, Effect, EffectSpend, Run, ToolVersion
+from audit.canonical import JSON
+from audit.transactions import in_workspace
+from policies.models import ApprovalRequest
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What an effect would come to, before it is asked for.
+
+    Attributes:
+        today: what its agent has done today and is about to do: writes, recipients, and
+            amount_minor in the currency of this effect; this one not counted.
+        over: the budgets that it would cross, as sentences, where signatures may cross them.
+    """
+
+    today: Mapping[str, int] = field(default_factory=dict)
+    over: tuple[str, ...] = ()
+
+
+def foresee(
+    run: Run, tool: ToolVersion, arguments: Mapping[str, JSON], planned: Iterable[Call] = ()
+) -> Foreseen:
+    """What a policy may know of the day before it decides on a call; nothing is reserved.
+
+    Args:
+        planned: effects that were deferred before this one, and will happen before it.
+    """
+    if tool.effect != Effect.WRITE:
+        return Foreseen()
+    weight, day = budgets.weigh(tool.roles, arguments), datetime.now(UTC).date()
+    before = [budgets.weigh(c.tool_version.roles, c.arguments) for c in planned]
+    with in_workspace(run.workspace_id):
+        mine = _with(used(day, run.agent_version.agent_id), before)
+        over = tuple(
+            problem
+            for scope in _scopes(run)
+            if scope.budget.over == budgets.SIGN
+            and (problem := scope.crossed(_with(used(day, scope.agent_id), before), weight))
+        )
+    today = {
+        "writes": mine.writes,
+        "recipients": len(mine.recipients),
+        "amount_minor": mine.amounts.get(weight.currency, 0),
+    }
+    return Foreseen(today, over)
 
 
 def check(run: Run, call: Call) -> EffectSpend | None:
     """The reservation of a write that is about to be intended, not yet saved; None if it has one.
 
-    Part of the intent's transaction: takes the workspace's lock until it ends.
+    Part of the intent's transaction: takes the workspace's lock until it ends. Whether the
+    signatures that may cross a budget stand is `countersigned`'s, in the same transaction.
 
     Raises:
         BudgetCrossed: the effect must not happen today.
@@ -36,27 +88,60 @@ def check(run: Run, call: Call) -> EffectSpend | None:
     if EffectSpend.objects.filter(call_id=call.id, released__isnull=True).exists():
         return None
     weight = budgets.weigh(call.tool_version.roles, call.arguments)
-    agent, today = run.agent_version.agent, datetime.now(UTC).date()
-    scopes: tuple[tuple[str, str, UUID | None], ...] = (
-        ("per_day", f"agent {agent.name}", agent.id),
-        ("workspace_per_day", "the workspace", None),
-    )
-    for key, whose, agent_id in scopes:
-        if key not in run.agent_version.budgets:
-            continue
-        budget = Budget.from_json(run.agent_version.budgets[key])
-        problem = budgets.crossed(budget, used(today, agent_id), weight, whose=whose)
-        if problem:
+    today = datetime.now(UTC).date()
+    for scope in _scopes(run):
+        problem = scope.crossed(used(today, scope.agent_id), weight)
+        if problem and not (scope.budget.over == budgets.SIGN and _signed_over(call)):
             raise BudgetCrossed(problem)
     return EffectSpend(
         workspace_id=run.workspace_id,
-        agent=agent,
+        agent=run.agent_version.agent,
         call=call,
         day=today,
         currency=weight.currency[:100],
         amount_minor=weight.amount_minor or 0,
         recipients=sorted(weight.recipients),
     )
+
+
+def _signed_over(call: Call) -> bool:
+    """Whether the card of its request showed that this effect crosses a budget."""
+    if call.approval_request_id is None:
+        return False
+    shown = ApprovalRequest.objects.filter(id=call.approval_request_id)
+    over = shown.values_list("displayed__over_budget", flat=True).first()
+    return str(call.position) in (over or {})
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """Whose effects one budget bounds: an agent's, or all of the workspace."""
+
+    whose: str
+    agent_id: UUID | None
+    budget: Budget
+
+    def crossed(self, used: Used, weight: Weight) -> str | None:
+        return budgets.crossed(self.budget, used, weight, whose=self.whose)
+
+
+def _scopes(run: Run) -> list[_Scope]:
+    agent, given = run.agent_version.agent, run.agent_version.budgets
+    every = (
+        ("per_day", f"agent {agent.name}", agent.id),
+        ("workspace_per_day", "the workspace", None),
+    )
+    return [
+        _Scope(whose, agent_id, Budget.from_json(given[key]))
+        for key, whose, agent_id in every
+        if key in given
+    ]
+
+
+def _with(used: Used, more: Iterable[Weight]) -> Used:
+    for weight in more:
+        used = used.plus(weight)
+    return used
 
 
 def used(day: date, agent_id: UUID | None = None) -> Used:

@@ -41,6 +41,7 @@ from policies.schema import argument_types
 LONG_MAX = 2**63 - 1
 _AMOUNT_ROLES = {"amount": 100, "amount_minor": 1}
 _NOBODY = datetime(1970, 1, 1, tzinfo=UTC)
+_TODAY = ("writes", "recipients", "amount_minor")
 _COUNTERS = ("tokens", "cost_micros", "tool_calls", "writes", "steps", "seconds")
 _OUTWARD_LABELS = frozenset({"untrusted", "external", "outward", "public", "egress"})
 
@@ -54,6 +55,8 @@ class RunContext:
         spent: counters so far: tokens, cost_micros, tool_calls, writes, steps, seconds.
         used_tools: tools that this version of the agent has called with success before; a tool
             that is not among them counts as used for the first time.
+        today: counters of the day (UTC) of this agent's effects: writes, recipients, amount_minor.
+        over_budget: this effect would cross a budget that signatures may cross.
         now: aware; the time of the decision.
     """
 
@@ -66,6 +69,8 @@ class RunContext:
     control_labels: frozenset[str] = frozenset()
     spent: Mapping[str, int] = field(default_factory=dict)
     used_tools: frozenset[str] = frozenset()
+    today: Mapping[str, int] = field(default_factory=dict)
+    over_budget: bool = False
     now: datetime = _NOBODY
 
 
@@ -234,7 +239,12 @@ def restore(stored: Mapping[str, Any]) -> Request:
         about = context.get("call")
         if isinstance(about, Mapping):
             came = "tool" in about.get("recipient_sources", ())
-            older = {"recipient_tools": [UNKNOWN_LABEL] if came else [], "first_use": True}
+            older = {
+                "recipient_tools": [UNKNOWN_LABEL] if came else [],
+                "first_use": True,
+                "over_budget": False,  # no budget could be crossed by signing then
+                "today": dict.fromkeys(_TODAY, LONG_MAX),
+            }
             context["call"] = {**older, **about}
         return Request(
             action=str(stored["action"]),
@@ -415,6 +425,8 @@ def _call(
         "roles": sorted({a.role for a in passed if a.role}),
         "amount_minor": amount,
         "amount_known": amount_known,
+        "today": {name: min(ctx.today.get(name, 0), LONG_MAX) for name in _TODAY},
+        "over_budget": ctx.over_budget,
         "secrets": list(secrets_in(whole)),
         "personal": list(personal_in(whole)),
         "hosts": sorted(set(hosts_in(whole))),

@@ -84,6 +84,11 @@ type Call = {
   roles: Set<String>,    // roles of the arguments passed
   amount_minor: Long,    // sum of the amounts, in hundredths rounded up; 0 without any
   amount_known: Bool,    // false where an amount is not known yet
+  today: {               // what this agent has done today (UTC) and plans before this call
+    writes: Long, recipients: Long,
+    amount_minor: Long,  // hundredths, in the currency of this call
+  },
+  over_budget: Bool,     // it would cross a budget of the day that signatures may cross
   secrets: Set<String>, personal: Set<String>, // kinds found in the values
   hosts: Set<String>, emails: Set<String>,     // in the values, lower case
 };

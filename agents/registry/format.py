@@ -35,6 +35,8 @@ the file is wrong, and every fault is named with its line::
         budgets:                     # what its effects of a day (UTC) may add up to
           per_day: {writes: 50, recipients: 20, amounts: {EUR: 50000}}
           workspace_per_day: {amounts: {EUR: 90000}}     # with those of all other agents
+                                     # crossing one stops; with `over: sign` in it, the policy says
+                                     # who may sign for more
         inputs:                      # JSON Schema; a run's form is made from it
           type: object
           required: [week]

@@ -4,6 +4,7 @@ Every function opens the workspace's transaction, reads, and gives frozen record
 screen needs: nothing is fetched later, and another workspace's row is `NotFound`.
 """
 
+from agents.selectors.budgets import BudgetLine, budgets_today
 from agents.selectors.kill_switches import (
     KillSwitchView,
     kill_switch,
@@ -56,6 +57,7 @@ __all__ = [
     "AgentRow",
     "AgentVersionView",
     "ApprovalView",
+    "BudgetLine",
     "CallDetail",
     "CallView",
     "DecisionView",
@@ -73,6 +75,7 @@ __all__ = [
     "agent_versions",
     "agents",
     "agents_with_tool",
+    "budgets_today",
     "call",
     "calls_in_doubt",
     "endpoint_versions",

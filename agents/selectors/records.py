@@ -270,6 +270,7 @@ class AgentVersionView:
     endpoint: EndpointView
     tools: tuple[ToolView, ...]
     limits: Limits
+    budgets: Mapping[str, Any]
     inputs: Mapping[str, Any]
     checks: tuple[Any, ...]
     imports: tuple[str, ...]

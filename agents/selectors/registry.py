@@ -211,6 +211,7 @@ def _agent_view(
         endpoint=_endpoint_view(version.endpoint),
         tools=tools.get(version.id, ()),
         limits=Limits.from_json(version.limits),
+        budgets=version.budgets,
         inputs=version.inputs,
         checks=tuple(version.checks),
         imports=tuple(version.imports),

@@ -1,8 +1,9 @@
 """Overview, registry, policies, log and people."""
 
+from datetime import UTC, datetime
 from hashlib import sha256
 
-from agents.models import AgentVersion
+from agents.models import AgentVersion, EffectSpend
 from agents.registry import register
 from audit import selectors as audit
 from audit.models import Verification
@@ -185,3 +186,20 @@ def test_a_tool_over_http_shows_where_its_calls_go(cast: Cast, log_in: LogIn) ->
         sha256(DOCUMENT.encode()).hexdigest(),
     ):
         assert words in page
+
+
+def test_an_agent_shows_its_budgets_with_what_is_used_today(world: World, log_in: LogIn) -> None:
+    with in_workspace(world.workspace_id):
+        EffectSpend.objects.create(
+            workspace_id=world.workspace_id,
+            agent=world.version.agent,
+            call=world.doubt,
+            day=datetime.now(UTC).date(),
+            currency="EUR",
+            amount_minor=25_000,
+            recipients=["de01"],
+        )
+    page = text(log_in("dan").get("/w/acme/agents/Accounts%20payable/").content.decode())
+    assert "Writes 1 2 % 50 this agent ◆ asks for more signatures" in page
+    assert "Money moved in EUR 250.00 EUR 25 % 1,000.00 EUR this agent" in page
+    assert "Recipients 1 11 % 9 all agents here ■ stops the effect" in page

@@ -264,6 +264,10 @@ def agent_row(cast: Cast, endpoint: ModelEndpoint) -> AgentVersion:
         goal=GOAL,
         endpoint=endpoint,
         limits=Limits(steps=12, cost_micros=2_000_000).to_json(),
+        budgets={
+            "per_day": {"writes": 50, "amounts": {"EUR": 1000}, "over": "sign"},
+            "workspace_per_day": {"recipients": 9},
+        },
         inputs={
             "type": "object",
             "properties": {

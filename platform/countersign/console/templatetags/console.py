@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from agents.manifest import money
 from audit.canonical import JSON
 from countersign.console import code, values, words
 from countersign.console.values import Reference, Shown, Tree, shown
@@ -117,6 +118,12 @@ def duration(value: timedelta | float) -> str:
 @register.simple_tag
 def cost(micros: int, currency: str) -> str:
     return words.cost(micros, currency)
+
+
+@register.filter
+def minor(value: int, currency: str) -> str:
+    """Hundredths of a currency as an amount."""
+    return money(value, currency)
 
 
 @register.filter

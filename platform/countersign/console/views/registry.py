@@ -47,6 +47,7 @@ def agent_detail(
         "before": before,
         "changes": _changes(before, version, _agent_text),
         "runs": selectors.runs(member.id, agent=name, limit=8).rows,
+        "budgets": selectors.budgets_today(member.id, version.agent_id, version.budgets),
     }
     return render(request, member, "console/agent_detail.html", context)
 
