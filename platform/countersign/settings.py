@@ -98,6 +98,7 @@ COUNTERSIGN_DIRECTORY = "countersign.accounts.directory.Directory"
 COUNTERSIGN_CHANGES = {
     "policy.activate": "policies.services.policy.policy_apply",
     "registry": "agents.registry.proposal.apply",
+    "member": "countersign.accounts.services.appointment.apply",
 }
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",

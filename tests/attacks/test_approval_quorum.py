@@ -7,12 +7,12 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from countersign.accounts.models import User
-from countersign.accounts.services import member_remove, member_set_roles
+from countersign.accounts.services import member_remove
 from policies import selectors
 from policies.errors import Reason, Refusal
 from policies.models import Approval
 from tests.attacks.approval import at_once, execute, forge_vote
-from tests.countersign.accounts.cast import NOW, Cast
+from tests.countersign.accounts.cast import NOW, Cast, appoint
 from tests.policies.approvals.asking import approved, ask, consume, state, vote
 
 TWO_GROUPS = (
@@ -22,12 +22,7 @@ TWO_GROUPS = (
 
 
 def take_role(cast: Cast, name: str) -> None:
-    member_set_roles(
-        workspace_id=cast.acme.id,
-        actor=cast.actor("ada"),
-        user_id=cast.id(name),
-        roles=["auditor"],
-    )
+    appoint(cast, name, "auditor")
 
 
 def test_one_person_twice_is_one_person(cast: Cast) -> None:

@@ -10,7 +10,6 @@ from audit.services import Actor
 from countersign.accounts.models import ServiceAccount
 from countersign.accounts.services import (
     IssuedToken,
-    member_set_roles,
     service_account_create,
     token_issue,
 )
@@ -19,7 +18,7 @@ from policies.models import Answer
 from policies.services import VoteResult, approval_edited
 from policies.tasks import notify_reviewers
 from tests.attacks.approval import forge_vote
-from tests.countersign.accounts.cast import NOW, Cast
+from tests.countersign.accounts.cast import NOW, Cast, appoint
 from tests.policies.approvals.asking import ONE_FINANCE, ask, consume, state, vote
 
 SYSTEM = Actor("system", "command-line", "Command line")
@@ -42,12 +41,7 @@ def test_an_administrator_has_no_way_around(cast: Cast) -> None:
 
 def test_a_role_gained_after_asking_does_not_help_the_requester(cast: Cast) -> None:
     request = ask(cast, requirement=ONE_FINANCE)
-    member_set_roles(
-        workspace_id=cast.acme.id,
-        actor=cast.actor("ada"),
-        user_id=cast.id("alice"),
-        roles=["operator", "reviewer:finance", "admin"],
-    )
+    appoint(cast, "alice", "operator", "reviewer:finance", "admin")
     assert reason(vote(cast, request, "alice")) is Reason.REQUESTER
 
 
@@ -77,12 +71,8 @@ def test_the_editor_cannot_sign_the_edited_request_either(cast: Cast) -> None:
 
 def test_asking_through_an_account_one_made_is_asking_oneself(cast: Cast) -> None:
     # Ada also reviews; she makes a service account, lets it ask, and wants to sign.
-    member_set_roles(
-        workspace_id=cast.acme.id,
-        actor=SYSTEM,
-        user_id=cast.id("ada"),
-        roles=["admin", "reviewer:finance"],
-    )
+    appoint(cast, "alice", "operator", "admin")
+    appoint(cast, "ada", "admin", "reviewer:finance", by="alice")
     account = service_account_create(
         workspace_id=cast.acme.id, actor=cast.actor("ada"), name="Mine"
     )
@@ -98,12 +88,7 @@ def test_taking_a_token_after_asking_bars_too(cast: Cast) -> None:
     assert isinstance(account, ServiceAccount)
     robot = Actor("service", str(account.id), account.name)
     request = ask(cast, requester=robot, requirement=ONE_FINANCE)
-    member_set_roles(
-        workspace_id=cast.acme.id,
-        actor=SYSTEM,
-        user_id=cast.id("bob"),
-        roles=["admin", "reviewer:finance"],
-    )
+    appoint(cast, "bob", "admin", "reviewer:finance")
     issued = token_issue(
         workspace_id=cast.acme.id,
         actor=cast.actor("bob"),

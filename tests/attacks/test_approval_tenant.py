@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from countersign.accounts.services import PersonDraft, member_add
+from countersign.accounts.services import PersonDraft, workspace_prepare
 from policies import selectors
 from policies.errors import NotFound, Reason
 from policies.services import approval_consume, approval_reassign
@@ -44,11 +44,8 @@ def test_an_approval_is_not_used_from_elsewhere(cast: Cast) -> None:
 
 
 def test_a_guest_of_both_signs_only_with_the_role_of_the_place(cast: Cast) -> None:
-    member_add(
-        workspace_id=cast.other.id,
-        actor=cast.actor("mallory"),
-        person=PersonDraft("dan", "Dan", "dan@example.org", ["reviewer:finance"]),
-    )
+    dan = PersonDraft("dan", "Dan", "dan@example.org", ["reviewer:finance"])
+    workspace_prepare(name="Third", slug="third", people=[dan])
     result = vote(cast, ask(cast, requirement=ONE_FINANCE), "dan")
     assert result.refusal is not None
     assert result.refusal.reason is Reason.ROLE

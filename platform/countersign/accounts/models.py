@@ -117,6 +117,35 @@ class Membership(models.Model):
         return f"{self.user_id} in {self.workspace_id}"
 
 
+class Appointment(models.Model):
+    """Who holds which roles from here on; a membership never holds more than the newest says.
+
+    ``people``: list of ``{"user": id, "roles": [role, …]}``, all that each of them holds now.
+    ``request`` is empty for the set-up of a workspace, when there is nobody yet to ask, and where
+    roles are only taken away. Triggers (migration 0002) hold both.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, models.PROTECT, related_name="+")
+    number = models.PositiveIntegerField()
+    people = models.JSONField()
+    request = models.OneToOneField(
+        "policies.ApprovalRequest", models.PROTECT, null=True, related_name="appointment"
+    )
+    appointed_by = models.CharField(max_length=120)
+    created = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "number"], name="accounts_appointment_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"appointment {self.number}"
+
+
 class ServiceAccount(models.Model):
     """A program that calls the API; it belongs to exactly one workspace and never votes."""
 

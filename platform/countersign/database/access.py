@@ -58,6 +58,7 @@ TABLES: Mapping[str, Access] = {
     "guardian_groupobjectpermission": Access(app=LINK),
     "guardian_userobjectpermission": Access(app=LINK),
     # People
+    "accounts_appointment": Access(app=APPEND, reader=READ),
     "accounts_membership": Access(app=FULL, reader=READ),
     "accounts_ratewindow": Access(app=FULL),
     "accounts_serviceaccount": Access(app=EDIT, reader=READ),
@@ -115,7 +116,8 @@ SHARED_TABLES = frozenset({"agents_killswitch"})
 """Rows without a workspace are the platform's: seen in every workspace, written in none."""
 
 PLATFORM_TABLES = frozenset(
-    {"accounts_membership", "accounts_serviceaccount", "accounts_workspacegrant"}
+    {"accounts_appointment", "accounts_membership"}
+    | {"accounts_serviceaccount", "accounts_workspacegrant"}
 )
 """Name a workspace and are read before any is known, at login: no row-level security."""
 

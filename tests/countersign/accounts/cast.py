@@ -17,7 +17,13 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from audit.services import Actor
 from countersign.accounts.models import User, Workspace
-from countersign.accounts.services import PersonDraft, workspace_prepare
+from countersign.accounts.services import (
+    Asked,
+    PersonDraft,
+    member_propose,
+    workspace_prepare,
+)
+from policies.services import change_apply
 from tests.harness.server import Clone, Server, pointed_at
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -82,3 +88,17 @@ def make_cast() -> Cast:
 
 def _person(username: str, roles: tuple[str, ...]) -> PersonDraft:
     return PersonDraft(username, username.capitalize(), f"{username}@example.org", roles)
+
+
+def appoint(cast: Cast, username: str, *roles: str, by: str = "ada") -> None:
+    """Give someone exactly these roles as people do: one proposes, an officer signs."""
+    from tests.policies.approvals.asking import vote
+
+    user = cast.user(username)
+    person = PersonDraft(username, user.name, user.email, roles)
+    asked = member_propose(workspace_id=cast.acme.id, actor=cast.actor(by), person=person, now=NOW)
+    assert isinstance(asked, Asked), asked
+    signed = vote(cast, asked.request, "chris" if username == "carol" else "carol")
+    assert signed.completed, signed.refusal
+    made = change_apply(workspace_id=cast.acme.id, request_id=asked.request.id, now=NOW)
+    assert made is None, made

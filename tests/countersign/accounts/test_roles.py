@@ -8,20 +8,26 @@ from audit.services import Actor
 from countersign.accounts import selectors
 from countersign.accounts.directory import Directory
 from countersign.accounts.errors import InvalidPerson, InvalidRole, UnknownAccount
-from countersign.accounts.models import Membership, User
+from countersign.accounts.models import User
 from countersign.accounts.roles import Permission, group_name
 from countersign.accounts.services import (
+    Asked,
     PersonDraft,
-    member_add,
+    member_propose,
     member_remove,
     member_set_roles,
     workspace_prepare,
 )
 from policies.errors import Reason, Refusal
-from tests.countersign.accounts.cast import Cast
+from tests.countersign.accounts.cast import NOW, Cast, appoint
 from tests.countersign.accounts.log import actions, last
 
 SYSTEM = Actor("system", "command-line", "Command line")
+
+
+def propose(cast: Cast, person: PersonDraft, who: str = "ada") -> Asked | Refusal:
+    where = cast.other if who == "mallory" else cast.acme
+    return member_propose(workspace_id=where.id, actor=cast.actor(who), person=person, now=NOW)
 
 
 def test_a_role_is_a_permission_on_one_workspace(cast: Cast) -> None:
@@ -59,8 +65,6 @@ def test_an_inactive_person_holds_nothing(cast: Cast) -> None:
 
 def test_one_wrong_row_gives_nobody_a_role(cast: Cast) -> None:
     dan = cast.user("dan")
-    Membership.objects.filter(user=dan).update(roles=["auditor", "admin"])
-    assert selectors.roles_of(dan.id, cast.acme.id) == {"auditor"}
     dan.groups.add(Group.objects.get(name=group_name(cast.acme.id, "operator")))
     assert selectors.roles_of(dan.id, cast.acme.id) == {"auditor"}
 
@@ -108,20 +112,19 @@ def test_nobody_changes_their_own_roles(cast: Cast) -> None:
     assert selectors.roles_of(cast.id("ada"), cast.acme.id) == {"admin"}
 
 
-def test_a_workspace_keeps_an_administrator(cast: Cast) -> None:
+def test_a_workspace_keeps_an_administrator_and_an_officer(cast: Cast) -> None:
     refused = member_remove(workspace_id=cast.acme.id, actor=SYSTEM, user_id=cast.id("ada"))
     assert isinstance(refused, Refusal)
     assert refused.reason is Reason.LAST_ADMIN
+    ada = cast.actor("ada")
+    assert member_remove(workspace_id=cast.acme.id, actor=ada, user_id=cast.id("carol")) is None
+    refused = member_remove(workspace_id=cast.acme.id, actor=ada, user_id=cast.id("chris"))
+    assert isinstance(refused, Refusal)
+    assert refused.reason is Reason.LAST_OFFICER
 
 
 def test_changed_roles_count_at_once_and_are_in_the_log(cast: Cast) -> None:
-    changed = member_set_roles(
-        workspace_id=cast.acme.id,
-        actor=cast.actor("ada"),
-        user_id=cast.id("bob"),
-        roles=["auditor"],
-    )
-    assert isinstance(changed, Membership)
+    appoint(cast, "bob", "auditor")
     assert selectors.roles_of(cast.id("bob"), cast.acme.id) == {"auditor"}
     bob = cast.user("bob")
     assert not selectors.may(bob, Permission.REVIEW, cast.acme)
@@ -143,14 +146,10 @@ def test_a_removed_member_is_gone_but_the_person_stays(cast: Cast) -> None:
 
 
 def test_a_known_person_joins_a_second_workspace_without_a_new_password(cast: Cast) -> None:
-    joined = member_add(
-        workspace_id=cast.other.id,
-        actor=cast.actor("mallory"),
-        person=PersonDraft("BOB", "Whoever", "bob@example.org", ["auditor"]),
-    )
-    assert not isinstance(joined, Refusal)
-    assert joined.password == ""
-    assert joined.membership.user == cast.user("bob")
+    asked = propose(cast, PersonDraft("BOB", "Whoever", "bob@example.org", ["auditor"]), "mallory")
+    assert isinstance(asked, Asked)
+    assert asked.password == ""
+    assert asked.request.binding["people"][0]["user"] == str(cast.id("bob"))
     assert selectors.roles_of(cast.id("bob"), cast.acme.id) == {"reviewer:finance"}
 
 
@@ -170,7 +169,7 @@ def test_an_unusable_person_is_named(
     cast: Cast, person: PersonDraft, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        member_add(workspace_id=cast.acme.id, actor=cast.actor("ada"), person=person)
+        propose(cast, person)
 
 
 def test_addresses_are_payloads_not_leaves(cast: Cast) -> None:
@@ -185,4 +184,10 @@ def test_preparing_again_changes_nothing_and_shows_no_password(cast: Cast) -> No
     again = workspace_prepare(name="Acme", slug="acme", people=people)
     assert not again.created
     assert again.passwords == {}
+    more = PersonDraft("alice", "Alice", "alice@example.org", ["operator", "admin"])
+    new = PersonDraft("eve", "Eve", "eve@example.org", ["admin"])
+    for person in (more, new):
+        with pytest.raises(InvalidPerson, match="a policy officer signs"):
+            workspace_prepare(name="Acme", slug="acme", people=[person])
     assert actions(cast.acme.id) == before
+    assert not User.objects.filter(username="eve").exists()

@@ -37,14 +37,16 @@ def test_it_makes_workspace_people_and_policy(database: Clone) -> None:
     assert policies.active_policy(workspace.id).number == 1
 
 
-def test_running_it_again_is_quiet_and_a_new_role_is_set(database: Clone) -> None:
+def test_running_it_again_is_quiet_and_gives_no_further_role(database: Clone) -> None:
     assert "one-time password" in run("Acme", "--slug=acme", *PEOPLE)
-    again = run("Acme", "--slug=acme", "--person=alice:operator,admin:alice@example.org")
+    again = run("Acme", "--slug=acme", *PEOPLE)
     assert "was there already" in again
     assert "password" not in again
+    with pytest.raises(CommandError, match="an administrator proposes"):
+        run("Acme", "--slug=acme", "--person=alice:operator,admin:alice@example.org")
     workspace = Workspace.objects.get(slug="acme")
     alice = User.objects.get(username="alice")
-    assert selectors.roles_of(alice.id, workspace.id) == {"operator", "admin"}
+    assert selectors.roles_of(alice.id, workspace.id) == {"operator"}
 
 
 @pytest.mark.parametrize(

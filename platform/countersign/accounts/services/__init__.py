@@ -5,6 +5,7 @@ entry too. What concerns a workspace goes into that workspace's log; logins go i
 platform's, since they happen before any workspace is known.
 """
 
+from countersign.accounts.services.appointment import Asked, member_propose
 from countersign.accounts.services.login import (
     login,
     logout,
@@ -14,7 +15,6 @@ from countersign.accounts.services.login import (
 from countersign.accounts.services.member import (
     Joined,
     PersonDraft,
-    member_add,
     member_remove,
     member_set_roles,
 )
@@ -30,6 +30,7 @@ from countersign.accounts.services.token import (
 from countersign.accounts.services.workspace import Prepared, workspace_create, workspace_prepare
 
 __all__ = [
+    "Asked",
     "IssuedToken",
     "Joined",
     "PersonDraft",
@@ -37,7 +38,7 @@ __all__ = [
     "TokenContext",
     "login",
     "logout",
-    "member_add",
+    "member_propose",
     "member_remove",
     "member_set_roles",
     "password_change",

@@ -1,7 +1,9 @@
 """Who is in a workspace and with which roles.
 
-Only an administrator of the workspace changes it, never for themselves, and never so that no
-administrator is left. The command line acts as the system: it makes the first people.
+Roles are given by two people (``appointment``): an administrator proposes, never for themselves,
+and a policy officer signs. Taking a role away, or ending a membership, is how one stops somebody:
+any other administrator does it alone and at once, though never so that nobody is left who could
+propose or sign. The set-up of a workspace is the command line's: there is nobody yet to ask.
 """
 
 import secrets
@@ -12,6 +14,7 @@ from uuid import UUID
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db.models import Max
 from guardian.shortcuts import assign_perm
 
 from audit.canonical import JSON
@@ -19,7 +22,7 @@ from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from countersign.accounts import selectors
 from countersign.accounts.errors import InvalidPerson, UnknownAccount
-from countersign.accounts.models import Membership, User, Workspace
+from countersign.accounts.models import Appointment, Membership, User, Workspace
 from countersign.accounts.roles import Role, group_name, parse_role, permission_of
 from policies.errors import Reason, Refusal
 
@@ -45,77 +48,116 @@ class Joined:
     password: str
 
 
-def member_add(
+def members_set_up(
     *,
-    workspace_id: UUID,
+    workspace: Workspace,
     actor: Actor,
-    person: PersonDraft,
+    people: Sequence[PersonDraft],
     must_change_password: bool = True,
-) -> Joined | Refusal:
-    """Add a person to a workspace.
+) -> list[Joined]:
+    """Make the first members of a workspace that has none.
 
     Raises:
-        InvalidPerson, InvalidRole: the draft cannot be used; the message says why.
+        InvalidPerson, InvalidRole: a draft cannot be used, or there are members already.
     """
-    roles = _roles(person.roles)
-    with in_workspace(workspace_id):
-        workspace = _locked(workspace_id)
-        refusal = not_admin(workspace_id, actor)
-        if refusal is not None:
-            return _refuse(workspace_id, actor, "add", refusal)
-        user, password = _user(person, must_change_password=must_change_password)
-        if Membership.objects.filter(user=user, workspace=workspace).exists():
-            raise InvalidPerson(f"{user.username} is in this workspace already.")
-        if _is(actor, user.id):
-            return _refuse(workspace_id, actor, "add", _OWN)
-        membership = Membership.objects.create(user=user, workspace=workspace, roles=roles)
-        _grant(workspace, user, roles)
-        entry = _entry("member.added", actor, user, {"roles": roles, "new": bool(password)})
-        record(workspace_id, [entry])
-        return Joined(membership, password)
+    with in_workspace(workspace.id):
+        locked_workspace(workspace.id)
+        if Membership.objects.filter(workspace=workspace).exists():
+            raise InvalidPerson(f"{workspace.slug} has members already.")
+        wanted = [role_list(person.roles) for person in people]
+        made = [person_account(p, must_change_password=must_change_password) for p in people]
+        held = [(user, roles) for (user, _), roles in zip(made, wanted, strict=True)]
+        appoint(workspace, held, None, actor)
+        return [
+            Joined(join(workspace, user, roles, actor, new=bool(password)), password)
+            for (user, password), roles in zip(made, wanted, strict=True)
+        ]
+
+
+def appoint(
+    workspace: Workspace,
+    held: Sequence[tuple[User, Sequence[str]]],
+    request_id: UUID | None,
+    actor: Actor,
+) -> Appointment:
+    """Keep what people hold from here on; the workspace's row is locked by the caller."""
+    last = Appointment.objects.filter(workspace=workspace).aggregate(last=Max("number"))["last"]
+    return Appointment.objects.create(
+        workspace=workspace,
+        number=(last or 0) + 1,
+        people=appointed(held),
+        request_id=request_id,
+        appointed_by=actor.name,
+    )
+
+
+def appointed(held: Sequence[tuple[User, Sequence[str]]]) -> list[dict[str, JSON]]:
+    """People and all of their roles, as an appointment keeps them."""
+    return [{"user": str(user.id), "roles": sorted(roles)} for user, roles in held]
+
+
+def join(
+    workspace: Workspace, user: User, roles: Sequence[str], actor: Actor, *, new: bool
+) -> Membership:
+    """Make the membership that an appointment gives."""
+    membership = Membership.objects.create(user=user, workspace=workspace, roles=list(roles))
+    _grant(workspace, user, roles)
+    record(workspace.id, [_entry("member.added", actor, user, {"roles": list(roles), "new": new})])
+    return membership
+
+
+def change_roles(
+    workspace: Workspace, membership: Membership, wanted: Sequence[str], actor: Actor
+) -> Membership:
+    """Make a membership's roles exactly those that an appointment gives."""
+    before = sorted(membership.roles)
+    membership.roles = list(wanted)
+    membership.save(update_fields=["roles"])
+    _withdraw(workspace, membership.user, set(before) - set(wanted))
+    _grant(workspace, membership.user, wanted)
+    detail: dict[str, JSON] = {"before": before, "roles": list(wanted)}
+    record(workspace.id, [_entry("member.changed", actor, membership.user, detail)])
+    return membership
 
 
 def member_set_roles(
     *, workspace_id: UUID, actor: Actor, user_id: UUID, roles: Sequence[str]
 ) -> Membership | Refusal:
-    """Give a member exactly these roles, at least one.
+    """Leave a member only these of their roles, at least one, at once.
 
     Raises:
         InvalidRole, InvalidPerson: a role does not exist, or none is given.
         UnknownAccount: not a member of this workspace.
     """
-    wanted = _roles(roles)
+    wanted = role_list(roles)
     with in_workspace(workspace_id):
-        workspace = _locked(workspace_id)
-        membership = _membership(workspace_id, user_id)
+        workspace = locked_workspace(workspace_id)
+        membership = membership_of(workspace_id, user_id)
         refusal = _may_change(workspace_id, actor, membership, wanted)
+        if refusal is None and not set(wanted) <= set(membership.roles):
+            refusal = _TWO
         if refusal is not None:
-            return _refuse(workspace_id, actor, "set_roles", refusal)
-        before = sorted(membership.roles)
-        if before == wanted:
+            return refuse(workspace_id, actor, "set_roles", refusal)
+        if sorted(membership.roles) == wanted:
             return membership
-        membership.roles = wanted
-        membership.save(update_fields=["roles"])
-        _withdraw(workspace, membership.user, set(before) - set(wanted))
-        _grant(workspace, membership.user, wanted)
-        detail: dict[str, JSON] = {"before": before, "roles": wanted}
-        record(workspace_id, [_entry("member.changed", actor, membership.user, detail)])
-        return membership
+        appoint(workspace, [(membership.user, wanted)], None, actor)
+        return change_roles(workspace, membership, wanted, actor)
 
 
 def member_remove(*, workspace_id: UUID, actor: Actor, user_id: UUID) -> Refusal | None:
-    """End a membership; the person's account stays, their open votes stop counting.
+    """End a membership at once; the person's account stays, their open votes stop counting.
 
     Raises:
         UnknownAccount: not a member of this workspace.
     """
     with in_workspace(workspace_id):
-        workspace = _locked(workspace_id)
-        membership = _membership(workspace_id, user_id)
+        workspace = locked_workspace(workspace_id)
+        membership = membership_of(workspace_id, user_id)
         refusal = _may_change(workspace_id, actor, membership, [])
         if refusal is not None:
-            return _refuse(workspace_id, actor, "remove", refusal)
+            return refuse(workspace_id, actor, "remove", refusal)
         user, roles = membership.user, sorted(membership.roles)
+        appoint(workspace, [(user, [])], None, actor)
         _withdraw(workspace, user, roles)
         membership.delete()
         record(workspace_id, [_entry("member.removed", actor, user, {"before": roles})])
@@ -131,7 +173,15 @@ def not_admin(workspace_id: UUID, actor: Actor) -> Refusal | None:
     return Refusal(Reason.ROLE, "Only administrators of this workspace may do this.")
 
 
-_OWN = Refusal(Reason.OWN_ROLES, "Nobody changes their own roles; ask another administrator.")
+OWN = Refusal(Reason.OWN_ROLES, "Nobody changes their own roles; ask another administrator.")
+_TWO = Refusal(Reason.INCOMPLETE, "A role is given by two people: propose it, and someone signs.")
+_KEPT = {
+    Role.ADMIN: Refusal(Reason.LAST_ADMIN, "A workspace keeps at least one administrator."),
+    Role.POLICY_OFFICER: Refusal(
+        Reason.LAST_OFFICER, "A workspace keeps at least one policy officer, who can sign changes."
+    ),
+}
+"""Without the first nobody proposes, without the second nobody signs, ever again."""
 
 
 def _may_change(
@@ -140,22 +190,23 @@ def _may_change(
     refusal = not_admin(workspace_id, actor)
     if refusal is not None:
         return refusal
-    if _is(actor, membership.user_id):
-        return _OWN
-    if Role.ADMIN in membership.roles and Role.ADMIN not in wanted:
-        others = Membership.objects.filter(
-            workspace_id=workspace_id, roles__contains=[Role.ADMIN], user__is_active=True
-        ).exclude(id=membership.id)
-        if not others.exists():
-            return Refusal(Reason.LAST_ADMIN, "A workspace keeps at least one administrator.")
+    if is_self(actor, membership.user_id):
+        return OWN
+    for role, refusal in _KEPT.items():
+        if role in membership.roles and role not in wanted:
+            others = Membership.objects.filter(
+                workspace_id=workspace_id, roles__contains=[role], user__is_active=True
+            ).exclude(id=membership.id)
+            if not others.exists():
+                return refusal
     return None
 
 
-def _is(actor: Actor, user_id: UUID) -> bool:
+def is_self(actor: Actor, user_id: UUID) -> bool:
     return actor.type == "user" and UUID(actor.id) == user_id
 
 
-def _locked(workspace_id: UUID) -> Workspace:
+def locked_workspace(workspace_id: UUID) -> Workspace:
     """The workspace, locked: two administrators must not remove each other at once."""
     workspace = Workspace.objects.select_for_update().filter(id=workspace_id).first()
     if workspace is None:
@@ -163,7 +214,7 @@ def _locked(workspace_id: UUID) -> Workspace:
     return workspace
 
 
-def _membership(workspace_id: UUID, user_id: UUID) -> Membership:
+def membership_of(workspace_id: UUID, user_id: UUID) -> Membership:
     memberships = Membership.objects.filter(workspace_id=workspace_id, user_id=user_id)
     membership = memberships.select_related("user").first()
     if membership is None:
@@ -171,14 +222,21 @@ def _membership(workspace_id: UUID, user_id: UUID) -> Membership:
     return membership
 
 
-def _roles(roles: Iterable[str]) -> list[str]:
+def role_list(roles: Iterable[str]) -> list[str]:
     found = sorted({parse_role(role) for role in roles})
     if not found:
         raise InvalidPerson("A member needs at least one role.")
     return found
 
 
-def _user(person: PersonDraft, *, must_change_password: bool) -> tuple[User, str]:
+def person_account(person: PersonDraft, *, must_change_password: bool) -> tuple[User, str]:
+    """The person's account, made if nobody has the name, and then with a one-time password.
+
+    An account alone may nothing: rights come from memberships.
+
+    Raises:
+        InvalidPerson: name or address cannot be used, or belongs to somebody else.
+    """
     known = User.objects.filter(username__iexact=person.username).first()
     if known is not None:
         if known.email.lower() != person.email.lower():
@@ -228,7 +286,7 @@ def _entry(action: str, actor: Actor, user: User, detail: dict[str, JSON]) -> Dr
     )
 
 
-def _refuse(workspace_id: UUID, actor: Actor, attempt: str, refusal: Refusal) -> Refusal:
+def refuse(workspace_id: UUID, actor: Actor, attempt: str, refusal: Refusal) -> Refusal:
     detail = {"reason": refusal.reason.value, "attempt": attempt}
     subject = Subject("workspace", str(workspace_id))
     record(workspace_id, [Draft("member.refused", actor, subject, detail=detail)])

@@ -11,8 +11,7 @@ from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from countersign.accounts.errors import InvalidPerson
 from countersign.accounts.models import Membership, Workspace
-from countersign.accounts.services.member import PersonDraft, member_add, member_set_roles
-from policies.errors import Refusal
+from countersign.accounts.services.member import PersonDraft, members_set_up, role_list
 from policies.services import policy_install_starter
 
 COMMAND_LINE = Actor("system", "command-line", "Command line")
@@ -59,58 +58,45 @@ def workspace_prepare(
     people: Sequence[PersonDraft],
     must_change_password: bool = True,
 ) -> Prepared:
-    """Make the workspace and its people where they are missing; set roles where they differ.
+    """Make the workspace and its first people, where it has none yet.
 
-    All of it or nothing. Running it again changes nothing and shows no password.
+    All of it or nothing. Running it again changes nothing and shows no password; other people or
+    other roles than those of a workspace with members are given by two of its members.
 
     Raises:
-        InvalidPerson, InvalidRole: a description cannot be used; the message says why.
+        InvalidPerson, InvalidRole: a description cannot be used, or differs from what is so; the
+            message says why.
     """
     with transaction.atomic():
-        return _prepare(name, slug, people, must_change_password=must_change_password)
-
-
-def _prepare(
-    name: str, slug: str, people: Sequence[PersonDraft], *, must_change_password: bool
-) -> Prepared:
-    workspace = Workspace.objects.filter(slug=slug).first()
-    created = workspace is None
-    if workspace is None:
-        workspace = workspace_create(name=name, slug=slug)
-    passwords = {}
-    for person in people:
-        known = Membership.objects.filter(
-            workspace=workspace, user__username__iexact=person.username
-        ).first()
-        password = (
-            _add(workspace, person, must_change_password=must_change_password)
-            if known is None
-            else _keep(workspace, known, person)
+        workspace = Workspace.objects.filter(slug=slug).first()
+        created = workspace is None
+        if workspace is None:
+            workspace = workspace_create(name=name, slug=slug)
+        if Membership.objects.filter(workspace=workspace).exists():
+            for person in people:
+                _same(workspace, person)
+            return Prepared(workspace, created, {})
+        joined = members_set_up(
+            workspace=workspace,
+            actor=COMMAND_LINE,
+            people=people,
+            must_change_password=must_change_password,
         )
-        if password:
-            passwords[person.username] = password
-    return Prepared(workspace, created, passwords)
+        passwords = {
+            person.username: member.password
+            for person, member in zip(people, joined, strict=True)
+            if member.password
+        }
+        return Prepared(workspace, created, passwords)
 
 
-def _add(workspace: Workspace, person: PersonDraft, *, must_change_password: bool) -> str:
-    joined = member_add(
-        workspace_id=workspace.id,
-        actor=COMMAND_LINE,
-        person=person,
-        must_change_password=must_change_password,
-    )
-    if isinstance(joined, Refusal):
-        raise InvalidPerson(joined.sentence)
-    return joined.password
-
-
-def _keep(workspace: Workspace, membership: Membership, person: PersonDraft) -> str:
-    changed = member_set_roles(
-        workspace_id=workspace.id,
-        actor=COMMAND_LINE,
-        user_id=membership.user_id,
-        roles=person.roles,
-    )
-    if isinstance(changed, Refusal):
-        raise InvalidPerson(changed.sentence)
-    return ""
+def _same(workspace: Workspace, person: PersonDraft) -> None:
+    wanted = role_list(person.roles)
+    held = Membership.objects.filter(
+        workspace=workspace, user__username__iexact=person.username
+    ).first()
+    if held is None or sorted(held.roles) != wanted:
+        raise InvalidPerson(
+            f"{workspace.slug} has its people. {person.username} is given roles under People in the"
+            " console: an administrator proposes, a policy officer signs. Nothing was changed."
+        )

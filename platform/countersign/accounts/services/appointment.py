@@ -1,0 +1,151 @@
+"""Giving people roles: an administrator proposes, someone else signs, then it holds.
+
+What is signed is who will hold which roles, and what they hold now; if that has changed when enough
+have signed, the request is taken out of force. The person concerned may not sign, nor may whoever
+proposed it. Proposing for a new person makes their account, which may nothing without a membership.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from audit.canonical import JSON
+from audit.services import Actor
+from audit.transactions import in_workspace
+from countersign.accounts.errors import InvalidPerson
+from countersign.accounts.models import Membership, User, Workspace
+from countersign.accounts.services.member import (
+    OWN,
+    PersonDraft,
+    appoint,
+    appointed,
+    change_roles,
+    is_self,
+    join,
+    locked_workspace,
+    not_admin,
+    person_account,
+    refuse,
+    role_list,
+)
+from policies.errors import Refusal
+from policies.facts.record import ToolSpec
+from policies.models import ApprovalRequest
+from policies.services import Change, approval_consume, change_request
+
+CHANGE = "member"
+TIER = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request to give roles, and the one-time password where the account is new (else empty)."""
+
+    request: ApprovalRequest
+    password: str
+
+
+def member_propose(
+    *,
+    workspace_id: UUID,
+    actor: Actor,
+    person: PersonDraft,
+    now: datetime,
+    tools: Sequence[ToolSpec] = (),
+) -> Asked | Refusal:
+    """Ask that a person hold exactly these roles, as a new or a present member.
+
+    ``tools``: those of the workspace, which the active policy may name.
+
+    Raises:
+        InvalidPerson, InvalidRole: the draft cannot be used, or gives nothing; says why.
+        PolicyError: the active policy does not fit these tools (the caller's fault).
+    """
+    roles = role_list(person.roles)
+    with in_workspace(workspace_id):
+        workspace = locked_workspace(workspace_id)
+        refusal = not_admin(workspace_id, actor)
+        if refusal is not None:
+            return refuse(workspace_id, actor, "propose", refusal)
+        user, password = person_account(person, must_change_password=True)
+        if is_self(actor, user.id):
+            return refuse(workspace_id, actor, "propose", OWN)
+        if set(roles) <= set(_held(workspace, user)):
+            raise InvalidPerson("This gives no role. To take roles away needs no signature.")
+        asked = change_request(
+            workspace_id=workspace_id,
+            requester=actor,
+            change=_change(workspace, actor, user, roles),
+            now=now,
+            tools=tools,
+        )
+        return asked if isinstance(asked, Refusal) else Asked(asked, password)
+
+
+def apply(*, workspace_id: UUID, request: ApprovalRequest, now: datetime) -> Refusal | None:
+    """Give what was signed, using up its approval; called with the request's row locked."""
+    actor = Actor(request.requester_type, request.requester_id, request.requester_name)
+    [signed] = request.binding["people"]
+    with in_workspace(workspace_id):
+        workspace = locked_workspace(workspace_id)
+        user = User.objects.get(id=UUID(signed["user"]))
+        roles = list(signed["roles"])
+        used = approval_consume(
+            workspace_id=workspace_id,
+            request_id=request.id,
+            binding=_binding(workspace, user, roles),
+            consumer="people",
+            now=now,
+        )
+        if isinstance(used, Refusal):
+            return used
+        appoint(workspace, [(user, roles)], request.id, actor)
+        membership = Membership.objects.filter(workspace=workspace, user=user).first()
+        if membership is None:
+            join(workspace, user, roles, actor, new=False)
+        else:
+            change_roles(workspace, membership, roles, actor)
+        return None
+
+
+def _binding(workspace: Workspace, user: User, roles: list[str]) -> dict[str, JSON]:
+    return {
+        "change": CHANGE,
+        "people": appointed([(user, roles)]),
+        "before": _held(workspace, user),
+    }
+
+
+def _held(workspace: Workspace, user: User) -> list[str]:
+    found = Membership.objects.filter(workspace=workspace, user=user).first()
+    return sorted(found.roles) if found else []
+
+
+def _change(workspace: Workspace, actor: Actor, user: User, roles: list[str]) -> Change:
+    before = _held(workspace, user)
+    wording = f"{'the roles' if len(roles) > 1 else 'the role'} {', '.join(roles)}"
+    return Change(
+        kind="role",
+        title=f"{actor.name} wants to give {user.name} {wording}, and no other.",
+        notice="A change of people's roles waits for a second person.",
+        tier=TIER,
+        binding=_binding(workspace, user, roles),
+        displayed={
+            "headline": f"Roles of {user.name}",
+            "changes": [
+                {
+                    "kind": "person",
+                    "name": f"{user.name} ({user.username})",
+                    "fields": [
+                        {
+                            "field": "roles",
+                            "before": ", ".join(before) or "none: not a member",
+                            "after": ", ".join(roles),
+                        }
+                    ],
+                }
+            ],
+        },
+        barred=[str(user.id)],
+    )
