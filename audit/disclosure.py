@@ -35,3 +35,13 @@ def disclose(workspace_id: UUID, entry_id: UUID, name: str, *, actor: Actor) -> 
         )
         record(workspace_id, [draft])
     return opened
+
+
+def refuse(workspace_id: UUID, action: str, subject: Subject, *, actor: Actor) -> None:
+    """Leave the entry that somebody was refused what only auditors may do.
+
+    Args:
+        action: Such as `payload.refused` or `export.refused`.
+    """
+    with in_workspace(workspace_id):
+        record(workspace_id, [Draft(action, actor, subject, detail={"reason": "role"})])

@@ -1,19 +1,25 @@
 """Exports as jobs: asked for, made in the background, taken over when their maker dies.
 
-An export is itself an entry: `export.made`, in the transaction that makes the file
-available, with its hash, so that nobody has a bundle the log does not know of.
+An export is itself in the log: that it was asked for, `export.made` in the transaction that makes
+the file available, with its hash, and each time somebody takes it away. Nobody has a bundle the
+log does not know of.
 """
 
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextvars import Context
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
 
 from audit.canonical import JSON
-from audit.errors import AuditError
+from audit.errors import AuditError, ExportFailed
 from audit.export import bundle
 from audit.export.scope import Scope
 from audit.export.spool import Spool
@@ -31,7 +37,7 @@ def request_export(
     """Ask for a bundle; the caller enqueues `audit.tasks.make_export` on commit."""
     workspace = PLATFORM if workspace_id is None else workspace_id
     with in_workspace(workspace):
-        return Export.objects.create(
+        job = Export.objects.create(
             workspace_id=workspace,
             scope=scope.to_json(),
             payloads=payloads,
@@ -39,6 +45,96 @@ def request_export(
             requester_name=actor.name,
             requested_at=datetime.now(UTC),
         )
+        asked: dict[str, JSON] = {"scope": job.scope, "payloads": payloads}
+        _note(job, "export.requested", actor, asked)
+        return job
+
+
+def retry_export(workspace_id: UUID, export_id: UUID, *, actor: Actor) -> Export | None:
+    """Let a failed export go on from what is there of it; the caller enqueues `make_export`.
+
+    Returns:
+        None where the workspace has no such export, or it has not failed.
+    """
+    with in_workspace(workspace_id):
+        failed = Export.objects.filter(id=export_id, state=Export.State.FAILED)
+        if not failed.update(
+            state=Export.State.WAITING,
+            error="",
+            requested_at=datetime.now(UTC),
+            touched_at=None,
+            finished_at=None,
+        ):
+            return None
+        job = Export.objects.get(id=export_id)
+        _note(job, "export.retried", actor, {})
+        return job
+
+
+class Form(StrEnum):
+    """In what form an export is taken away."""
+
+    BUNDLE = "bundle"
+    REPORT = "report"
+    CSV = "csv"
+
+
+MEMBERS: Mapping[Form, str] = {Form.REPORT: "report.html", Form.CSV: "entries.csv"}
+CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Download:
+    """An export on its way out: `size` bytes in `chunks`, which may be read once."""
+
+    job: Export
+    size: int
+    chunks: Iterator[bytes]
+
+
+def download(workspace_id: UUID, export_id: UUID, form: Form, *, actor: Actor) -> Download | None:
+    """Open a finished export for somebody, and leave the entry that says so.
+
+    Returns:
+        None where the workspace has no such export.
+
+    Raises:
+        ExportFailed: It is not finished, or its file is not here.
+    """
+    with in_workspace(workspace_id):
+        job = Export.objects.filter(workspace_id=workspace_id, id=export_id).first()
+        if job is None:
+            return None
+        if job.state != Export.State.DONE:
+            raise ExportFailed("the export is not finished")
+        size, source = _open(job, form)
+        try:
+            detail: dict[str, JSON] = {"form": str(form), "sha256": job.sha256}
+            _note(job, "export.downloaded", actor, detail)
+        except BaseException:
+            source.close()
+            raise
+    return Download(job, size, _chunks(source))
+
+
+def _open(job: Export, form: Form) -> tuple[int, IO[bytes]]:
+    path = file_of(job)
+    try:
+        if form is Form.BUNDLE:
+            return path.stat().st_size, path.open("rb")
+        archive = zipfile.ZipFile(path)
+        member = MEMBERS[form]
+        return archive.getinfo(member).file_size, archive.open(member)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ExportFailed(
+            "the file of this export is not on this server any more; start a new one"
+        ) from error
+
+
+def _chunks(source: IO[bytes]) -> Iterator[bytes]:
+    with source:
+        while chunk := source.read(CHUNK):
+            yield chunk
 
 
 def make_export(workspace_id: UUID, export_id: UUID) -> bool:
@@ -67,8 +163,12 @@ def make_export(workspace_id: UUID, export_id: UUID) -> bool:
             progress=progress,
         )
     except (AuditError, ValueError, KeyError) as error:
-        _update(job, state=Export.State.FAILED, error=str(error), finished_at=datetime.now(UTC))
+        _fail(job, str(error))
         spool.remove()
+        return True
+    except OSError as error:
+        # What is there stays, so that the export goes on from it once there is room.
+        _fail(job, f"the file cannot be written: {error.strerror}")
         return True
     finally:
         spool.close()
@@ -92,8 +192,12 @@ def directory() -> Path:
 
 
 def file_of(export: Export) -> Path:
-    """Return where a finished bundle lies."""
-    return directory() / export.file
+    """Return where a finished bundle lies: by its id, whatever its row may say."""
+    return directory() / f"{export.id}.zip"
+
+
+def _fail(job: Export, why: str) -> None:
+    _update(job, state=Export.State.FAILED, error=why, finished_at=datetime.now(UTC))
 
 
 def _take(workspace_id: UUID, export_id: UUID) -> Export | None:
@@ -119,14 +223,8 @@ def _finish(job: Export, made: bundle.Made, target: Path) -> None:
         "entries": made.shown,
         "sha256": made.sha256,
     }
-    draft = Draft(
-        "export.made",
-        Actor(kind, identity, job.requester_name),
-        Subject("export", str(job.id)),
-        detail=detail,
-    )
     with in_workspace(job.workspace_id):
-        record(job.workspace_id, [draft])
+        _note(job, "export.made", Actor(kind, identity, job.requester_name), detail)
         _update(
             job,
             state=Export.State.DONE,
@@ -136,6 +234,11 @@ def _finish(job: Export, made: bundle.Made, target: Path) -> None:
             sha256=made.sha256,
             finished_at=datetime.now(UTC),
         )
+
+
+def _note(job: Export, action: str, actor: Actor, detail: Mapping[str, JSON]) -> None:
+    draft = Draft(action, actor, Subject("export", str(job.id)), detail=detail)
+    record(job.workspace_id, [draft])
 
 
 def _update(job: Export, **values: JSON) -> None:

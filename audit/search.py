@@ -328,6 +328,15 @@ def _is_id(text: str) -> bool:
     return _uuid(text) is not None or _PREFIX.fullmatch(text.lower()) is not None
 
 
+def ids_from(text: str) -> tuple[UUID, UUID] | None:
+    """The first and the last id that begin so; None for less than eight digits of one."""
+    whole = _uuid(text)
+    if whole is None and not _PREFIX.fullmatch(text):
+        return None
+    first, last = _between(text)
+    return UUID(first), UUID(last)
+
+
 def _between(prefix: str) -> tuple[str, str]:
     """The first and the last id that begin so."""
     digits = prefix.replace("-", "")[:32]

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 from uuid import UUID
 
@@ -29,6 +29,8 @@ from audit.transactions import PLATFORM, current_block, in_workspace
 from audit.tree import StoredTree
 
 MAX_PAGE = 500
+STUCK = timedelta(minutes=5)
+"""A verification that has not ended after this may be asked for anew."""
 Filters: TypeAlias = search.Filters
 
 
@@ -131,11 +133,30 @@ def run_entries(
         return list(found if limit is None else found[:limit])
 
 
+def runs_named(workspace_id: UUID, text: str) -> list[UUID]:
+    """Return the runs, at most two, whose id begins with the text: eight digits or more."""
+    bounds = search.ids_from(text.strip().lower())
+    if bounds is None:
+        return []
+    with in_workspace(workspace_id):
+        rows = Entry.objects.filter(workspace_id=workspace_id, run_id__range=bounds)
+        found = rows.order_by("run_id").values_list("run_id", flat=True).distinct()[:2]
+        return [run for run in found if run is not None]
+
+
 def verifications(workspace_id: UUID | None, *, limit: int = 20) -> list[Verification]:
     """Return verification runs, newest first."""
     with in_workspace(workspace_id):
         rows = Verification.objects.filter(workspace_id=_tree(workspace_id))
         return list(rows.order_by("-requested_at")[:limit])
+
+
+def verification_under_way(workspace_id: UUID | None) -> Verification | None:
+    """Return the newest run that has not ended, if it was asked for a few minutes ago."""
+    newest = next(iter(verifications(workspace_id, limit=1)), None)
+    if newest is None or newest.state == Verification.State.DONE:
+        return None
+    return newest if datetime.now(UTC) - newest.requested_at < STUCK else None
 
 
 def verification(workspace_id: UUID | None, verification_id: UUID) -> Verification | None:

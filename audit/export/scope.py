@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from django.db import connections
 from audit import search
 from audit.canonical import JSON
 from audit.errors import ExportFailed
+from audit.transactions import current_block, in_workspace
 
 MAX_FOUND = 100_000
 """Entries that a search bundle shows at most."""
@@ -32,7 +34,7 @@ class Scope:
     """Range: first position, and the one after the last."""
     run: UUID | None = None
     filters: Mapping[str, str] | None = None
-    """Search: what was looked for, as `search.Filters.to_text` says it."""
+    """Search: what was looked for, as `search.Filters.to_text` says it; range: of what days."""
     sizes: tuple[int, ...] = ()
     """Sizes of checkpoints the auditor kept, for which he needs consistency proofs."""
 
@@ -58,6 +60,30 @@ class Scope:
             filters=value.get("filters"),
             sizes=tuple(value.get("sizes", ())),
         )
+
+
+def between(workspace_id: UUID, since: datetime | None, until: datetime | None) -> Scope:
+    """The range of positions that holds every signed entry of a stretch of time.
+
+    Entries beside the stretch may lie in it too: what is committed late is placed late.
+
+    Raises:
+        ExportFailed: Nothing of that time is under a checkpoint yet.
+    """
+    asked = search.Filters(since=since, until=until)
+    condition = search.matching(asked)
+    with in_workspace(workspace_id), current_block().connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT min(p.position), max(p.position) FROM audit_entry e"  # noqa: S608
+            " JOIN audit_position p ON p.entry_number = e.number"
+            f" WHERE e.workspace_id = %s AND {condition.sql} AND p.position <"
+            " (SELECT max(size) FROM audit_checkpoint WHERE workspace_id = %s)",
+            [workspace_id, *condition.values, workspace_id],
+        )
+        first, last = cursor.fetchone()
+    if first is None:
+        raise ExportFailed("nothing of that time is in the signed tree")
+    return Scope(Kind.RANGE, first=first, end=last + 1, filters=asked.to_text())
 
 
 @dataclass(frozen=True)

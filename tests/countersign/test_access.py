@@ -15,6 +15,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from agents.kill_switches import kill_set
 from agents.models import KillScope, KillSwitch
 from audit import selectors
+from audit.export.scope import Kind, Scope
+from audit.exports import request_export
 from audit.verification import request_verification
 from countersign.accounts.models import User
 from countersign.console import urls
@@ -65,6 +67,7 @@ class Row:
 AGENT, TOOL, MODEL = {"name": "Accounts payable"}, {"name": "create_payment"}, {"name": "scripted"}
 RUN = {"run_id": "waiting"}
 REQUEST = {"request_id": "request"}
+EXPORT = {"export_id": "export"}
 
 TABLE = (
     Row("overview"),
@@ -105,6 +108,17 @@ TABLE = (
     Row("policy_version", arguments={"number": "1"}),
     Row("audit_list", who=AUDITOR),
     Row("audit_entry", who=AUDITOR, arguments={"entry_id": "entry"}),
+    Row(
+        "audit_payload", who=AUDITOR, get=WRONG_METHOD, post=MOVED, arguments={"entry_id": "entry"}
+    ),
+    Row("audit_proof", who=AUDITOR, get=MISSING, arguments={"entry_id": "entry"}),
+    Row("audit_checkpoints", who=AUDITOR),
+    Row("audit_checkpoint", who=AUDITOR, get=MISSING, arguments={"size": "1"}),
+    Row("audit_verifier", who=AUDITOR),
+    Row("audit_exports", who=AUDITOR, post=OK),
+    Row("audit_export", who=AUDITOR, arguments=EXPORT),
+    Row("audit_export_again", who=AUDITOR, get=WRONG_METHOD, post=MOVED, arguments=EXPORT),
+    Row("audit_download", who=AUDITOR, get=MOVED, arguments={**EXPORT, "form": "bundle"}),
     Row("audit_verify", who=AUDITOR, get=WRONG_METHOD, post=MOVED),
     Row("audit_report", who=AUDITOR, arguments={"verification_id": "check"}),
     Row("person_list"),
@@ -227,5 +241,11 @@ def known_ids(world: World) -> dict[str, Any]:
         "call": world.doubt.id,
         "entry": entry.id,
         "switch": made.id,
+        "export": request_export(
+            world.workspace_id,
+            Scope(Kind.WORKSPACE),
+            payloads=False,
+            actor=world.cast.actor("dan"),
+        ).id,
         "check": request_verification(world.workspace_id, world.cast.actor("dan")).id,
     }

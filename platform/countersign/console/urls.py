@@ -6,6 +6,8 @@ from countersign.console.views import (
     approvals,
     audit,
     changes,
+    checkpoints,
+    exports,
     home,
     kill_switches,
     people,
@@ -57,7 +59,24 @@ _workspace: list[URLPattern | URLResolver] = [
     path("audit/", audit.audit_list, name="audit_list"),
     path("audit/verify/", audit.audit_verify, name="audit_verify"),
     path("audit/checks/<uuid:verification_id>/", audit.audit_report, name="audit_report"),
+    path("audit/checkpoints/", checkpoints.audit_checkpoints, name="audit_checkpoints"),
+    path("audit/checkpoints/<int:size>/", checkpoints.audit_checkpoint, name="audit_checkpoint"),
+    path("audit/verifier/", checkpoints.audit_verifier, name="audit_verifier"),
+    path("audit/exports/", exports.audit_exports, name="audit_exports"),
+    path("audit/exports/<uuid:export_id>/", exports.audit_export, name="audit_export"),
+    path(
+        "audit/exports/<uuid:export_id>/again/",
+        exports.audit_export_again,
+        name="audit_export_again",
+    ),
+    path(
+        "audit/exports/<uuid:export_id>/<slug:form>/",
+        exports.audit_download,
+        name="audit_download",
+    ),
     path("audit/<uuid:entry_id>/", audit.audit_entry, name="audit_entry"),
+    path("audit/<uuid:entry_id>/payload/", audit.audit_payload, name="audit_payload"),
+    path("audit/<uuid:entry_id>/proof/", audit.audit_proof, name="audit_proof"),
     path("people/", people.person_list, name="person_list"),
 ]
 
