@@ -17,6 +17,9 @@ ALIASES = {
     Role.ERASER: "eraser",
 }
 
+OF_DJANGO = frozenset({"pool", "server_side_binding", "prepare_threshold"})
+"""Options of a database that are not libpq's."""
+
 
 def embedded_cluster() -> Cluster:
     """Return the database server of this installation, running or not."""
@@ -50,7 +53,7 @@ def administrator() -> Administrator:
 def application() -> dict[str, str]:
     """Return libpq's key-values of the application role."""
     database = settings.DATABASES["default"]
-    options = {k: v for k, v in database["OPTIONS"].items() if k != "pool"}
+    options = {k: v for k, v in database["OPTIONS"].items() if k not in OF_DJANGO}
     fields = {
         "host": database["HOST"],
         "port": database["PORT"],
