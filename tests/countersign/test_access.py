@@ -29,6 +29,7 @@ STOPPERS = ("alice", "bob", "ada")
 KILLERS, LIFTERS = ("alice", "bob", "carol", "ada"), ("carol", "ada")
 SETTLERS = ("alice", "bob")
 PROPOSERS = ("alice", "ada")
+ADMINISTRATOR = ("ada",)
 NOBODY = ""
 
 OK, MOVED, FORBIDDEN, MISSING, WRONG_METHOD, INVALID = 200, 302, 403, 404, 405, 422
@@ -67,6 +68,7 @@ class Row:
 AGENT, TOOL, MODEL = {"name": "Accounts payable"}, {"name": "create_payment"}, {"name": "scripted"}
 RUN = {"run_id": "waiting"}
 REQUEST = {"request_id": "request"}
+PERSON = {"user_id": "person"}
 EXPORT = {"export_id": "export"}
 
 TABLE = (
@@ -122,6 +124,9 @@ TABLE = (
     Row("audit_verify", who=AUDITOR, get=WRONG_METHOD, post=MOVED),
     Row("audit_report", who=AUDITOR, arguments={"verification_id": "check"}),
     Row("person_list"),
+    Row("person_add", who=ADMINISTRATOR, post=INVALID),
+    Row("person_roles", who=ADMINISTRATOR, post=INVALID, arguments=PERSON),
+    Row("person_remove", who=ADMINISTRATOR, get=WRONG_METHOD, post=INVALID, arguments=PERSON),
     Row("kill_switch_list"),
     # Who may stop and lift is the service's to say as well, and it records whom it refused.
     Row("kill_switch_set", get_by=KILLERS, post=INVALID),
@@ -239,6 +244,7 @@ def known_ids(world: World) -> dict[str, Any]:
         **{name: run.id for name, run in world.runs.items()},
         "request": world.request.id,
         "call": world.doubt.id,
+        "person": world.cast.id("bob"),
         "entry": entry.id,
         "switch": made.id,
         "export": request_export(

@@ -141,6 +141,14 @@ def operator(request: HttpRequest, slug: str) -> Member:
     return found
 
 
+def administrator(request: HttpRequest, slug: str) -> Member:
+    """A member who looks after people."""
+    found = member(request, slug)
+    if not found.is_admin:
+        raise PermissionDenied(_needs("administrator", "change people's roles"))
+    return found
+
+
 def proposer(request: HttpRequest, slug: str) -> Member:
     """A member who may propose changes of what is registered."""
     found = member(request, slug)

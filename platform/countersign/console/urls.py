@@ -87,3 +87,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("password", session.password, name="password"),
     path("w/<slug:slug>/", include(_workspace)),
 ]
+    path("people/add/", people.person_add, name="person_add"),
+    path("people/<uuid:user_id>/", people.person_roles, name="person_roles"),
+    path("people/<uuid:user_id>/remove/", people.person_remove, name="person_remove"),
