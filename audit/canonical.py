@@ -29,6 +29,8 @@ MAX_DEPTH = 32
 
 # U+0000 cannot be held by PostgreSQL's json, a lone surrogate by UTF-8.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_unstorable = _UNSTORABLE.search
+_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def encode(value: JSON) -> bytes:
@@ -37,8 +39,14 @@ def encode(value: JSON) -> bytes:
     Raises:
         CanonicalError: The value lies outside the profile (the caller's fault).
     """
-    _check(value, "$", 0)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    if not _fits(value, 0):
+        _check(value, "$", 0)
+    return _dumps(value).encode()
+
+
+def encode_clean(value: JSON) -> bytes:
+    """Return `encode(clean(value))`; what is clean already, as nearly all is, costs less."""
+    return _dumps(value).encode() if _fits(value, 0) else encode(clean(value))
 
 
 def decode(data: bytes) -> JSON:
@@ -75,7 +83,7 @@ def clean(value: JSON) -> JSON:
 
 def timestamp(time: datetime) -> str:
     """Return an aware time as leaves write it: UTC, microseconds, "Z"."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def sha256_hex(data: bytes) -> str:
@@ -94,7 +102,32 @@ def digest(value: JSON) -> str:
         raise CanonicalError(f"no canonical form: {error}") from error
 
 
+def _fits(value: JSON, depth: int) -> bool:
+    """Tell quickly whether a value of plain types lies in the profile; False: look closely.
+
+    The same law as `_check`, without the words. It runs for every entry.
+    """
+    kind = type(value)
+    if kind is str:
+        return not _unstorable(value)
+    if kind is dict:
+        if depth >= MAX_DEPTH:
+            return False
+        for key, item in value.items():
+            if type(key) is not str or not key or not key.isascii() or "\x00" in key:
+                return False
+            if not _fits(item, depth + 1):
+                return False
+        return True
+    if kind is int:
+        return bool(-MAX_INTEGER <= value <= MAX_INTEGER)
+    if kind is list or kind is tuple:
+        return depth < MAX_DEPTH and all(_fits(item, depth + 1) for item in value)
+    return kind is bool or (isinstance(value, str) and not _unstorable(value))
+
+
 def _check(value: JSON, path: str, depth: int) -> None:
+    """Refuse what lies outside the profile, naming the place."""
     if isinstance(value, str):
         if _UNSTORABLE.search(value):
             raise CanonicalError(f"{path}: U+0000 or a lone surrogate in text")

@@ -10,21 +10,20 @@ ciphertext can open to two plaintexts).
 Does not guarantee: erasure from backups made earlier with the wrapping key beside them.
 """
 
-import hashlib
 import hmac
 import json
-import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.canonical import JSON
 from audit.errors import PayloadDamaged, PayloadGone
-from audit.keys import KEY_SIZE, NONCE_SIZE, wrapper
+from audit.keyring import SealingKey
+from audit.keys import NONCE_SIZE, wrapper
 from audit.models import Payload, SubjectKey
 from audit.transactions import current_block
 
@@ -33,6 +32,8 @@ SALT_SIZE = 32
 TEXT = "text/plain"
 BYTES = "application/octet-stream"
 STRUCTURE = "application/json"
+
+_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,9 @@ class Sealed:
 
     entry_id: UUID
     name: str
+    key_id: UUID
+    sealed: bytes
     commitment: Mapping[str, JSON]
-    row: Payload
 
 
 @dataclass(frozen=True)
@@ -74,21 +76,27 @@ class Opened:
 
 def commit(salt: bytes, data: bytes) -> str:
     """Return the commitment a leaf holds, in hex."""
-    return hmac.new(salt, data, hashlib.sha256).hexdigest()
+    return hmac.digest(salt, data, "sha256").hex()
 
 
-def seal(workspace: UUID, now: datetime, plaintexts: Sequence[Plaintext]) -> list[Sealed]:
-    """Encrypt each payload under its data subject's key, making missing keys."""
-    if not plaintexts:
-        return []
-    keys = _keys(workspace, now, {plaintext.data_subject for plaintext in plaintexts})
-    return [
-        _seal(workspace, now, plaintext, *keys[plaintext.data_subject]) for plaintext in plaintexts
-    ]
-
-
-def store(sealed: Iterable[Sealed]) -> None:
-    Payload.objects.using(current_block().using).bulk_create([item.row for item in sealed])
+def seal(plaintext: Plaintext, key: SealingKey) -> Sealed:
+    """Encrypt one payload, and commit to it."""
+    media, data = _bytes(plaintext.value)
+    random = os.urandom(SALT_SIZE + NONCE_SIZE)
+    salt, nonce = random[:SALT_SIZE], random[SALT_SIZE:]
+    context = _context(plaintext.entry_id, plaintext.name)
+    return Sealed(
+        plaintext.entry_id,
+        plaintext.name,
+        key.id,
+        nonce + key.cipher.encrypt(nonce, salt + data, context),
+        {
+            "commitment": commit(salt, data),
+            "key": str(key.id),
+            "length": len(data),
+            "media": media,
+        },
+    )
 
 
 def open_payload(payload: Payload, commitment: Mapping[str, JSON]) -> Opened:
@@ -126,30 +134,6 @@ def open_sealed(payload: Payload, commitment: Mapping[str, JSON], secret: bytes)
     return opened
 
 
-def _seal(
-    workspace: UUID, now: datetime, plaintext: Plaintext, key_id: UUID, secret: bytes
-) -> Sealed:
-    media, data = _bytes(plaintext.value)
-    salt = secrets.token_bytes(SALT_SIZE)
-    nonce = secrets.token_bytes(NONCE_SIZE)
-    context = _context(plaintext.entry_id, plaintext.name)
-    row = Payload(
-        workspace_id=workspace,
-        entry_id=plaintext.entry_id,
-        name=plaintext.name,
-        key_id=key_id,
-        sealed=nonce + AESGCM(secret).encrypt(nonce, salt + data, context),
-        created_at=now,
-    )
-    commitment = {
-        "commitment": commit(salt, data),
-        "key": str(key_id),
-        "length": len(data),
-        "media": media,
-    }
-    return Sealed(plaintext.entry_id, plaintext.name, commitment, row)
-
-
 def _context(entry_id: UUID, name: str) -> bytes:
     return entry_id.bytes + name.encode()
 
@@ -163,46 +147,4 @@ def _bytes(value: JSON | bytes) -> tuple[str, bytes]:
         except UnicodeEncodeError:
             # A lone surrogate has no UTF-8 form; JSON can still escape it.
             return STRUCTURE, json.dumps(value).encode()
-    return STRUCTURE, json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _keys(workspace: UUID, now: datetime, subjects: set[str]) -> dict[str, tuple[UUID, bytes]]:
-    """Return id and secret of each data subject's key.
-
-    Read afresh for each transaction and never cached: a cached key would seal payloads
-    for a person erased in the meantime. (The foreign key refuses the race that is left.)
-    """
-    keys = _stored(workspace, subjects)
-    missing = subjects - keys.keys()
-    if missing:
-        _make(workspace, now, missing)
-        keys |= _stored(workspace, missing)
-    return keys
-
-
-def _stored(workspace: UUID, subjects: set[str]) -> dict[str, tuple[UUID, bytes]]:
-    rows = SubjectKey.objects.using(current_block().using).filter(
-        workspace_id=workspace, data_subject__in=subjects
-    )
-    unwrap = wrapper().unwrap
-    return {row.data_subject: (row.id, unwrap(bytes(row.wrapped), row.id.bytes)) for row in rows}
-
-
-def _make(workspace: UUID, now: datetime, subjects: Iterable[str]) -> None:
-    wrap = wrapper()
-    with current_block().connection.cursor() as cursor:
-        for subject in sorted(subjects):
-            key_id = uuid4()
-            cursor.execute(
-                "INSERT INTO audit_subjectkey"
-                " (id, workspace_id, data_subject, wrapping_key, wrapped, created_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                [
-                    key_id,
-                    workspace,
-                    subject,
-                    wrap.name,
-                    wrap.wrap(secrets.token_bytes(KEY_SIZE), key_id.bytes),
-                    now,
-                ],
-            )
+    return STRUCTURE, _dumps(value).encode()

@@ -4,25 +4,38 @@ Row-level security shows a row only where `countersign.workspace` names its work
 and that setting exists only inside `in_workspace`: outside it every query on those
 tables finds nothing. The setting is transaction-local, so a pooled connection cannot
 carry one tenant's setting into another's request.
+
+The statement that opens a block also reads the database's clock, once: entries are dated by
+it, whichever machine writes them, without asking again for each.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
+from audit import wire
 from audit.errors import NotInTransaction, WrongWorkspace
 
 if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.postgresql.base import DatabaseWrapper
 
 PLATFORM = UUID(int=0)
 """Stands for "no workspace" in entries of the platform itself; it has a tree too."""
+
+
+_ENTER = (
+    "SELECT set_config('countersign.workspace', '{}', true),"
+    " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -31,10 +44,19 @@ class Block:
 
     workspace_id: UUID
     using: str
+    opened_us: int = 0
+    """The database's clock when the block was opened, Unix microseconds."""
+    opened: float = 0.0
+    """This process's monotonic clock at the same moment, seconds."""
 
     @property
-    def connection(self) -> "BaseDatabaseWrapper":
-        return connections[self.using]
+    def connection(self) -> "DatabaseWrapper":
+        return connections[self.using]  # type: ignore[return-value]
+
+    def clock(self) -> datetime:
+        """Return the database's time: what it said at first, and what has passed since."""
+        since = timedelta(seconds=monotonic() - self.opened)
+        return _EPOCH + timedelta(microseconds=self.opened_us) + since
 
 
 _current: ContextVar[Block | None] = ContextVar("countersign_workspace", default=None)
@@ -62,18 +84,26 @@ def in_workspace(workspace_id: UUID | None, *, using: str = DEFAULT_DB_ALIAS) ->
         with transaction.atomic(using=present.using, savepoint=False):
             yield
         return
-    token = _current.set(Block(wanted, using))
+    token = _current.set(None)
     try:
         with transaction.atomic(using=using):
-            _set(using, str(wanted))
+            opened_us = _enter(using, wanted)
+            _current.set(Block(wanted, using, opened_us, monotonic()))
             yield
             if connections[using].savepoint_ids:
                 # Ours is nested in a plain atomic block that goes on: close the view.
-                _set(using, "")
+                _enter(using, None)
             # Callbacks run on commit, still inside `atomic`: to them no block is open.
             _current.set(None)
     finally:
         _current.reset(token)
+
+
+def _enter(using: str, workspace_id: UUID | None) -> int:
+    """Set the workspace, or none; return the database's clock in Unix microseconds."""
+    connection: DatabaseWrapper = connections[using]  # type: ignore[assignment]
+    row = wire.begin(connection, _ENTER.format(workspace_id or ""))
+    return int(row[1] or 0)
 
 
 def current_block() -> Block:
@@ -95,8 +125,3 @@ def alias(role: str) -> str:
     database then refuses what that role may not do.
     """
     return role if role in settings.DATABASES else DEFAULT_DB_ALIAS
-
-
-def _set(using: str, value: str) -> None:
-    with connections[using].cursor() as cursor:
-        cursor.execute("SELECT set_config('countersign.workspace', %s, true)", [value])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from audit.canonical import JSON, encode, timestamp
-from audit.services import _entry_id
+from audit.drafts import new_id
 from tests.attacks.log_forger import Edit, Forger, Placed
 
 LAYERS = ("database", "bundle", "kept", "witness")
@@ -47,7 +47,7 @@ def edit_metadata(entries: list[Placed]) -> list[Placed]:
 def change_time(entries: list[Placed]) -> list[Placed]:
     at = find(entries, "vote.cast")
     time = datetime.fromisoformat(entries[at].body["time"]) - timedelta(seconds=100)
-    entries[at] = entries[at].edited(time=timestamp(time), id=str(_entry_id(time)))
+    entries[at] = entries[at].edited(time=timestamp(time), id=str(new_id(time)))
     return entries
 
 
@@ -77,7 +77,7 @@ def insert_vote(entries: list[Placed]) -> list[Placed]:
     body = entries[at].body
     forged = {**body, "actor": {"type": "user", "id": "dave", "name": "Dave"}}
     time = datetime.fromisoformat(body["time"]) + timedelta(milliseconds=1)
-    forged |= {"time": timestamp(time), "id": str(_entry_id(time))}
+    forged |= {"time": timestamp(time), "id": str(new_id(time))}
     entries.insert(at + 1, Placed(0, encode({**forged, "run_seq": body["run_seq"] + 1000})))
     return entries
 

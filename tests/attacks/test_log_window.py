@@ -17,10 +17,10 @@ from django.db import connections
 
 from audit import anchoring, checkpoints, heads, notes, signing, verify
 from audit.canonical import encode, timestamp
+from audit.drafts import new_id
 from audit.errors import HistoryConflict
 from audit.keys import key_directory
 from audit.merkle import Frontier, leaf_hash
-from audit.services import _entry_id
 from audit.transactions import PLATFORM
 from audit.verifier import countersign_verify as verifier
 from audit.verify import verify_log
@@ -172,7 +172,7 @@ def _shift(forger: Forger, first: int, by: timedelta) -> None:
         body = json.loads(placed.leaf)
         if index >= first:
             time = datetime.fromisoformat(body["time"]) + by
-            body |= {"time": timestamp(time), "id": str(_entry_id(time))}
+            body |= {"time": timestamp(time), "id": str(new_id(time))}
         changed.append(Placed(placed.number, encode(body)))
     _rewrite_in_place(forger, relinked(changed))
 

@@ -10,9 +10,9 @@ from audit import checkpoints, exports, signing
 from audit.canonical import JSON
 from audit.errors import SequencerBusy
 from audit.export.scope import Kind, Scope
-from audit.models import Checkpoint, Entry, Export
+from audit.models import Checkpoint, Export
 from audit.sequencer import Sequencer
-from audit.services import Actor, Draft, Subject, record
+from audit.services import Actor, Draft, Recorded, Subject, record
 from audit.transactions import in_workspace
 from audit.verifier import countersign_verify
 from tests.audit import second_verifier
@@ -33,7 +33,7 @@ class History:
 
     workspace: UUID
 
-    def record(self, *drafts: Draft) -> list[Entry]:
+    def record(self, *drafts: Draft) -> list[Recorded]:
         with in_workspace(self.workspace):
             return record(self.workspace, drafts)
 

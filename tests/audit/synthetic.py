@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 from audit import notes
 from audit.canonical import JSON, encode, timestamp
+from audit.drafts import new_id
 from audit.merkle import Frontier, leaf_hash
-from audit.services import _entry_id
 from audit.verifier import countersign_verify as verifier
 from tests.audit.history import run_drafts
 
@@ -29,7 +29,7 @@ def leaves(workspace: UUID, runs: int, *, real_time: bool = False) -> Iterator[b
             now = datetime.now(UTC) if real_time else now + timedelta(milliseconds=5)
             body: dict[str, JSON] = {
                 "v": 1,
-                "id": str(_entry_id(now)),
+                "id": str(new_id(now)),
                 "time": timestamp(now),
                 "workspace": str(workspace),
                 "actor": {"type": draft.actor.type, "id": draft.actor.id, "name": draft.actor.name},

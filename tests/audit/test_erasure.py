@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from audit import canonical, erasure, signing
 from audit.errors import RetentionTooShort, UnderHold
 from audit.models import Entry, Payload, SubjectKey
-from audit.services import Draft, Subject
+from audit.services import Draft, Recorded, Subject
 from audit.transactions import in_workspace
 from audit.verify import verify_log
 from tests.audit.history import ALICE, CAROL, History
@@ -19,7 +19,7 @@ from tests.audit.history import ALICE, CAROL, History
 PERSON = f"user:{uuid4()}"
 
 
-def say(history: History, text: str, about: str = PERSON) -> Entry:
+def say(history: History, text: str, about: str = PERSON) -> Recorded:
     draft = Draft(
         "note.taken", ALICE, Subject("note", "1"), payloads={"text": text}, data_subject=about
     )

@@ -20,7 +20,7 @@ from audit.errors import (
 )
 from audit.merkle import leaf_hash
 from audit.models import Entry, Payload
-from audit.services import Actor, Draft, Subject, record
+from audit.services import Actor, Draft, Recorded, Subject, record
 from audit.transactions import PLATFORM, in_workspace
 from tests.audit.history import ALICE
 from tests.harness.server import Clone
@@ -30,9 +30,14 @@ pytestmark = pytest.mark.usefixtures("database", "home")
 NOTE = Draft("note.taken", ALICE, Subject("note", "1"))
 
 
-def write(workspace: UUID, *drafts: Draft) -> list[Entry]:
+def write(workspace: UUID, *drafts: Draft) -> list[Recorded]:
     with in_workspace(workspace):
         return record(workspace, drafts)
+
+
+def leaf_of(entry: Recorded) -> bytes:
+    with in_workspace(entry.workspace_id):
+        return bytes(Entry.objects.get(id=entry.id).leaf)
 
 
 def test_runs_as_the_application_role(database: Clone) -> None:
@@ -55,7 +60,7 @@ def test_the_leaf_is_canonical_and_the_columns_are_its(workspace: UUID) -> None:
     with in_workspace(workspace):
         stored = Entry.objects.get(id=entry.id)
     body = decode(bytes(stored.leaf))
-    assert bytes(stored.leaf) == bytes(entry.leaf)
+    assert (stored.time, stored.workspace_id) == (entry.time, entry.workspace_id)
     assert bytes(stored.leaf_hash) == leaf_hash(bytes(stored.leaf))
     assert body["detail"] == {"step": 1, "tool": "pay", "labels": ["x", "ü"]}
     assert (stored.action, stored.actor_id, stored.subject_version) == ("call.intended", "a1", "v9")
@@ -76,11 +81,11 @@ def test_a_run_counts_and_links_its_entries(workspace: UUID) -> None:
         assert json.loads(bytes(after.leaf))["prev"] == bytes(before.leaf_hash).hex()
 
 
-def test_many_drafts_cost_two_statements(workspace: UUID) -> None:
+def test_many_drafts_cost_one_statement(workspace: UUID) -> None:
     run = uuid4()
     with in_workspace(workspace), connection.execute_wrapper(counter := _Counter()):
         record(workspace, [_of(run) for _ in range(20)])
-    assert counter.statements == 2
+    assert counter.statements == 1
 
 
 def test_without_a_workspace_transaction(workspace: UUID) -> None:
@@ -106,7 +111,7 @@ def test_another_workspace_sees_nothing(workspace: UUID) -> None:
 
 
 def test_the_database_refuses_an_entry_of_another_workspace(workspace: UUID) -> None:
-    body = json.loads(bytes(write(workspace, NOTE)[0].leaf))
+    body = json.loads(leaf_of(write(workspace, NOTE)[0]))
     leaf = json.dumps({**body, "id": str(uuid4()), "workspace": str(uuid4())}).encode()
     with pytest.raises(DatabaseError, match="row-level security"), in_workspace(workspace):
         _insert(leaf)
@@ -121,7 +126,7 @@ def test_the_platform_has_a_log_of_its_own() -> None:
 
 def test_hostile_text_is_recorded(workspace: UUID) -> None:
     draft = Draft("note.taken", ALICE, Subject("note", "\0\ud800"), detail={"x": ["a\0"]})
-    body = json.loads(bytes(write(workspace, draft)[0].leaf))
+    body = json.loads(leaf_of(write(workspace, draft)[0]))
     assert body["subject"]["id"] == "\ufffd\ufffd"
     assert body["detail"] == {"x": ["a\ufffd"]}
 
@@ -143,7 +148,7 @@ def test_payloads_come_back_as_they_were(workspace: UUID, value: object) -> None
     entry = write(workspace, _with_payload(value))[0]
     with in_workspace(workspace):
         stored = Payload.objects.get(entry_id=entry.id)
-        commitment = json.loads(bytes(entry.leaf))["payloads"]["p"]
+        commitment = json.loads(leaf_of(entry))["payloads"]["p"]
         opened = payloads.open_payload(stored, commitment)
     assert opened.value == value
     assert payloads.commit(opened.salt, opened.data) == commitment["commitment"]
@@ -156,19 +161,19 @@ def test_a_payload_does_not_open_for_another_entry(workspace: UUID) -> None:
         stored = Payload.objects.get(entry_id=one.id)
         stored.entry_id = two.id
         with pytest.raises(PayloadDamaged):
-            payloads.open_payload(stored, json.loads(bytes(two.leaf))["payloads"]["p"])
+            payloads.open_payload(stored, json.loads(leaf_of(two))["payloads"]["p"])
 
 
 def test_the_trace_is_that_of_the_span(workspace: UUID) -> None:
     context = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))
     with trace.use_span(NonRecordingSpan(context)):
         entry = write(workspace, NOTE)[0]
-    assert json.loads(bytes(entry.leaf))["trace"] == f"{0xABC:032x}"
+    assert json.loads(leaf_of(entry))["trace"] == f"{0xABC:032x}"
 
 
 @pytest.mark.parametrize("shift", [-86_400, 86_400])
 def test_the_database_refuses_a_time_that_is_not_now(workspace: UUID, shift: int) -> None:
-    body = json.loads(bytes(write(workspace, NOTE)[0].leaf))
+    body = json.loads(leaf_of(write(workspace, NOTE)[0]))
     year = int(body["time"][:4]) + (1 if shift > 0 else -1)
     leaf = json.dumps({**body, "id": str(uuid4()), "time": f"{year}{body['time'][4:]}"}).encode()
     with pytest.raises(DatabaseError, match="not the time"), in_workspace(workspace):
@@ -195,8 +200,8 @@ def test_filters_narrow(workspace: UUID) -> None:
     for filters, count in [
         (by(actions=("note.taken",)), 1),
         (by(actions=("note.taken", "run.started")), 2),
-        (by(actor="alice"), 2),
-        (by(actor="bob"), 0),
+        (by(actors=("alice",)), 2),
+        (by(actors=("bob",)), 0),
         (by(subject="1"), 1),
         (by(run=run), 1),
         (by.from_text({"until": "2020-01-01T00:00:00+00:00"}), 0),

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from django.db import connections
 
-from audit import checkpoints, services
+from audit import checkpoints, drafts
 from audit.errors import SequencerBusy
 from audit.merkle import Frontier, frontier
 from audit.sequencer import LOCK, Sequencer
@@ -267,7 +267,8 @@ def _hashes(workspace: UUID) -> list[bytes]:
 
 
 def _leaf(workspace: UUID, run: UUID | None = None, seq: int = 0, prev: str = "") -> bytes:
-    head = services._Head(seq - 1, bytes.fromhex(prev)) if run else None
     now = datetime.now(UTC)
     draft = Draft("note.taken", ALICE, Subject("note", "1"), run=run)
-    return services._leaf(workspace, draft, services._entry_id(now), now, head, {})
+    found = drafts.halves(workspace, draft, drafts.new_id(now), now, {})
+    link = drafts.link(run, seq, bytes.fromhex(prev)) if run else b""
+    return found.before + link + found.after

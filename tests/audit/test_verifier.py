@@ -14,8 +14,8 @@ import pytest
 
 from audit import notes
 from audit.canonical import JSON, encode, timestamp
+from audit.drafts import new_id
 from audit.merkle import Frontier, leaf_hash
-from audit.services import _entry_id
 from audit.verifier import countersign_verify as verifier
 from tests.audit import synthetic
 from tests.audit.history import verify_twice
@@ -167,7 +167,7 @@ def test_fields(made: tuple[Path, str], field: str, value: JSON) -> None:
 def test_times(made: tuple[Path, str]) -> None:
     def back(bodies: list[dict[str, JSON]]) -> None:
         time = synthetic.START - timedelta(seconds=400)
-        bodies[-1] |= {"time": timestamp(time), "id": str(_entry_id(time))}
+        bodies[-1] |= {"time": timestamp(time), "id": str(new_id(time))}
 
     rewrite(made[0], back)
     assert verify(*made) == CHECK["times"]
