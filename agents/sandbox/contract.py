@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from agents.sandbox.files import GivenFile, LeftFile
 from agents.sandbox.protocol import JSON, GuestError
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "CallHandler",
     "Deferred",
     "EndStep",
+    "GivenFile",
     "GuestCall",
     "GuestError",
     "JailLimits",
+    "LeftFile",
     "Parameter",
     "Raise",
     "Reply",
@@ -89,6 +92,7 @@ class StepRequest:
             step to step. Another seed than the last step's starts them again.
         stubs: the tools that the program may call.
         state: variables that are set before the program starts.
+        files: what it finds in ``in/``; given with a jail's first step.
         modules: what the program may import, with what is below it; None for everything the
             runtime has. Good manners, not a boundary: the policy decides about imports.
     """
@@ -100,6 +104,7 @@ class StepRequest:
     stubs: tuple[Stub, ...] = ()
     state: Mapping[str, JSON] = field(default_factory=dict)
     modules: tuple[str, ...] | None = None
+    files: tuple[GivenFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,8 @@ class StepResult:
         cpu_ms: processor time of the jail, measured from outside.
         wall_ms: wall-clock time without the handler's.
         calls: how many calls the handler was asked.
+        files: what the step left in ``out/``, new or changed since the step before.
+        skipped: name and reason of each file there that was not taken.
     """
 
     status: StepStatus
@@ -219,3 +226,5 @@ class StepResult:
     cpu_ms: int = 0
     wall_ms: int = 0
     calls: int = 0
+    files: tuple[LeftFile, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()

@@ -46,6 +46,9 @@ MAX_VALUE_NODES = 20_000  # A larger last value is given as its shortened repr.
 OUTPUT_PIECE = 8_192  # Bytes of output that are sent before the step ends.
 VALUE = "<value>"  # Not an identifier, so no program can have a variable of this name.
 TICK_NS = 1_000
+GIVEN = "/tmp/in"  # noqa: S108  (inside the jail)
+LEFT = "/tmp/out"  # noqa: S108
+PIECE = 96 * 1024  # Bytes of a file in one frame; a multiple of three, for base64.
 
 
 # --- the channel ----------------------------------------------------------------------------
@@ -815,7 +818,7 @@ def final_answer(*args: Any, **kwargs: Any) -> NoReturn:
         value = _plain(values[0])
     except _Unsendable as error:
         raise error.within("final_answer(): the value") from None
-    GUEST.stop({"final": value})
+    GUEST.stop({"final": value, **GUEST.files.left()})
 
 
 def _input(prompt: object = "", /) -> NoReturn:
@@ -908,6 +911,102 @@ def _close(name: str, names: Sequence[Any]) -> str:
     return f"Did you mean {' or '.join(found)}?" if found else ""
 
 
+# --- files ----------------------------------------------------------------------------------
+
+
+class _Files:
+    """What comes in with the task, and what programs leave in ``out`` for the host to take.
+
+    Only plain files directly in ``out`` leave. One that is as it was when it last left stays.
+    """
+
+    def __init__(self, channel: _Channel) -> None:
+        self.channel = channel
+        self.taken: dict[str, bytes] = {}
+
+    def make_folders(self) -> None:
+        for folder in (GIVEN, LEFT):
+            posix.mkdir(folder, 0o700)
+
+    def put(self, name: str, data: str, more: bool) -> None:
+        """Add a piece to a file in ``in``; it is read-only once it is whole."""
+        flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
+        descriptor = posix.open(f"{GIVEN}/{name}", flags, 0o600)
+        piece = memoryview(__import__("binascii").a2b_base64(data))
+        while piece:
+            piece = piece[posix.write(descriptor, piece) :]
+        if not more:
+            posix.fchmod(descriptor, 0o400)
+        posix.close(descriptor)
+
+    def left(self) -> dict[str, bool]:
+        """What the end of a step says of files; most steps leave none and say nothing."""
+        try:
+            return {"files": True} if posix.listdir(LEFT) else {}
+        except OSError:
+            return {}
+
+    def give(self, limits: dict[str, int]) -> None:
+        """Send what is new or changed, then what was not taken and why."""
+        skipped: list[list[str]] = []
+        room, places = limits["bytes"], limits["files"]
+        for name in sorted(posix.listdir(LEFT)):
+            size, digest, why = self._looked_at(name, min(room, limits["file_bytes"]))
+            if not why and self.taken.get(name) == digest:
+                continue
+            if not why and places <= 0:
+                why = f"at most {limits['files']} files leave at the end of a step"
+            if why:
+                skipped.append([_clean(name, 100), why[:150]])
+                continue
+            self._send(name)
+            self.taken[name] = digest
+            room, places = room - size, places - 1
+        self.channel.send({"taken": skipped[:20]})
+
+    def _looked_at(self, name: str, most: int) -> tuple[int, bytes, str]:
+        """Size and digest, or why the file cannot leave."""
+        try:
+            status = posix.lstat(f"{LEFT}/{name}")
+            if status.st_mode & 0o170000 != 0o100000:
+                return 0, b"", "it is no plain file; put files directly into out"
+            if status.st_size > most:
+                return 0, b"", f"it has {status.st_size} bytes, and {most} are possible"
+            return status.st_size, self._digest(name), ""
+        except OSError as error:
+            return 0, b"", f"it cannot be read: {error.strerror}"
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        flags = posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOFOLLOW
+        descriptor = posix.open(f"{LEFT}/{name}", flags)
+        try:
+            piece = posix.read(descriptor, PIECE)
+            while piece:
+                yield piece
+                piece = posix.read(descriptor, PIECE)
+        finally:
+            posix.close(descriptor)
+
+    def _digest(self, name: str) -> bytes:
+        digest: Any = __import__("hashlib").sha256()
+        for piece in self._pieces(name):
+            digest.update(piece)
+        return bytes(digest.digest())
+
+    def _send(self, name: str) -> None:
+        encode: Any = __import__("binascii").b2a_base64
+        last = b""
+        for piece in self._pieces(name):
+            if last:
+                self._frame(name, encode(last, newline=False), more=True)
+            last = piece
+        self._frame(name, encode(last, newline=False), more=False)
+
+    def _frame(self, name: str, data: bytes, *, more: bool) -> None:
+        shown = _clean(name, 150)
+        self.channel.send({"file": shown, "data": data.decode("ascii"), "more": more})
+
+
 # --- the guest ------------------------------------------------------------------------------
 
 
@@ -918,6 +1017,7 @@ class _Guest:
         self.channel = channel
         self.sink = _Sink(channel)
         self.output = self._stream()
+        self.files = _Files(channel)
         self.clock = _Clock()
         self.chance = _Chance()
         self.sources: dict[str, str] = {}
@@ -932,6 +1032,7 @@ class _Guest:
 
     def install(self) -> None:
         """Replace what must not reach the program as it is."""
+        self.files.make_folders()
         self.program["__builtins__"] = builtins
         sys.modules["__main__"] = self.main
         sys.argv = ["program"]
@@ -980,9 +1081,14 @@ class _Guest:
         self.thread = _thread.get_ident()
         while True:
             request = self.channel.receive()
-            self.begin(request)
-            answer = self.run(request["code"])
-            self.finish(answer)
+            if "file" in request:
+                self.files.put(request["file"], request["data"], request["more"])
+            elif "take" in request:
+                self.files.give(request["take"])
+            else:
+                self.begin(request)
+                answer = self.run(request["code"])
+                self.finish(answer)
 
     def begin(self, request: dict[str, Any]) -> None:
         self.filename = f"<step {request['step']}>"
@@ -1042,10 +1148,10 @@ class _Guest:
     def finish(self, answer: dict[str, Any]) -> None:
         out = self.printed()
         try:
-            self.channel.send({"done": answer, "out": out})
+            self.channel.send({"done": answer, "out": out, **self.files.left()})
         except _TooLong:
             shortened = {"repr": _clean(_short(answer["value"]), MAX_REPR)}
-            self.channel.send({"done": {"value": shortened}, "out": out})
+            self.channel.send({"done": {"value": shortened}, "out": out, **self.files.left()})
         self.sink.active = False
 
     def printed(self) -> str:

@@ -2,7 +2,8 @@
 
 A frame is 4 bytes length (big-endian, body only) and a JSON object in UTF-8. The guest may
 send ``ready`` once, then during a step any number of ``out`` and ``call`` (each answered by one
-reply) and at its end exactly one of ``done``, ``final`` and ``needs``.
+reply) and at its end exactly one of ``done``, ``final`` and ``needs``. Asked for the files that
+an ended step left, it sends any number of ``file`` and one ``taken``.
 
 Guarantees: a body is never longer than the limit that the caller gives; nothing is read past
 it; every field has its type and bound checked here, so the rest of the room handles values and
@@ -14,6 +15,7 @@ It cannot tell a call that the program made from one that the program forged by 
 descriptor: both are calls of the program, and both are decided on by the handler.
 """
 
+import binascii
 import json
 import select
 import socket
@@ -31,6 +33,7 @@ MAX_INTEGER = 2**53 - 1
 MAX_DEPTH = 64  # A little above the guest's own limit, which counts from the argument.
 MAX_NAME = 200
 MAX_MESSAGE = 10_000
+MAX_SKIPPED = 20
 _LENGTH = struct.Struct(">I")
 
 
@@ -71,6 +74,7 @@ class Finished:
 
     value: JSON
     out: str
+    files: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,15 +108,33 @@ class Done:
         error: what it raised.
         memory: whether that was for lack of memory.
         out: what it printed last.
+        files: whether it left any.
     """
 
     value: JSON
     error: GuestError | None
     memory: bool
     out: str
+    files: bool = False
 
 
-Message: TypeAlias = Ready | Output | Called | Needed | Finished | Done
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a file that a step left; the name is the guest's."""
+
+    name: str
+    data: bytes
+    more: bool
+
+
+@dataclass(frozen=True)
+class Taken:
+    """There are no more files; ``skipped``: name and reason of those that stay."""
+
+    skipped: tuple[tuple[str, str], ...]
+
+
+Message: TypeAlias = Ready | Output | Called | Needed | Finished | Done | Piece | Taken
 
 
 class Channel:
@@ -265,19 +287,47 @@ def _needed(message: dict[str, JSON]) -> Needed:
 
 
 def _finished(message: dict[str, JSON]) -> Finished:
+    files = _files(message)
     _keys(message, {"final", "out"})
-    return Finished(message["final"], _printed(message))
+    return Finished(message["final"], _printed(message), files)
 
 
 def _done(message: dict[str, JSON]) -> Done:
+    files = _files(message)
     _keys(message, {"done", "out"})
     answer = message["done"]
     if type(answer) is not dict or answer.keys() not in ({"value"}, {"error"}):
         raise ProtocolViolation("a step without a result")
     if "value" in answer:
-        return Done(answer["value"], None, False, _printed(message))
+        return Done(answer["value"], None, False, _printed(message), files)
     error, memory = _error(answer["error"])
-    return Done(None, error, memory, _printed(message))
+    return Done(None, error, memory, _printed(message), files)
+
+
+def _piece(message: dict[str, JSON]) -> Piece:
+    _keys(message, {"file", "data", "more"})
+    text = message["data"]
+    if type(text) is not str:
+        raise ProtocolViolation("a file without data")
+    try:
+        data = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise ProtocolViolation("a file that is not base64") from error
+    return Piece(_string(message, "file", MAX_NAME), data, _flag(message, "more"))
+
+
+def _taken(message: dict[str, JSON]) -> Taken:
+    _keys(message, {"taken"})
+    listed = message["taken"]
+    if type(listed) is not list or len(listed) > MAX_SKIPPED:
+        raise ProtocolViolation("not a list of skipped files")
+    for one in listed:
+        if type(one) is not list or len(one) != 2:
+            raise ProtocolViolation("not a skipped file")
+    named = [{"name": name, "why": why} for name, why in listed]
+    return Taken(
+        tuple((_string(one, "name", MAX_NAME), _string(one, "why", MAX_NAME)) for one in named)
+    )
 
 
 def _error(error: JSON) -> tuple[GuestError, bool]:
@@ -305,6 +355,8 @@ _READERS: dict[str, Callable[[dict[str, JSON]], Message]] = {
     "final": _finished,
     "needs": _needed,
     "ready": _ready,
+    "file": _piece,
+    "taken": _taken,
     "out": _output,
 }
 
@@ -312,6 +364,22 @@ _READERS: dict[str, Callable[[dict[str, JSON]], Message]] = {
 def _keys(message: dict[str, JSON], expected: set[str]) -> None:
     if message.keys() != expected:
         raise ProtocolViolation("a message with other fields than its own")
+
+
+def _files(message: dict[str, JSON]) -> bool:
+    """Whether the ended step left files; most leave none and do not speak of it."""
+    if "files" not in message:
+        return False
+    files = _flag(message, "files")
+    del message["files"]
+    return files
+
+
+def _flag(message: dict[str, JSON], key: str) -> bool:
+    value: JSON = message[key]
+    if type(value) is not bool:
+        raise ProtocolViolation(f"{key} is not true or false")
+    return value
 
 
 def _string(message: dict[str, JSON], key: str, limit: int) -> str:

@@ -23,11 +23,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
-from agents.sandbox import nsjail, protocol, spawner
+from agents.sandbox import files, nsjail, protocol, spawner
 from agents.sandbox.cgroups import Group
 from agents.sandbox.config import SandboxConfig
 from agents.sandbox.contract import (
@@ -56,6 +56,8 @@ from agents.sandbox.runtime import Runtime
 # How often a step that keeps computing is looked at: what a program may overdraw its limit by.
 _LOOK_S = 0.1
 _NICENESS = 5
+# How long a guest may take to hand over what a step left.
+_TAKE_S = 10.0
 # What nsjail itself keeps in memory, which its group counts as well.
 _NSJAIL_BYTES = 32 << 20
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
@@ -197,6 +199,8 @@ class Jail:
         try:
             frame = {**_frame(step.request), "frame_bytes": self.limits.frame_bytes}
             self._channel.require_silence()
+            for piece in files.frames(step.request.files):
+                self._channel.send(piece, step.deadline)
             self._channel.send(frame, step.deadline)
             while True:
                 message = self._next(step)
@@ -240,17 +244,30 @@ class Jail:
             case protocol.Finished():
                 step.print(message.out)
                 if not step.exceeded:
-                    return step.result(StepStatus.FINAL, final=message.value)
+                    result = step.result(StepStatus.FINAL, final=message.value)
+                    return self._with_files(result) if message.files else result
             case protocol.Done():
                 step.print(message.out)
                 if not step.exceeded:
-                    return step.done(message)
+                    result = step.done(message)
+                    return self._with_files(result) if message.files else result
         if step.exceeded:
             limit = self.limits.output_bytes
             return step.limit(
                 StepStatus.LIMIT_OUTPUT, f"The program printed more than {_amount(limit)}."
             )
         return None
+
+    def _with_files(self, result: StepResult) -> StepResult:
+        """Take what the ended step left; a guest that does not give it in time is ended."""
+        if result.status not in _SURVIVED:
+            return result
+        taking = files.Taking(self.limits.disk_bytes)
+        deadline = monotonic() + _TAKE_S
+        self._channel.send({"take": taking.limits()}, deadline)
+        while not taking.take(self._channel.receive(deadline)):
+            pass
+        return replace(result, files=tuple(taking.files), skipped=taking.skipped)
 
     def _answer(
         self, step: "_Step", message: protocol.Called, handler: CallHandler

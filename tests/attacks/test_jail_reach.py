@@ -57,11 +57,9 @@ def test_one_jail_finds_nothing_of_another() -> None:
     try:
         first.step("open('/tmp/left', 'w').write('x')\nimport builtins\nbuiltins.left = 1")
         assert second.value(
-            "import os, builtins\n[os.listdir('/tmp'), hasattr(builtins, 'left')]"
-        ) == [
-            [],
-            False,
-        ]
+            "import os, builtins\n"
+            "[os.listdir('/tmp/out'), sorted(os.listdir('/tmp')), hasattr(builtins, 'left')]"
+        ) == [[], ["in", "out"], False]
     finally:
         first.close()
         second.close()

@@ -8,6 +8,7 @@ from agents.sandbox import config
 from agents.sandbox.config import SandboxConfig
 from agents.sandbox.contract import (
     Deferred,
+    GivenFile,
     GuestCall,
     JailLimits,
     Parameter,
@@ -91,9 +92,10 @@ class Lab:
         modules: tuple[str, ...] | None = None,
         time_us: int = NOON,
         seed: str = "seed",
+        files: tuple[GivenFile, ...] = (),
     ) -> StepResult:
         self.steps += 1
-        request = StepRequest(self.steps, code, time_us, seed, stubs, state or {}, modules)
+        request = StepRequest(self.steps, code, time_us, seed, stubs, state or {}, modules, files)
         return self.jail.step(request, self)
 
     def value(self, code: str, **options: Any) -> Any:
