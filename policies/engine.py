@@ -30,6 +30,7 @@ from cedarpy import pst
 
 from policies import sentences
 from policies.facts.record import ToolSpec
+from policies.pieces import fault, find
 from policies.requests import Request, tool_entity
 from policies.schema import argument_types, schema_for
 
@@ -192,12 +193,12 @@ def _compiled(
 ) -> PolicySet:
     if len(text) > MAX_POLICY_BYTES:
         raise PolicyError(f"the policy text is longer than {MAX_POLICY_BYTES} characters")
+    parsed = _parsed(text)
     try:
-        parsed = cedarpy.policies_to_pst(text)
         schema = cedarpy.Schema.from_str(schema_text)
         entity_set = cedarpy.Entities.from_json_str(entities, schema)
     except ValueError as error:
-        raise PolicyError(f"not valid Cedar: {error}") from error
+        raise PolicyError(f"the tools cannot be told to Cedar: {error}") from error
     if parsed.templates or parsed.template_links:
         raise PolicyError("templates with ?principal or ?resource are not supported: name it")
     trees: dict[str, pst.Template] = {}
@@ -229,6 +230,23 @@ def _compiled(
         shadows=tuple((r.id, _with_permit_all([trees[r.id]])) for r in rules.values() if r.shadow),
         trees=trees,
     )
+
+
+def _parsed(text: str) -> pst.PolicySet:
+    try:
+        return cedarpy.policies_to_pst(text)
+    except ValueError as error:
+        line, rule_id = fault(text, _problem)
+        where = f"line {line}" + (f", in rule {rule_id!r}" if rule_id else "")
+        raise PolicyError(f"not valid Cedar: {where if line else 'text'}: {error}") from error
+
+
+def _problem(text: str) -> str:
+    try:
+        cedarpy.policies_to_pst(text)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _rule(tree: pst.Template) -> FiredRule:
@@ -271,7 +289,9 @@ def _validate(text: str, schema: cedarpy.Schema, parsed: pst.PolicySet) -> None:
     for error in result.errors:
         tree = parsed.static_policies.get(error.policy_id)
         name = tree.annotations.get("id", error.policy_id) if tree else error.policy_id
-        messages.append(f"rule {name!r}: {error.error}" if name else error.error)
+        piece = find(text, name)
+        where = f" (line {piece.line})" if piece is not None else ""
+        messages.append(f"rule {name!r}{where}: {error.error}" if name else error.error)
     raise PolicyError("; ".join(messages) or "the policies do not fit the schema")
 
 

@@ -8,7 +8,8 @@ a policy stricter.
 
 from policies.forms.kinds import KINDS, Field, FormError, Kind, Type
 from policies.forms.rule import RuleForm, read, write
-from policies.forms.text import Piece, append, pieces, remove, replace
+from policies.forms.text import append, remove, replace
+from policies.pieces import Piece, pieces
 
 __all__ = [
     "KINDS",

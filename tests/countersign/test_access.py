@@ -6,6 +6,7 @@ without the role, 302 to the login for nobody. What the API answers to whom has 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -20,6 +21,9 @@ from audit.exports import request_export
 from audit.verification import request_verification
 from countersign.accounts.models import User
 from countersign.console import urls
+from policies.models import PolicySimulation
+from policies.selectors import active_policy
+from policies.services import policy_simulate
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.world import World, make_world
 
@@ -29,6 +33,7 @@ STOPPERS = ("alice", "bob", "ada")
 KILLERS, LIFTERS = ("alice", "bob", "carol", "ada"), ("carol", "ada")
 SETTLERS = ("alice", "bob")
 PROPOSERS = ("alice", "ada")
+OFFICER = ("carol",)
 ADMINISTRATOR = ("ada",)
 NOBODY = ""
 
@@ -68,6 +73,8 @@ class Row:
 AGENT, TOOL, MODEL = {"name": "Accounts payable"}, {"name": "create_payment"}, {"name": "scripted"}
 RUN = {"run_id": "waiting"}
 REQUEST = {"request_id": "request"}
+V1 = {"number": "1"}
+TIER_2 = {**V1, "rule": "tier-2"}
 PERSON = {"user_id": "person"}
 EXPORT = {"export_id": "export"}
 
@@ -107,7 +114,27 @@ TABLE = (
     Row("model_detail", arguments=MODEL),
     Row("model_version", arguments={**MODEL, "number": "1"}),
     Row("policy_detail"),
-    Row("policy_version", arguments={"number": "1"}),
+    Row("policy_version", arguments=V1),
+    # Who may edit and submit is the service's to say, and it records whom it refused.
+    Row("policy_start", who=OFFICER, get=WRONG_METHOD, post=MOVED, arguments=V1),
+    Row("policy_submit", who=OFFICER, get=WRONG_METHOD, post=MOVED, arguments=V1),
+    Row("policy_simulate", who=OFFICER, get=WRONG_METHOD, post=MOVED, arguments=V1),
+    Row("policy_simulation", arguments={"simulation_id": "simulation"}),
+    Row("policy_text", who=OFFICER, post=INVALID, arguments=V1),
+    Row("policy_rule_choose", who=OFFICER, arguments=V1),
+    Row("policy_rule_add", who=OFFICER, post=INVALID, arguments={**V1, "kind": "amount"}),
+    Row("policy_rule_edit", who=OFFICER, get=MOVED, post=MOVED, arguments=TIER_2),
+    Row("policy_rule_change", get=WRONG_METHOD, post=MOVED, arguments=TIER_2),
+    Row("policy_invariant_add", who=OFFICER, post=INVALID, arguments={**V1, "kind": "amount"}),
+    Row("policy_invariant_remove", get=WRONG_METHOD, post=MISSING, arguments={**V1, "place": "9"}),
+    Row("policy_test_add", who=OFFICER, post=INVALID, arguments=V1),
+    Row(
+        "policy_test_remove",
+        who=OFFICER,
+        get=WRONG_METHOD,
+        post=MOVED,
+        arguments={**V1, "place": "0"},
+    ),
     Row("audit_list", who=AUDITOR),
     Row("audit_entry", who=AUDITOR, arguments={"entry_id": "entry"}),
     Row(
@@ -194,7 +221,8 @@ def test_an_object_of_another_workspace_is_not_there(world: World) -> None:
     client = browser(world.cast, "mallory")
     wrong = []
     for row in TABLE:
-        if not row.arguments or row.name == "policy_version":
+        # Every workspace has a first version of its policy.
+        if not row.arguments or (row.name.startswith("policy_") and "number" in row.arguments):
             continue
         arguments = {name: ids.get(value, value) for name, value in row.arguments.items()}
         address = reverse(f"console:{row.name}", kwargs={"slug": "other", **arguments})
@@ -240,7 +268,16 @@ def known_ids(world: World) -> dict[str, Any]:
         actor=world.cast.actor("alice"),
     )
     assert isinstance(made, KillSwitch)
+    simulation = policy_simulate(
+        workspace_id=world.workspace_id,
+        version_id=active_policy(world.workspace_id).version_id,
+        requester=world.cast.actor("carol"),
+        days=30,
+        now=datetime.now(UTC),
+    )
+    assert isinstance(simulation, PolicySimulation)
     return {
+        "simulation": simulation.id,
         **{name: run.id for name, run in world.runs.items()},
         "request": world.request.id,
         "call": world.doubt.id,

@@ -199,6 +199,14 @@ def auditor(request: HttpRequest, slug: str) -> Member:
     return found
 
 
+def officer(request: HttpRequest, slug: str) -> Member:
+    """A member who writes policies."""
+    found = member(request, slug)
+    if not found.is_officer:
+        raise PermissionDenied(_needs("policy officer", "change a policy"))
+    return found
+
+
 def _needs(role: str, act: str) -> str:
     return (
         f"You need the role {role} to {act}. "

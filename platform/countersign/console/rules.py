@@ -5,19 +5,25 @@ from dataclasses import dataclass
 
 from countersign.console import words
 from countersign.console.words import Word
+from policies import forms
 from policies.engine import FiredRule, PolicyError, PolicySet, compile_policy
 from policies.facts.record import ToolSpec
 
 
 @dataclass(frozen=True)
 class RuleRow:
-    """One rule: its sentence, and what follows when it holds."""
+    """One rule: its sentence, and what follows when it holds.
+
+    `by_form`: it opens in the form that made it; the others are Cedar.
+    """
 
     id: str
     sentence: str
     reason: str
     word: Word
     shadow: bool
+    by_form: bool = False
+    obligations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,12 +40,21 @@ def read(text: str, tools: Sequence[ToolSpec]) -> Rules:
         compiled = compile_policy(text, tools=tools)
     except PolicyError as error:
         return Rules(problem=str(error))
-    rows = sorted(compiled.rules.values(), key=lambda rule: text.find(f'@id("{rule.id}")'))
-    return Rules(tuple(_row(rule, compiled) for rule in rows))
+    found = {piece.id: (place, piece) for place, piece in enumerate(forms.pieces(text))}
+    rows = sorted(compiled.rules.values(), key=lambda rule: found[rule.id][0])
+    return Rules(tuple(_row(rule, compiled, found[rule.id][1].text) for rule in rows))
 
 
-def _row(rule: FiredRule, compiled: PolicySet) -> RuleRow:
-    return RuleRow(rule.id, rule.sentence, rule.reason, _word(rule, compiled), rule.shadow)
+def _row(rule: FiredRule, compiled: PolicySet, text: str) -> RuleRow:
+    return RuleRow(
+        rule.id,
+        rule.sentence,
+        rule.reason,
+        _word(rule, compiled),
+        rule.shadow,
+        forms.read(text) is not None,
+        rule.obligations,
+    )
 
 
 def _word(rule: FiredRule, compiled: PolicySet) -> Word:

@@ -12,6 +12,7 @@ from countersign.console.views import (
     kill_switches,
     people,
     policies,
+    policy_edit,
     registry,
     runs,
     session,
@@ -49,6 +50,49 @@ _workspace: list[URLPattern | URLResolver] = [
     path("models/<path:name>/", registry.model_detail, name="model_detail"),
     path("policies/", policies.policy_detail, name="policy_detail"),
     path("policies/v<int:number>/", policies.policy_detail, name="policy_version"),
+    path("policies/v<int:number>/draft/", policies.policy_start, name="policy_start"),
+    path("policies/v<int:number>/submit/", policies.policy_submit, name="policy_submit"),
+    path("policies/v<int:number>/simulate/", policies.policy_simulate, name="policy_simulate"),
+    path(
+        "policies/simulations/<uuid:simulation_id>/",
+        policies.policy_simulation,
+        name="policy_simulation",
+    ),
+    path("policies/v<int:number>/text/", policy_edit.policy_text, name="policy_text"),
+    path(
+        "policies/v<int:number>/rules/", policy_edit.policy_rule_choose, name="policy_rule_choose"
+    ),
+    path(
+        "policies/v<int:number>/rules/new/<slug:kind>/",
+        policy_edit.policy_rule_add,
+        name="policy_rule_add",
+    ),
+    path(
+        "policies/v<int:number>/rules/change/<path:rule>/",
+        policy_edit.policy_rule_change,
+        name="policy_rule_change",
+    ),
+    path(
+        "policies/v<int:number>/rules/edit/<path:rule>/",
+        policy_edit.policy_rule_edit,
+        name="policy_rule_edit",
+    ),
+    path(
+        "policies/v<int:number>/invariants/new/<slug:kind>/",
+        policy_edit.policy_invariant_add,
+        name="policy_invariant_add",
+    ),
+    path(
+        "policies/v<int:number>/invariants/<int:place>/remove/",
+        policy_edit.policy_invariant_remove,
+        name="policy_invariant_remove",
+    ),
+    path("policies/v<int:number>/tests/", policy_edit.policy_test_add, name="policy_test_add"),
+    path(
+        "policies/v<int:number>/tests/<int:place>/remove/",
+        policy_edit.policy_test_remove,
+        name="policy_test_remove",
+    ),
     path("kill-switches/", kill_switches.kill_switch_list, name="kill_switch_list"),
     path("kill-switches/set/", kill_switches.kill_switch_set, name="kill_switch_set"),
     path(
@@ -78,6 +122,9 @@ _workspace: list[URLPattern | URLResolver] = [
     path("audit/<uuid:entry_id>/payload/", audit.audit_payload, name="audit_payload"),
     path("audit/<uuid:entry_id>/proof/", audit.audit_proof, name="audit_proof"),
     path("people/", people.person_list, name="person_list"),
+    path("people/add/", people.person_add, name="person_add"),
+    path("people/<uuid:user_id>/", people.person_roles, name="person_roles"),
+    path("people/<uuid:user_id>/remove/", people.person_remove, name="person_remove"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -87,6 +134,3 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("password", session.password, name="password"),
     path("w/<slug:slug>/", include(_workspace)),
 ]
-    path("people/add/", people.person_add, name="person_add"),
-    path("people/<uuid:user_id>/", people.person_roles, name="person_roles"),
-    path("people/<uuid:user_id>/remove/", people.person_remove, name="person_remove"),

@@ -8,7 +8,8 @@ import pytest
 from policies import forms
 from policies.engine import compile_policy
 from policies.forms import FormError, RuleForm, read, write
-from policies.forms.text import find, pieces, remove, set_shadow
+from policies.forms.text import remove, set_shadow
+from policies.pieces import find, pieces
 from policies.starter import starter_text
 from tests.policies.suites import tools
 

@@ -1,0 +1,122 @@
+"""What was found about a policy version, in the words of its pages and of the card. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from countersign.console import words
+from countersign.console.words import Word
+from policies.sentences import people
+
+_FACTS = {
+    "call.amount_minor": "amount",
+    "call.amount_known": "the amount is known",
+    "call.labels": "data in its arguments",
+    "call.seen": "read before it",
+    "call.flows": "data that decides an argument",
+    "call.choices": "data with a say in an argument",
+    "call.guards": "data that decides whether it happens",
+    "call.rounds": "data that decides how often it happens",
+    "call.recipient_sources": "recipient comes from",
+    "call.recipient_tools": "recipient comes from the tool",
+    "call.first_use": "first use by this version of the agent",
+    "call.hosts": "hosts in its arguments",
+    "call.roles": "arguments with the role",
+    "call.secrets": "passwords or keys in its arguments",
+    "call.personal": "personal data in its arguments",
+    "run.hour": "hour (UTC)",
+    "run.weekday": "weekday (Monday is 1)",
+    "run.seen": "read by the model",
+    "run.spent.cost_micros": "cost so far, in millionths",
+    "run.spent.tool_calls": "tool calls so far",
+    "run.spent.writes": "write calls so far",
+    "run.spent.tokens": "tokens so far",
+    "run.spent.steps": "steps so far",
+    "run.spent.seconds": "seconds so far",
+    "program.imports": "imports",
+    "answer.labels": "data in the answer",
+}
+_ACTIONS = {
+    "start_run": "Starting a run",
+    "use_model": "Sending what was read to a model",
+    "execute": "A program",
+    "release": "An answer",
+    "change": "A change of",
+}
+_HYPOTHETICAL = "any_"
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """A request whose outcome changes."""
+
+    what: str
+    facts: tuple[tuple[str, str], ...]
+    before: Word
+    after: Word
+    imagined: bool
+
+
+def examples(difference: Mapping[str, Any]) -> list[ExampleRow]:
+    """The examples of a difference as `Readiness.to_json` tells it."""
+    return [_example(each) for each in difference.get("examples", ())]
+
+
+def _example(each: Mapping[str, Any]) -> ExampleRow:
+    action, resource = str(each["action"]), str(each["resource"])
+    what = _ACTIONS.get(action, action)
+    if action.startswith("call:"):
+        what = f"A call of {resource}"
+    elif action == "change":
+        what = f"{what} a {resource}"
+    facts = tuple(
+        (_FACTS.get(fact["name"], fact["name"].replace("_", " ").replace(".", ", ")), fact["value"])
+        for fact in each["facts"]
+        if not (fact["name"] == "call.amount_known" and fact["value"] == "yes")
+    )
+    return ExampleRow(
+        what,
+        facts,
+        outcome(each["before"], each.get("before_signatures", ())),
+        outcome(each["after"], each.get("after_signatures", ())),
+        resource.startswith(_HYPOTHETICAL),
+    )
+
+
+def outcome(value: str, signatures: Sequence[Mapping[str, Any]] = ()) -> Word:
+    """An outcome with who must sign."""
+    if value == "review" and signatures:
+        told = [people(str(seat["role"]), int(seat["quorum"])) for seat in signatures]
+        return Word("◆", f"waits for {words.names(told)}", words.REVIEW)
+    short = {
+        "allow": Word("✓", "allowed", words.ALLOW),
+        "review": Word("◆", "needs signatures", words.REVIEW),
+        "deny": Word("✕", "refused", words.DENY),
+    }
+    return short.get(value, Word("?", "cannot be said", words.DOUBT))
+
+
+@dataclass(frozen=True)
+class Move:
+    """So many past decisions would go from one outcome to another."""
+
+    count: int
+    before: Word
+    after: Word
+
+
+def moves(counts: Mapping[str, int]) -> list[Move]:
+    """What a simulation counted, the most frequent first, without what stays the same."""
+    found = [
+        Move(int(count), outcome(move.split(" -> ")[0]), outcome(move.split(" -> ")[1]))
+        for move, count in counts.items()
+        if " -> " in move
+    ]
+    return sorted(found, key=lambda move: -move.count)
+
+
+def action(name: str) -> str:
+    """What a stored decision was about."""
+    if name.startswith("call:"):
+        return f"call of {name.removeprefix('call:')}"
+    return _ACTIONS.get(name, name).lower().removesuffix(" of")
