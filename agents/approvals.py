@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from agents import entries, gate, journal, observation
+from agents import editing, entries, gate, journal, observation
 from agents.broker import Broker
 from agents.countersigned import consumer, standing
 from agents.journal import Commit, writing
@@ -95,6 +95,7 @@ def _ask(
     over: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> ApprovalRequest:
     session, now = commit.session, datetime.now(UTC)
+    supersedes = supersedes or _edited_into(session, step)
     shown = displayed(session, step, kind, decisions, planned)
     # Those who sign are asked for it because of this, so it stands on their card.
     if crossed := {str(position): list(said) for position, said in over.items() if said}:
@@ -125,6 +126,15 @@ def _ask(
     step.state, step.approval_request = StepState.AWAITING_APPROVAL, request
     step.save()
     journal.park(commit, RunState.AWAITING_APPROVAL, shown["sentence"])
+    return request
+
+
+def _edited_into(session: Session, step: Step) -> ApprovalRequest | None:
+    """The request whose program a reviewer edited into this step, if none has followed it yet."""
+    before = [s for s in session.steps if s.number == step.number - 1 and s.edit]
+    request = before[0].approval_request if before else None
+    if request is None or ApprovalRequest.objects.filter(supersedes=request).exists():
+        return None
     return request
 
 
@@ -210,7 +220,7 @@ def requirement(decisions: Iterable[Decision]) -> list[dict[str, JSON]]:
 def authors(session: Session) -> set[str]:
     """People who wrote a part of what is to be signed; none of them may sign it."""
     ids = {session.version.author_id, *(tool.version.author_id for tool in session.tools.values())}
-    return ids - {""}
+    return (ids | editing.editors(session.steps)) - {""}
 
 
 def displayed(
@@ -307,6 +317,8 @@ def resume(session: Session, step: Step) -> bool:
         case ApprovalState.CANCELLED:
             journal.run_ended(session, RunState.CANCELLED, "The request was withdrawn.")
         case ApprovalState.SUPERSEDED:
+        case ApprovalState.SUPERSEDED if step.edit:
+            return _edited(session, step, request)
             return _ask_again(session, step, request)
         case _:
             with writing(session) as commit:
@@ -428,6 +440,14 @@ def _rejected(session: Session, step: Step, request: ApprovalRequest) -> bool:
         told = observation.rejected(request.title, name, comment)
         _close_step(commit, step, Kind(request.kind), StepState.REJECTED, told)
     return True
+    return True
+
+
+def _edited(session: Session, step: Step, request: ApprovalRequest) -> bool:
+    """Leave the step undone; the loop makes the next one of what the reviewer wrote."""
+    with writing(session) as commit:
+        told = editing.told(step.edit or {})
+        _close_step(commit, step, Kind(request.kind), StepState.REJECTED, told)
 
 
 def _close_step(commit: Commit, step: Step, kind: Kind, state: StepState, told: str) -> None:

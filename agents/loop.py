@@ -16,7 +16,18 @@ open during a model call, a tool call or a program. All writes are `journal`'s, 
 
 import time
 
-from agents import approvals, checks, drift, gate, journal, observation, replay, switches, tracing
+from agents import (
+    approvals,
+    checks,
+    drift,
+    editing,
+    gate,
+    journal,
+    observation,
+    replay,
+    switches,
+    tracing,
+)
 from agents.broker import Broker, Ending
 from agents.conversation import chat_request
 from agents.endpoints import endpoint_spec
@@ -77,6 +88,9 @@ def propose(session: Session, model: ChatModel) -> Step | None:
     if not journal.model_cleared(session):
         return None
     reply = _ask(session, model)
+    edit = editing.pending(session.last_step)
+    if edit is not None:
+        return _decided(session, *editing.as_reply(edit))
     if reply is None:
         return None
     # Asking took a while: the policy may have changed meanwhile.
@@ -87,9 +101,14 @@ def propose(session: Session, model: ChatModel) -> Step | None:
     number = session.next_number
     facts = session.facts(number, parsed.code)
     gated = gate.decide_execute(session, number, facts)
+    return _decided(session, reply, parsed)
+
+
+def _decided(session: Session, reply: ChatReply, program: Program) -> Step:
+    """Decide on a program and record it."""
     if gated.decision.outcome is Outcome.REVIEW:
-        return approvals.ask_for_code(session, reply, parsed, facts, gated)
-    return journal.step_proposed(session, reply, parsed, facts, gated)
+        return approvals.ask_for_code(session, reply, program, facts, gated)
+    return journal.step_proposed(session, reply, program, facts, gated)
 
 
 def execute(session: Session, step: Step) -> bool:

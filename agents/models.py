@@ -392,6 +392,10 @@ class Step(models.Model):
 
     runtime = models.CharField(max_length=64, blank=True, help_text="Hash of the jail's runtime.")
     status = models.CharField(
+    edit = models.JSONField(
+        null=True,
+        help_text="What a reviewer put in place of this step's program; see agents.editing.",
+    )
         max_length=20, blank=True, help_text="How the jail ended the program."
     )
     stdout = models.TextField(blank=True)

@@ -120,6 +120,21 @@ def rejected(title: str, name: str, comment: str) -> str:
     return told + "Change the plan accordingly, or finish and explain what could not be done."
 
 
+def edited(name: str, comment: str) -> str:
+    """A program that a reviewer replaced by another one, which runs next.
+
+    Args:
+        name: who wrote the other one.
+        comment: their words, told as data.
+    """
+    told = f"{name}, a reviewer, did not sign this and wrote another program in its place.\n"
+    if comment.strip():
+        told += f"{name} wrote:\n{quoted(comment)}\n"
+    return (
+        told + "Nothing of your program was done; the other one comes next, as if you had sent it."
+    )
+
+
 def already_done(calls: Sequence[str]) -> str:
     """An addition to another observation: effects of the step that happened before it ended."""
     return f"\nThese calls of the step were already done. Do not repeat them:\n{_listed(calls)}"

@@ -14,7 +14,7 @@ import jsonschema
 from celery import current_app
 from django.db import IntegrityError, transaction
 
-from agents import entries, gate, switches, tracing
+from agents import editing, entries, gate, switches, tracing
 from agents.errors import InputsInvalid, NotFound, Refused
 from agents.leases import hold, locked
 from agents.models import FINAL_STATES, AgentVersion, Call, CallState, Run, RunState
@@ -196,6 +196,46 @@ def approval_inform(
             request_id=request_id,
             informer=informer,
             text=text,
+            now=datetime.now(UTC),
+        )
+
+
+def approval_edit(
+    *, workspace_id: UUID, request_id: UUID, editor: Actor, code: str, reason: str = ""
+) -> Refusal | None:
+    """Put a reviewer's program in place of the one to be signed: a new step, decided anew.
+
+    Raises:
+        policies.errors.NotFound: no such request of a run in this workspace.
+    """
+    with in_workspace(workspace_id):
+        run, refusal = editing.approval_edit(
+            workspace_id=workspace_id,
+            request_id=request_id,
+            editor=editor,
+            code=code,
+            reason=reason,
+        )
+        if refusal is None:
+            _requeue(run, RunState.AWAITING_APPROVAL)
+        return refusal
+
+
+def approval_reassign(
+    *, workspace_id: UUID, request_id: UUID, actor: Actor, to: str
+) -> Refusal | None:
+    """Hand a request to another person who may sign it; they are mailed.
+
+    Raises:
+        policies.errors.NotFound: no such request in this workspace.
+    """
+    with in_workspace(workspace_id):
+        _run_of(request_id)
+        return policies.approval_reassign(
+            workspace_id=workspace_id,
+            request_id=request_id,
+            actor=actor,
+            to=to,
             now=datetime.now(UTC),
         )
 

@@ -87,22 +87,32 @@ def approval_reassign(
 
 
 def approval_edited(
-    *, workspace_id: UUID, request_id: UUID, editor: Actor, now: datetime
+    *,
+    workspace_id: UUID,
+    request_id: UUID,
+    editor: Actor,
+    now: datetime,
+    text: str = "",
+    refusal: Refusal | None = None,
 ) -> Refusal | None:
     """Mark that a reviewer edited the program or manifest; the editor loses the right to sign.
 
     The edit itself is a new program or manifest, gated again, whose request supersedes this one
     and inherits the mark.
 
+    Args:
+        text: why, in the editor's words.
+        refusal: what the caller has against it; it counts after this person's own standing.
+
     Raises:
         NotFound: no such request in this workspace.
     """
     with in_workspace(workspace_id):
         request = locked(request_id)
-        refusal = _may_take_part(request, editor, now)
+        refusal = _may_take_part(request, editor, now) or refusal
         if refusal is not None:
             return _refuse(request, editor, EventKind.EDITED, refusal)
-        _note(request, EventKind.EDITED, editor, "", now)
+        _note(request, EventKind.EDITED, editor, text, now)
         return None
 
 

@@ -133,7 +133,11 @@ class Stage:
     def vote(
         self, run: Run, name: str, answer: Answer = Answer.SIGN, comment: str = ""
     ) -> VoteResult:
-        request = self.request(run)
+        return self.vote_on(self.request(run), name, answer, comment)
+
+    def vote_on(
+        self, request: ApprovalRequest, name: str, answer: Answer = Answer.SIGN, comment: str = ""
+    ) -> VoteResult:
         return services.approval_vote(
             workspace_id=self.workspace_id,
             request_id=request.id,
