@@ -26,6 +26,7 @@ class Spool:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._files: dict[str, BinaryIO] = {}
+        self._left_out: set[str] = set()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = directory / STATE
         found = json.loads(state.read_text()) if state.exists() else {}
@@ -43,14 +44,14 @@ class Spool:
         file.write(data)
 
     def take(self, name: str) -> bytes:
-        """Return a member's content and remove it from the bundle."""
-        file = self._files.pop(name, None)
-        if file is not None:
-            file.close()
-        path = self._directory / name
-        data = path.read_bytes()
-        path.unlink()
-        return data
+        """Return a member's content and leave it out of the bundle.
+
+        The file stays until the spool goes: whoever takes the work up again needs it too.
+        """
+        file = self._file(name)
+        file.flush()
+        self._left_out.add(name)
+        return (self._directory / name).read_bytes()
 
     def save(self, memory: Mapping[str, JSON]) -> None:
         """Make everything durable, then note it."""
@@ -104,7 +105,8 @@ class Spool:
     def _members(self) -> dict[str, Path]:
         for file in self._files.values():
             file.flush()
-        return {p.name: p for p in sorted(self._directory.iterdir()) if STATE not in p.name}
+        found = {p.name: p for p in sorted(self._directory.iterdir()) if STATE not in p.name}
+        return {name: path for name, path in found.items() if name not in self._left_out}
 
 
 def _measure(path: Path) -> tuple[int, str]:

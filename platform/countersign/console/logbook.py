@@ -5,7 +5,6 @@ the time of the entry. An action without a phrase of its own is told by its name
 """
 
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -180,8 +179,11 @@ class Logbook:
                 return About("step", str(detail.get("step", key[:8])), href)
             case "call":
                 return About("tool", str(detail.get("tool", "")), self._to("run_call", run, key))
+            case "decision" if "step" in detail:
+                place = self._to("run_step", run, detail["step"])
+                return About("step", str(detail["step"]), place)
             case "decision":
-                return About("decision", _asked(detail))
+                return About("", "")
             case "approval_request":
                 return About("request", key[:8], self._to("approval_card", key))
             case "policy_version":
@@ -211,13 +213,19 @@ class Logbook:
             return ""
 
 
+class _Known(dict[str, Any]):
+    """What an entry holds; what it does not hold has a vague name."""
+
+    def __missing__(self, key: str) -> str:
+        return {"tool": "a tool", "agent": "an agent"}.get(key, "…")
+
+
 def phrase(action: str, body: Mapping[str, Any]) -> str:
     """What was done, to follow the name of whoever did it."""
     detail = body.get("detail", {})
     if action == "vote.cast":
         return "signed the request" if detail.get("answer") == "sign" else "rejected the request"
-    known: defaultdict[str, object] = defaultdict(lambda: "…")
-    known |= detail
+    known = _Known(detail)
     known["asked"] = _asked(detail)
     known.setdefault("version", body["subject"].get("version", "…"))
     if action in PHRASES:
@@ -254,8 +262,7 @@ def _asked(detail: Mapping[str, Any]) -> str:
     verb, _, name = str(detail.get("action", "")).partition(":")
     if verb == "call":
         return f"call {name}" if name else "call a tool"
-    known: defaultdict[str, object] = defaultdict(lambda: "…")
-    known |= detail
+    known = _Known(detail)
     return ASKED.get(verb, verb.replace("_", " ")).format_map(known)
 
 

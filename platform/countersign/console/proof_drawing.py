@@ -50,6 +50,16 @@ class Edge:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A word beside a box; `side` "start" stands right of it, "end" left of it."""
+
+    x: int
+    y: int
+    text: str
+    side: str
+
+
+@dataclass(frozen=True)
 class Drawing:
     """What the template draws; sizes in the picture's own units."""
 
@@ -58,6 +68,7 @@ class Drawing:
     height: int
     left_out: int
     gap_y: int
+    notes: tuple["Note", ...]
     width: int = WIDTH
     box_width: int = BOX_WIDTH
     box_height: int = BOX_HEIGHT
@@ -89,7 +100,17 @@ def draw(steps: Sequence[ProofStep]) -> Drawing | None:
         last = number == len(shown) - 1
         boxes.append(Box(MIDDLE, above, _short(step.result), "root" if last else "way"))
         y = above
-    return Drawing(tuple(boxes), tuple(edges), height, left_out, gap_y)
+    notes = (
+        _note("this entry", boxes[0].y, on_left=not steps[0].sibling_left),
+        _note("root, signed", y, on_left=False),
+    )
+    return Drawing(tuple(boxes), tuple(edges), height, left_out, gap_y, notes)
+
+
+def _note(text: str, y: int, *, on_left: bool) -> Note:
+    away = BOX_WIDTH // 2 + 8
+    x = MIDDLE - away if on_left else MIDDLE + away
+    return Note(x, y, text, "end" if on_left else "start")
 
 
 def _top(y: int) -> int:

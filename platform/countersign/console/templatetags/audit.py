@@ -1,5 +1,7 @@
 """Words of the log for templates; nothing here asks the database."""
 
+from uuid import UUID
+
 from django import template
 
 from countersign.console import words
@@ -31,3 +33,12 @@ def bytesize(number: int) -> str:
         if number >= size:
             return f"{number / size:.1f} {unit}"
     return words.count(number, "byte")
+
+
+@register.filter
+def is_id(value: object) -> bool:
+    """Whether a value is an id, which the log can be searched for."""
+    try:
+        return isinstance(value, str) and len(value) == 36 and bool(UUID(value))
+    except ValueError:
+        return False
