@@ -316,9 +316,9 @@ def resume(session: Session, step: Step) -> bool:
             journal.run_ended(session, RunState.EXPIRED, "Nobody signed in time.")
         case ApprovalState.CANCELLED:
             journal.run_ended(session, RunState.CANCELLED, "The request was withdrawn.")
-        case ApprovalState.SUPERSEDED:
         case ApprovalState.SUPERSEDED if step.edit:
             return _edited(session, step, request)
+        case ApprovalState.SUPERSEDED:
             return _ask_again(session, step, request)
         case _:
             with writing(session) as commit:
@@ -440,7 +440,6 @@ def _rejected(session: Session, step: Step, request: ApprovalRequest) -> bool:
         told = observation.rejected(request.title, name, comment)
         _close_step(commit, step, Kind(request.kind), StepState.REJECTED, told)
     return True
-    return True
 
 
 def _edited(session: Session, step: Step, request: ApprovalRequest) -> bool:
@@ -448,6 +447,7 @@ def _edited(session: Session, step: Step, request: ApprovalRequest) -> bool:
     with writing(session) as commit:
         told = editing.told(step.edit or {})
         _close_step(commit, step, Kind(request.kind), StepState.REJECTED, told)
+    return True
 
 
 def _close_step(commit: Commit, step: Step, kind: Kind, state: StepState, told: str) -> None:

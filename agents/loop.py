@@ -85,12 +85,12 @@ def propose(session: Session, model: ChatModel) -> Step | None:
     if limit:
         journal.run_ended(session, RunState.FAILED, limit)
         return None
-    if not journal.model_cleared(session):
-        return None
-    reply = _ask(session, model)
     edit = editing.pending(session.last_step)
     if edit is not None:
         return _decided(session, *editing.as_reply(edit))
+    if not journal.model_cleared(session):
+        return None
+    reply = _ask(session, model)
     if reply is None:
         return None
     # Asking took a while: the policy may have changed meanwhile.
@@ -98,14 +98,14 @@ def propose(session: Session, model: ChatModel) -> Step | None:
     parsed = parse_code(reply.text, truncated=reply.truncated)
     if not isinstance(parsed, Program):
         return journal.step_unparsed(session, reply, parsed)
-    number = session.next_number
-    facts = session.facts(number, parsed.code)
-    gated = gate.decide_execute(session, number, facts)
     return _decided(session, reply, parsed)
 
 
 def _decided(session: Session, reply: ChatReply, program: Program) -> Step:
     """Decide on a program and record it."""
+    number = session.next_number
+    facts = session.facts(number, parsed.code)
+    gated = gate.decide_execute(session, number, facts)
     if gated.decision.outcome is Outcome.REVIEW:
         return approvals.ask_for_code(session, reply, program, facts, gated)
     return journal.step_proposed(session, reply, program, facts, gated)

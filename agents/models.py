@@ -389,13 +389,13 @@ class Step(models.Model):
         null=True, help_text="Number of the signed manifest whose effects may happen now."
     )
     variables = models.JSONField(default=dict)
-
-    runtime = models.CharField(max_length=64, blank=True, help_text="Hash of the jail's runtime.")
-    status = models.CharField(
     edit = models.JSONField(
         null=True,
         help_text="What a reviewer put in place of this step's program; see agents.editing.",
     )
+
+    runtime = models.CharField(max_length=64, blank=True, help_text="Hash of the jail's runtime.")
+    status = models.CharField(
         max_length=20, blank=True, help_text="How the jail ended the program."
     )
     stdout = models.TextField(blank=True)
