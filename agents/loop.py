@@ -80,7 +80,10 @@ def turn(session: Session, model: ChatModel) -> bool:
 
 
 def propose(session: Session, model: ChatModel) -> Step | None:
-    """Ask the model for the next program and decide on it; None if the run cannot go on now."""
+    """Ask the model for the next program and decide on it; None if the run cannot go on now.
+
+    What a reviewer wrote in place of the last program stands where the model's answer would.
+    """
     limit = crossed(session.limits, session.spent)
     if limit:
         journal.run_ended(session, RunState.FAILED, limit)
@@ -104,7 +107,7 @@ def propose(session: Session, model: ChatModel) -> Step | None:
 def _decided(session: Session, reply: ChatReply, program: Program) -> Step:
     """Decide on a program and record it."""
     number = session.next_number
-    facts = session.facts(number, parsed.code)
+    facts = session.facts(number, program.code)
     gated = gate.decide_execute(session, number, facts)
     if gated.decision.outcome is Outcome.REVIEW:
         return approvals.ask_for_code(session, reply, program, facts, gated)
