@@ -10,6 +10,8 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from agents.ordered import OrderedJSONField
+
 
 class RunState(models.TextChoices):
     """Where a run stands; the last five are final."""
@@ -233,7 +235,7 @@ class AgentVersion(models.Model):
     endpoint = models.ForeignKey(ModelEndpoint, models.PROTECT, related_name="+")
     tools = models.ManyToManyField(ToolVersion, through="AgentTool", related_name="+")
     limits = models.JSONField()
-    inputs = models.JSONField(
+    inputs = OrderedJSONField(
         default=dict, help_text="JSON Schema of the inputs; the form is made from it."
     )
     budgets = models.JSONField(
@@ -289,7 +291,7 @@ class Run(models.Model):
     workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="runs")
     agent_version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="runs")
     goal = models.TextField()
-    inputs = models.JSONField(default=dict)
+    inputs = OrderedJSONField(default=dict)
     requester_type = models.CharField(max_length=20)
     requester_id = models.CharField(max_length=64)
     requester_name = models.CharField(max_length=200)
@@ -297,7 +299,7 @@ class Run(models.Model):
     request_digest = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     reason = models.TextField(blank=True)
-    answer = models.JSONField(null=True, blank=True)
+    answer = OrderedJSONField(null=True, blank=True)
     seed = models.CharField(max_length=64)
     trace_parent = models.CharField(max_length=100, blank=True)
 
@@ -401,9 +403,9 @@ class Step(models.Model):
     stdout = models.TextField(blank=True)
     stdout_bytes = models.PositiveBigIntegerField(default=0)
     stdout_digest = models.CharField(max_length=64, blank=True)
-    value = models.JSONField(null=True)
+    value = OrderedJSONField(null=True)
     error = models.JSONField(null=True)
-    final = models.JSONField(null=True)
+    final = OrderedJSONField(null=True)
     observation = models.TextField(blank=True)
 
     input_tokens = models.PositiveIntegerField(default=0)
@@ -437,7 +439,7 @@ class Call(models.Model):
     step = models.ForeignKey(Step, models.PROTECT, related_name="calls")
     seq = models.PositiveIntegerField()
     tool_version = models.ForeignKey(ToolVersion, models.PROTECT, related_name="+")
-    arguments = models.JSONField()
+    arguments = OrderedJSONField()
     arguments_digest = models.CharField(max_length=64)
     origins = models.JSONField(default=dict)
     decision = models.ForeignKey(
@@ -451,7 +453,7 @@ class Call(models.Model):
     token = models.CharField(max_length=64, blank=True)
     state = models.CharField(max_length=20, choices=CallState)
     epoch = models.PositiveIntegerField(default=0)
-    result = models.JSONField(null=True)
+    result = OrderedJSONField(null=True)
     error = models.JSONField(null=True)
     duration_ms = models.PositiveIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)

@@ -33,7 +33,8 @@ TEXT = "text/plain"
 BYTES = "application/octet-stream"
 STRUCTURE = "application/json"
 
-_dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+# Members in the order they came in: a program replayed from a bundle must meet them so.
+_dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)

@@ -307,8 +307,8 @@ def _steps(workspace_id: UUID, run_id: UUID) -> QuerySet[Step]:
 
 def _calls(workspace_id: UUID) -> QuerySet[Call]:
     """Calls without their results, which the database describes instead of sending."""
-    kind: Func = Func(F("result"), function="jsonb_typeof", output_field=TextField())
-    rows: Func = Func(F("result"), function="jsonb_array_length", output_field=IntegerField())
+    kind: Func = Func(F("result"), function="json_typeof", output_field=TextField())
+    rows: Func = Func(F("result"), function="json_array_length", output_field=IntegerField())
     return (
         Call.objects.filter(workspace_id=workspace_id)
         .select_related("tool_version__tool", "step", "decision__policy_version")

@@ -29,6 +29,7 @@ tools:
   list_vendors: tests.agents.runs.tools:list_vendors
   read_note: tests.agents.runs.tools:read_note
   ledger: tests.agents.runs.tools:ledger
+  statement: tests.agents.runs.tools:statement
   pay: tests.agents.runs.tools:pay
   send: tests.agents.runs.tools:send
   note_down: tests.agents.runs.tools:note_down
@@ -37,7 +38,7 @@ agents:
     instructions: Pay vendors.
     goal: Pay the vendors.
     model: scripted
-    tools: [list_vendors, read_note, ledger, pay, send, note_down]
+    tools: [list_vendors, read_note, ledger, statement, pay, send, note_down]
     imports: [math, json, re, datetime, random, time]
     limits: {steps: 12, step_wall_s: 5, step_cpu_s: 3}
     inputs:
