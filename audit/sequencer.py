@@ -22,18 +22,19 @@ Steps of one round, in one transaction:
    pending one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import connections, transaction
 
+from audit import wire
 from audit.errors import SequencerBusy
 from audit.tree import GrowingTree, NewTile, StoredTree
 
 if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
+    from django.db.backends.postgresql.base import DatabaseWrapper
 
 LOCK = 0x61756469745F7365
 """Advisory lock of the sequencer ("audit_se"); one per database."""
@@ -71,8 +72,8 @@ class Sequencer:
     _trees: dict[UUID, GrowingTree] = field(default_factory=dict)
 
     @property
-    def connection(self) -> "BaseDatabaseWrapper":
-        return connections[self.using]
+    def connection(self) -> "DatabaseWrapper":
+        return connections[self.using]  # type: ignore[return-value]
 
     def lock(self) -> None:
         """Become the sequencer, until the session ends.
@@ -119,8 +120,10 @@ class Sequencer:
             "SELECT e.number, e.workspace_id, e.leaf_hash,"
             " extract(epoch FROM clock_timestamp() - e.time)::float8"
             " FROM audit_entry e WHERE e.number > %s AND NOT EXISTS"
-            " (SELECT 1 FROM audit_position p WHERE p.entry_number = e.number)"
-            " ORDER BY e.number LIMIT %s",
+            # The floor again: the planner does not infer it, and would read all positions.
+            " (SELECT FROM audit_position p WHERE p.entry_number = e.number"
+            " AND p.entry_number > %s) ORDER BY e.number LIMIT %s",
+            self.floor,
             self.floor,
             self.batch,
         )
@@ -136,23 +139,13 @@ class Sequencer:
         return Round(count, frozenset(by_tree), oldest, count == self.batch)
 
     def _append(self, by_tree: Mapping[UUID, list[tuple[int, bytes]]]) -> None:
-        positions: list[tuple[UUID, int, int, bytes]] = []
         tiles: list[tuple[UUID, NewTile]] = []
         heads: list[tuple[UUID, int, bytes]] = []
         for workspace_id, found in by_tree.items():
             tree = self._tree(workspace_id)
-            start = tree.edge.size
-            positions += [
-                (workspace_id, start + index, number, digest)
-                for index, (number, digest) in enumerate(found)
-            ]
+            self._insert(workspace_id, tree.edge.size, found)
             tiles += [(workspace_id, tile) for tile in tree.append(d for _, d in found)]
             heads.append((workspace_id, tree.edge.size, tree.edge.root()))
-        self._execute(
-            "INSERT INTO audit_position (workspace_id, position, entry_number, leaf_hash)"
-            " SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::bytea[])",
-            positions,
-        )
         self._execute(
             "INSERT INTO audit_tile (workspace_id, level, index, hashes, root)"
             " SELECT * FROM unnest(%s::uuid[], %s::smallint[], %s::bigint[], %s::bytea[],"
@@ -163,6 +156,20 @@ class Sequencer:
             "INSERT INTO audit_batch (workspace_id, size, root, sequenced_at)"
             " SELECT *, clock_timestamp() FROM unnest(%s::uuid[], %s::bigint[], %s::bytea[])",
             heads,
+        )
+
+    def _insert(self, workspace_id: UUID, start: int, found: Sequence[tuple[int, bytes]]) -> None:
+        wire.call(
+            self.connection,
+            "INSERT INTO audit_position (workspace_id, position, entry_number, leaf_hash)"
+            " SELECT $1, $2 + place - 1, number, hash"
+            " FROM unnest($3, $4) WITH ORDINALITY AS placed(number, hash, place)",
+            [
+                wire.uuid(workspace_id),
+                wire.bigint(start),
+                wire.bigints([number for number, _ in found]),
+                wire.array(wire.BYTEA, [digest for _, digest in found]),
+            ],
         )
 
     def _tree(self, workspace_id: UUID) -> GrowingTree:

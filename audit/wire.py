@@ -26,13 +26,20 @@ if TYPE_CHECKING:
 Value: TypeAlias = tuple[int, bytes]
 """(PostgreSQL's number of the type, the value in its binary form)"""
 
-BYTEA, TEXT, UUID_, TIMESTAMPTZ = 17, 25, 2950, 1184
-BYTEA_ARRAY, TEXT_ARRAY, UUID_ARRAY = 1001, 1009, 2951
-_ARRAY_OF = {BYTEA: BYTEA_ARRAY, TEXT: TEXT_ARRAY, UUID_: UUID_ARRAY}
+BYTEA, BIGINT, TEXT, UUID_, TIMESTAMPTZ = 17, 20, 25, 2950, 1184
+_ARRAY_OF = {BYTEA: 1001, BIGINT: 1016, TEXT: 1009, UUID_: 2951}
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _BINARY = 1
+
+
+def bigint(value: int) -> Value:
+    return BIGINT, struct.pack("!q", value)
+
+
+def bigints(values: Sequence[int]) -> Value:
+    return array(BIGINT, [value.to_bytes(8, "big", signed=True) for value in values])
 
 
 def uuid(value: UUID) -> Value:
@@ -64,6 +71,8 @@ def integers(data: bytes) -> list[int]:
 def call(connection: "DatabaseWrapper", sql: str, values: Sequence[Value]) -> bytes | None:
     """Run one statement in the open transaction; return its first value, in binary form.
 
+    None where that is NULL, or the statement returns nothing.
+
     Raises:
         django.db.DatabaseError: As for any statement through Django.
     """
@@ -74,7 +83,8 @@ def call(connection: "DatabaseWrapper", sql: str, values: Sequence[Value]) -> by
     def send() -> PGresult:
         return conn.exec_params(sql.encode(), data, types, [_BINARY] * len(data), _BINARY)
 
-    return _run(connection, sql, values, send).get_value(0, 0)
+    result = _run(connection, sql, values, send)
+    return result.get_value(0, 0) if result.ntuples else None
 
 
 def begin(connection: "DatabaseWrapper", sql: str) -> list[bytes | None]:
