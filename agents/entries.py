@@ -5,6 +5,7 @@ commits to; who, what, which version and which decision stands in the entry itse
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from agents.errors import Divergence
 from agents.models import Call, Run, RunState, Step
@@ -75,15 +76,29 @@ def ended(run: Run, actor: Actor | None = None) -> Draft:
 
 
 def step_proposed(session: Session, step: Step) -> Draft:
+    """The first of a run also says what its jails are made of, for a replay from a bundle."""
     detail: dict[str, JSON] = {
+        "time_us": step.time_us,
         "code": step.code_digest,
         "facts": step.facts_digest,
         "input_tokens": step.input_tokens,
         "output_tokens": step.output_tokens,
         "cost_micros": step.cost_micros,
     }
-    said = {"reply": step.reply, "code": step.code}
+    said: dict[str, JSON] = {"reply": step.reply, "code": step.code}
+    if step.number == 1:
+        said["setting"] = setting(session)
     return _about_step(session, step, "step.proposed", detail, said)
+
+
+def setting(session: Session) -> dict[str, JSON]:
+    """What a run's programs run in, beside their inputs."""
+    return {
+        "seed": session.run.seed,
+        "runtime": session.version.runtime,
+        "limits": asdict(session.jail_limits),
+        "stubs": [asdict(tool.stub) for tool in session.tools.values()],
+    }
 
 
 def step_executed(session: Session, step: Step) -> Draft:

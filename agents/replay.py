@@ -71,12 +71,12 @@ def check(step: Step, result: StepResult, *, seen: int, recorded: int) -> None:
     """
     _same(step, "ending", step.status, result.status.value)
     if step.stdout_digest != result.stdout_sha256:
-        sides = _where_they_part(step.stdout, result.stdout)
+        sides = where_they_part(step.stdout, result.stdout)
         raise ReplayDiverged(Divergence(step.number, None, "printed text", *sides))
     _same(step, "number of tool calls", str(recorded), str(seen))
     final = canonical.clean(result.final)
     if canonical.digest(step.final) != canonical.digest(final):
-        sides = _where_they_part(repr(step.final), repr(final))
+        sides = where_they_part(repr(step.final), repr(final))
         raise ReplayDiverged(Divergence(step.number, None, "final answer", *sides))
 
 
@@ -118,7 +118,7 @@ def _same(step: Step, what: str, before: str, now: str) -> None:
         raise ReplayDiverged(Divergence(step.number, None, what, before, now))
 
 
-def _where_they_part(before: str, now: str) -> tuple[str, str]:
+def where_they_part(before: str, now: str) -> tuple[str, str]:
     """Both texts from shortly before their first difference."""
     same = sum(
         1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, now, strict=False))

@@ -1,52 +1,87 @@
 """`manage.py run_replay RUN`: run a run's stored programs again and compare with the journal.
 
 Nothing is called and nothing of the run is changed: no lease is taken, tools answer from the
-journal, the one thing written is that somebody replayed it. Exit status 1 where anything differs.
+journal, the one thing written is that somebody replayed it. With `--bundle FILE` everything comes
+from an exported bundle, and there need not be a database; nothing is written then. The bundle's own
+proofs are `countersign_verify`'s to check, with a key that did not come along.
+
+Exit status: 0 it matches, 1 it differs (both sides are shown), 2 the command line is wrong, 3 it
+cannot be replayed here (no such run, a tool changed, the bundle lacks something), 4 no sandbox.
 """
 
 from argparse import ArgumentParser
+from collections.abc import Iterable
+from pathlib import Path
 from uuid import UUID
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
-from agents import replay
-from agents.errors import ToolChanged
+from agents import bundle_replay, replay
+from agents.errors import Refused, ToolChanged
 from agents.leases import Lease
 from agents.models import Run
 from agents.replay import Replayed
 from agents.sandbox.errors import RuntimeBuildError, SandboxUnavailable
 from agents.session import Session, open_session
+from audit.export.reading import BundleUnreadable
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 
 NO_LEASE = -1
 """An epoch that no run has: whatever tried to write under it would be refused."""
 
+DIFFERS, NOT_HERE, NO_SANDBOX = 1, 3, 4
+
 
 class Command(BaseCommand):
     help = "Replay RUN in a fresh jail with its journaled results; exit status 1 if it differs."
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", type=UUID, metavar="RUN")
+        parser.add_argument("run", type=UUID, metavar="RUN", nargs="?")
+        parser.add_argument("--bundle", type=Path, metavar="FILE", help="from an exported bundle")
 
-    def handle(self, *args: object, run: UUID, **options: object) -> None:
+    def handle(
+        self, *args: object, run: UUID | None, bundle: Path | None, **options: object
+    ) -> None:
         try:
-            session = open_session(Lease(_workspace_of(run), run, NO_LEASE, "run_replay"))
-        except (ToolChanged, RuntimeBuildError) as error:
-            raise CommandError(f"The run cannot be replayed here: {error}") from error
-        self.stdout.write(f"run {run}: {session.version}, {session.run.state}")
-        told = []
-        try:
-            for each in replay.rehearse(session):
-                told.append(each)
-                self._print(each)
+            if bundle is not None:
+                self._from_bundle(bundle, run)
+            elif run is not None:
+                self._from_journal(run)
+            else:
+                raise CommandError("Name a RUN, or a --bundle.", returncode=2)
+        except (ToolChanged, RuntimeBuildError, Refused, BundleUnreadable) as error:
+            told = f"The run cannot be replayed here: {error}"
+            raise CommandError(told, returncode=NOT_HERE) from error
         except SandboxUnavailable as error:
-            raise CommandError(f"No sandbox: {error}") from error
+            raise CommandError(f"No sandbox: {error}", returncode=NO_SANDBOX) from error
+
+    def _from_journal(self, run: UUID) -> None:
+        session = open_session(Lease(_workspace_of(run), run, NO_LEASE, "run_replay"))
+        self.stdout.write(f"run {run}: {session.version}, {session.run.state}")
+        told = self._show(replay.rehearse(session))
         _record(session, told)
+        self._conclude(told, "the journal")
+
+    def _from_bundle(self, bundle: Path, wanted: UUID | None) -> None:
+        found = bundle_replay.runs(bundle)
+        run = bundle_replay.chosen(found, [wanted] if wanted else [])
+        self.stdout.write(f"run {run.id} of {bundle.name}: {run.outcome}")
+        self._conclude(self._show(bundle_replay.rehearse(run)), "the bundle")
+
+    def _show(self, replayed: Iterable[Replayed]) -> list[Replayed]:
+        told = []
+        for each in replayed:
+            told.append(each)
+            self._print(each)
+        return told
+
+    def _conclude(self, told: list[Replayed], what: str) -> None:
         if any(each.divergence for each in told):
-            raise CommandError("The replay differs from the journal.")
-        self.stdout.write(f"The replay matches the journal: {_matched(told)} steps.")
+            raise CommandError(f"The replay differs from {what}.", returncode=DIFFERS)
+        self.stdout.write(f"The replay matches {what}: {_matched(told)} steps.")
 
     def _print(self, each: Replayed) -> None:
         if each.divergence is None:
@@ -65,7 +100,7 @@ def _workspace_of(run_id: UUID) -> UUID:
         with in_workspace(workspace_id):
             if Run.objects.filter(id=run_id).exists():
                 return UUID(str(workspace_id))
-    raise CommandError(f"There is no run {run_id}.")
+    raise CommandError(f"There is no run {run_id}.", returncode=NOT_HERE)
 
 
 def _matched(told: list[Replayed]) -> int:
