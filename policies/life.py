@@ -96,10 +96,13 @@ def decisions_since(workspace_id: UUID, since: datetime) -> int:
 
 
 def newest_decisions(workspace_id: UUID, *, limit: int = 20) -> list[DecisionRecord]:
-    """The newest decisions on runs, to make tests of."""
+    """The newest decision on runs of each kind and outcome, to make tests of."""
     with in_workspace(workspace_id):
         rows = DecisionRecord.objects.filter(run_id__isnull=False).order_by("-created", "-id")
-        return list(rows.defer("facts")[:limit])
+        found: dict[tuple[str, str], DecisionRecord] = {}
+        for row in rows.defer("facts")[: 20 * limit]:
+            found.setdefault((row.action, row.outcome), row)
+        return list(found.values())[:limit]
 
 
 def past_decisions(workspace_id: UUID, since: datetime) -> Iterator[list[PastDecision]]:

@@ -15,6 +15,8 @@ from policies.engine import Decision, PolicySet, decide
 from policies.requests import Request, restore
 
 MOST_REMEMBERED = 100_000
+OTHER = "other"
+"""A review as before, but with other signatures."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,14 @@ class Replayed:
 
     @property
     def move(self) -> str:
-        """Such as "allow -> deny"; "allow -> ?" where it cannot be said."""
-        return f"{self.past.outcome} -> {self.now.outcome.value if self.now else '?'}"
+        """Such as "allow -> deny"; "allow -> ?" where it cannot be said.
+
+        Where only who must sign differs it is "review -> other".
+        """
+        after = self.now.outcome.value if self.now else "?"
+        if self.changed and after == self.past.outcome:
+            after = OTHER
+        return f"{self.past.outcome} -> {after}"
 
 
 class Simulator:

@@ -92,6 +92,7 @@ def outcome(value: str, signatures: Sequence[Mapping[str, Any]] = ()) -> Word:
         "allow": Word("✓", "allowed", words.ALLOW),
         "review": Word("◆", "needs signatures", words.REVIEW),
         "deny": Word("✕", "refused", words.DENY),
+        "other": Word("◆", "needs other signatures", words.REVIEW),
     }
     return short.get(value, Word("?", "cannot be said", words.DOUBT))
 

@@ -113,3 +113,12 @@ def test_what_cannot_be_decided_again_is_counted_apart() -> None:
         "principal": ["Agent", "a"], "resource": ["Tool", "old"], "context": {}})  # fmt: skip
     broken = Past("k", "execute", "allow", (), {"action": "execute"})
     assert [one.move for one in Simulator(BASE).replay([gone, broken])] == ["allow -> ?"] * 2
+
+
+def test_other_signatures_for_the_same_outcome_are_told() -> None:
+    rule = write(RuleForm("more", "feature", {"feature": "blobs"}, role="reviewer", quorum=3))
+    blob = f"x = '{'QUJD' * 600}'"
+    decisions = [past(RunContext(now=NOW), blob)]
+    assert decisions[0].outcome == "review"
+    stricter = Simulator(compile_policy(forms.append(BASE.text, rule), tools=tools()))
+    assert [one.move for one in stricter.replay(decisions)] == ["review -> other"]

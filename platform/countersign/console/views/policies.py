@@ -180,8 +180,8 @@ def _simulated(found: PolicySimulation) -> dict[str, Any]:
             change
             | {
                 "what": policy_words.action(change["action"]),
-                "before": policy_words.outcome(change["then"]),
-                "after": policy_words.outcome(change["now"]),
+                "before": policy_words.outcome(change["then"], change["then_signatures"]),
+                "after": policy_words.outcome(change["now"], change["now_signatures"]),
             }
             for change in found.changes
         ],
