@@ -188,6 +188,9 @@ def _database(role: str) -> dict[str, Any]:
         "HOST": parts["host"],
         "PORT": parts.get("port", ""),
         "CONN_MAX_AGE": 0,
+        # The pool asks a connection for a sign of life (0.1 ms) before it hands it out: after a
+        # restart of the database the first task of each worker would else fail.
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {key: value for key, value in parts.items() if key not in _CONNECTION},
     }
 
