@@ -20,6 +20,7 @@ from typing import Any
 
 from policies.facts.library import role_of
 from policies.facts.record import (
+    ADDRESS,
     FINAL_ANSWER,
     LITERAL,
     STEP,
@@ -239,7 +240,9 @@ def restore(stored: Mapping[str, Any]) -> Request:
         about = context.get("call")
         if isinstance(about, Mapping):
             came = "tool" in about.get("recipient_sources", ())
+            choices = map(str, about.get("choices", ()))
             older = {
+                "deciders": sorted({choice.partition(" -> ")[0] for choice in choices}),
                 "recipient_tools": [UNKNOWN_LABEL] if came else [],
                 "first_use": True,
                 "over_budget": False,  # no budget could be crossed by signing then
@@ -405,13 +408,15 @@ def _call(
 ) -> tuple[dict[str, Any], list[str]]:
     passed = list(arguments)
     guards, rounds, seen = circumstances
+    joined = join_origins(argument.origin for argument in passed)
     texts = [_text_of(argument.value) for argument in passed if argument.known]
     whole = "\n".join(texts)
     amount, amount_known, problems = _amount(passed)
     about = {
         "flows": _pairs(passed, lambda origin: origin.labels),
         "choices": _pairs(passed, lambda origin: origin.control),
-        "labels": sorted(join_origins(a.origin for a in passed).labels),
+        "labels": sorted(joined.labels),
+        "deciders": sorted(joined.control),
         "guards": sorted(guards),
         "rounds": sorted(rounds),
         "seen": sorted({*seen, *ctx.control_labels}),
@@ -456,6 +461,8 @@ def _source_kinds(argument: Argument) -> set[str]:
     for source in sources - {LITERAL}:
         if source == TASK:
             kinds.add(TASK)
+        elif source == ADDRESS:
+            kinds.add(LITERAL)
         elif source.startswith(TOOL):
             kinds.add("tool")
         else:

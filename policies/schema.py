@@ -75,6 +75,7 @@ type Call = {
   flows: Set<String>,    // "<label> -> <role>" and "<label> -> <argument>", as data
   choices: Set<String>,  // the same, where the label only decides which value it is
   labels: Set<String>,   // all labels of data in the arguments
+  deciders: Set<String>, // labels of what decided which values the arguments have
   guards: Set<String>,   // labels of what decided whether the call happens
   rounds: Set<String>,   // labels of what decided how often it happens
   seen: Set<String>,     // labels of what the program read before it, and the model ever

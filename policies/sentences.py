@@ -40,6 +40,7 @@ _TERMS: Final = {
     "context.call.flows": "the data flows into its arguments",
     "context.call.choices": "what decides its arguments",
     "context.call.labels": "the labels of its arguments",
+    "context.call.deciders": "the labels of what decides its arguments",
     "context.call.guards": "what decides whether it happens",
     "context.call.rounds": "what decides how often it happens",
     "context.call.seen": "what was read before it",
@@ -166,6 +167,10 @@ _MEMBERS: Final = {
     "context.call.labels": ("its arguments contain {} data", "its arguments contain no {} data"),
     "context.call.seen": ("{} data was read before it", "no {} data was read before it"),
     "context.run.seen": ("the model has read {} data", "the model has read no {} data"),
+    "context.call.deciders": (
+        "{} data has a say in its arguments",
+        "no {} data has a say in its arguments",
+    ),
     "context.call.guards": (
         "{} data decides whether it happens",
         "no {} data decides whether it happens",

@@ -1,13 +1,13 @@
 """Calls: tools, functions of the program, methods, builtins and the library."""
 
 import ast
-import string
 from collections.abc import Iterable
 
 from policies.facts import library
-from policies.facts.expressions import VISITORS, Expressions
+from policies.facts.expressions import VISITORS
 from policies.facts.flow import STEER, STORE
 from policies.facts.record import CALLS, Origin, Place, ToolSpec
+from policies.facts.reflection import Reflection
 from policies.facts.state import ClassRecord, Environment, Function, Module, Site
 
 _INLINE_DEPTH = 4
@@ -26,10 +26,16 @@ class Arguments:
         return [*self.positional, *self.named.values(), *self.spread]
 
 
-class Calls(Expressions):
+class Calls(Reflection):
     """Visits calls and connects callers with what they may call."""
 
     def call(self, node: ast.Call) -> int:
+        result = self.called(node)
+        if self.moment:
+            self.graph.edge(result, self.moment)
+        return result
+
+    def called(self, node: ast.Call) -> int:
         function = node.func
         if isinstance(function, ast.Name):
             if function.id in self.tools:
@@ -40,14 +46,22 @@ class Calls(Expressions):
             return self.library_call(module, node)
         if isinstance(function, ast.Attribute):
             return self.method_call(function, node)
-        if isinstance(function, ast.Call) and _is_name(function.func, "type"):
-            self.computed_type(function, node)
-        return self.apply(self.evaluate(function), self.arguments(node))
+        if isinstance(function, ast.Call):
+            self.applied.add(function)
+            if _is_name(function.func, "type"):
+                self.computed_type(function, node)
+        callee, arguments = self.evaluate(function), self.arguments(node)
+        self.may_build_class(callee, arguments, node)
+        return self.apply(callee, arguments)
 
     def computed_type(self, inner: ast.Call, node: ast.Call) -> None:
         """`type(self)(…)` makes another of the same class; other types may be anything."""
         if len(inner.args) != 1 or not _is_name(inner.args[0], "self"):
             self.feature("computed-type", "type(...)(...)", node)
+
+    def may_build_class(self, callee: int, arguments: Arguments, node: ast.Call) -> None:
+        if arguments.spread or len(arguments.positional) + len(arguments.named) > 1:
+            self.class_builder(callee, node)
 
     def arguments(self, node: ast.Call) -> Arguments:
         positional: list[int] = []
@@ -134,14 +148,17 @@ class Calls(Expressions):
         callee = self.evaluate(function)
         if environment is None:
             self.earlier_function(name, callee, node)
+            if name not in self.known:
+                self.not_modelled("unbound-call", name, node)
         definition = self.inlineable(name, environment)
         arguments = self.arguments(node)
         if definition is not None:
             return self.run_inline(definition, arguments)
         record = self.certain_class(name, environment)
-        if record is not None:
-            return self.construct(record, arguments)
-        return self.apply(callee, arguments)
+        self.may_build_class(callee, arguments, node)
+        return (
+            self.apply(callee, arguments) if record is None else self.construct(record, arguments)
+        )
 
     def certain_class(self, name: str, environment: Environment | None) -> ClassRecord | None:
         if environment is None or environment.scope.bindings.get(name) != 1:
@@ -153,6 +170,7 @@ class Calls(Expressions):
         result = self.graph.node(self.literal_mask)
         for value in arguments.all():
             self.put(value, result)
+        self.put(record.state, result)
         self.instantiate(
             record, arguments, result, (self.path, self.guard, self.rounds, self.error)
         )
@@ -278,6 +296,21 @@ class Calls(Expressions):
 
         self.graph.watch(callee, -1, link)
 
+    def link_hooks(self, pool: int, result: int) -> None:
+        """The library may call what overrides its methods, with anything it was given."""
+        at = (self.path, self.guard, self.rounds, self.error)
+
+        def link(bits: int) -> None:
+            for record in self.classes_in(bits):
+                for name, functions in record.methods.items():
+                    for function in functions if library.is_hook(name) else ():
+                        self.enter(function, at)
+                        for parameter in function.nodes.values():
+                            self.alias(pool, parameter)
+                        self.alias(function.result, result)
+
+        self.graph.watch(pool, self.class_mask, link)
+
     def share(self, function: Function) -> None:
         raise NotImplementedError
 
@@ -294,6 +327,7 @@ class Calls(Expressions):
         self, record: ClassRecord, arguments: Arguments, result: int, at: tuple[int, int, int, int]
     ) -> None:
         self.graph.add(result, record.bit)
+        self.put(record.state, result)
         for name in ("__init__", "__post_init__"):
             for function in record.methods.get(name, ()):
                 self.enter(function, at)
@@ -339,17 +373,26 @@ class Calls(Expressions):
         name = function.attr
         if self.is_parent_call(function):
             receiver = self.evaluate(function.value)
+            if name == "__call__":
+                arguments = self.arguments(node)
+                self.may_build_class(receiver, arguments, node)
+                return self.apply(receiver, arguments)
         else:
             self.check_attribute(name, function)
             receiver = self.evaluate(function.value)
-        if name in ("format", "format_map") and name not in self.scopes.methods:
+        if name in ("format", "format_map"):
             self.check_format(function.value, node)
         arguments = self.arguments(node)
+        if len(arguments.positional) > 3 or arguments.spread:
+            self.class_builder(arguments.all()[0], node)
         if name in self.scopes.stored_attributes:
             return self.apply(self.read_attribute(receiver, name), arguments, receiver)
         if name == "send":
             for value in arguments.all():
                 self.flow(value, self.sent)
+        if name == "throw":
+            for value in arguments.all():
+                self.flow(value, self.thrown)
         values = arguments.all()
         values += self.callbacks([receiver, *values])
         if name not in library.SCALAR_METHODS and name not in library.READING_METHODS:
@@ -367,7 +410,7 @@ class Calls(Expressions):
     def is_parent_call(self, function: ast.Attribute) -> bool:
         """`super().__init__(…)` and `Base.__init__(self, …)`."""
         base = function.value
-        parent = isinstance(base, ast.Name) or (
+        parent = (isinstance(base, ast.Name) and base.id != "type") or (
             isinstance(base, ast.Call) and _is_name(base.func, "super")
         )
         return function.attr in library.ORDINARY_DUNDERS and parent
@@ -414,6 +457,8 @@ class Calls(Expressions):
             self.flow(value, pool)
         parts = [self.part(value) for value in distinct]
         self.link_callees(pool, Arguments([], {}, parts + distinct), result)
+        if self.scopes.hooks:
+            self.link_hooks(pool, result)
         return [result]
 
     # Builtins and the library
@@ -430,6 +475,8 @@ class Calls(Expressions):
             for value in arguments.all():
                 if target:
                     self.store(value, target)
+            if target and self.scopes.hooks:
+                self.callbacks([target, *arguments.all()])
             return self.literal
         if name == "type" and len(values) != 1:
             self.feature("computed-type", "type(name, bases, body)", node)
@@ -438,7 +485,13 @@ class Calls(Expressions):
         values += self.callbacks(values)
         if name == "next":
             self.change_silently(values[:1])
-        if name in library.SCALAR_FUNCTIONS:
+        if name == "map" and len(values) > 3:
+            self.class_builder(values[0], node)
+        if name == "type":
+            result = self.graph.node(self.type_bit)
+            for value in values:
+                self.flow(value, result)
+        elif name in library.SCALAR_FUNCTIONS:
             result = self.join(*values)
         elif name in ("super", "iter", "next") and values:
             result = self.merge(*values, self.part(values[0]))
@@ -466,13 +519,25 @@ class Calls(Expressions):
             return self.apply(self.literal, arguments)
         if self.module_of(node.args[0]) is not None:
             self.feature("reflection", name, node)
+        if name in ("setattr", "delattr"):
+            self.check_written_attribute(node.args[0], attribute, node)
         self.check_attribute(attribute, node)
+        if name == "getattr":
+            self.check_bound_format(attribute, node.args[0], node)
         receiver = arguments.positional[0]
         if name == "setattr" and len(arguments.positional) == 3:
             self.set_attribute(receiver, attribute, arguments.positional[2])
             return self.literal
         result = self.read_attribute(receiver, attribute)
         return self.merge(result, *arguments.positional[2:])
+
+    def check_written_attribute(self, base: ast.expr, name: str, node: ast.Call) -> None:
+        if isinstance(base, ast.Name) and self.is_builtin(base.id):
+            self.feature("monkeypatch", f"{base.id}.{name}", node)
+        if name not in self.scopes.stored_attributes:  # put together, so as not to be read
+            self.feature(
+                "reflection", node.func.id if isinstance(node.func, ast.Name) else "", node
+            )
 
     def open_file(self, node: ast.Call) -> int:
         """All files are one place: what is written to any may be read from any."""
@@ -494,23 +559,23 @@ class Calls(Expressions):
         path, member = module.path, module.member
         if not member:
             self.feature("module-as-value", path, node)
-        if (path, member) == ("operator", "attrgetter"):
-            self.check_getter(node)
+        self.check_member(path, member, node, values)
         values += self.callbacks(values)
         unknown = path not in library.MODULES
         if unknown or path in _MUTATING_MODULES or (path, member) == ("json", "dump"):
             self.mutate_together(values)
             self.change_silently(values)
-        if path in library.STATEFUL_MODULES and not (path == "csv" and values):
+        if path in library.STATEFUL_MODULES or (path, member) in library.STATEFUL_MEMBERS:
             state = self.state_of(path)
             for value in values:
                 self.store(value, state)
             result = self.graph.node(self.literal_mask)
             self.alias(state, result)
         elif path in library.SCALAR_MODULES:
-            result = self.join(*values)
+            result = self.join(*values, self.clock(path, member))
         else:
             result = self.graph.node(self.literal_mask)
+            self.flow(self.module_state.get(path, 0), result)
         if result != self.literal:
             for value in values:
                 self.put(value, result)
@@ -519,106 +584,33 @@ class Calls(Expressions):
         self.raises(result)
         return result
 
-    def check_getter(self, node: ast.Call) -> None:
-        for argument in node.args:
-            name = self.constant(argument)
-            if not isinstance(name, str):
-                self.feature("reflection", "attrgetter", node)
-                continue
-            for part in name.split("."):
-                self.check_attribute(part, node)
-        if node.keywords:
-            self.feature("reflection", "attrgetter", node)
+    def check_member(self, path: str, member: str, node: ast.Call, values: list[int]) -> None:
+        """Members of the library that do more than compute with what they are given."""
+        if (path, member) == ("operator", "attrgetter"):
+            self.check_getter(node)
+        elif (path, member) == ("functools", "wraps"):
+            self.check_wraps(node)
+        elif member in library.METACLASSES:
+            self.feature("computed-type", member, node)
+        elif path == "enum" and member in library.ENUMERATIONS and len(values) > 1:
+            self.check_class_names(member, node)
+        elif path == "logging":
+            self.check_style(node)
+        elif path in ("functools", "itertools") and values:
+            self.class_builder(values[0], node)
 
-    # Format strings
-
-    def check_format(self, receiver: ast.expr, node: ast.Call) -> None:
-        """`"{0.attribute}".format(x)` reads attributes that the syntax tree does not show."""
-        templates = self.strings_of(receiver)
-        if templates is None:
-            self.not_modelled("format-string", "format string is not a literal", node)
+    def check_style(self, node: ast.Call) -> None:
+        """With `style="{"` the format of a log record is a format string."""
+        style = next((k.value for k in node.keywords if k.arg == "style"), None)
+        if style is None and len(node.args) < 3:
             return
-        for template in templates:
-            self.check_template(template, node, depth=0)
+        if self.constant(style) != "%":
+            self.not_modelled("format-string", "style of log records", node)
 
-    def check_template(self, template: str, node: ast.AST, *, depth: int) -> None:
-        try:
-            fields = list(string.Formatter().parse(template))
-        except ValueError:
-            return  # the program will raise the same
-        for _, name, form, _ in fields:
-            if name is None:
-                continue
-            for piece in name.replace("[", ".[").split(".")[1:]:
-                if not piece.startswith("["):
-                    self.check_attribute(piece, node)
-                    self.feature_if_hidden(piece, node)
-            if form and depth < 3:
-                self.check_template(form, node, depth=depth + 1)
-
-    def feature_if_hidden(self, attribute: str, node: ast.AST) -> None:
-        if attribute in self.scopes.methods or not attribute.isidentifier():
-            self.feature("format-attribute", attribute, node)
-
-    def check_format_value(self, node: ast.Call) -> None:
-        if any(isinstance(argument, ast.Starred) for argument in node.args):
-            self.not_modelled("format-string", "format(*…)", node)
-
-    def strings_of(self, node: ast.expr) -> list[str] | None:
-        """The strings `node` can be, when all of them stand in the program."""
-        value = self.constant(node)
-        if isinstance(value, str):
-            return [value]
-        if isinstance(node, ast.IfExp):
-            first, second = self.strings_of(node.body), self.strings_of(node.orelse)
-            return None if first is None or second is None else first + second
-        if isinstance(node, ast.Subscript):
-            return self.strings_of_items(node.value)
-        if isinstance(node, ast.Name):
-            assigned = self.single_value(node.id)
-            if assigned is not None and not isinstance(assigned, ast.Name):
-                return self.strings_of(assigned)
-        return None
-
-    def strings_of_items(self, node: ast.expr) -> list[str] | None:
-        holder = self.single_value(node.id) if isinstance(node, ast.Name) else node
-        if isinstance(holder, ast.Dict):
-            items = list(holder.values)
-        elif isinstance(holder, ast.List | ast.Tuple):
-            items = holder.elts
-        else:
-            return None
-        values = [self.constant(item) for item in items]
-        texts = [value for value in values if isinstance(value, str)]
-        return texts if len(texts) == len(values) else None
-
-    def single_value(self, name: str) -> ast.expr | None:
-        owner = self.environment.scope.owner(name)
-        if owner is None or (owner.parent is None and name in self.known):
-            return None
-        return owner.single.get(name)
-
-    def constant(self, node: ast.expr | None, depth: int = 0) -> object:
-        """The exact value of `node` if it is a constant, else None."""
-        if isinstance(node, ast.Constant):
-            return node.value
-        if depth > 20:
-            return None
-        if isinstance(node, ast.Name):
-            assigned = self.single_value(node.id)
-            if isinstance(assigned, ast.Constant | ast.BinOp | ast.UnaryOp):
-                return self.constant(assigned, depth + 1)
-            return None
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            left = self.constant(node.left, depth + 1)
-            right = self.constant(node.right, depth + 1)
-            if isinstance(left, str) and isinstance(right, str) and len(left) + len(right) < 10_000:
-                return left + right
-            return None
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            value = self.constant(node.operand, depth + 1)
-            return -value if isinstance(value, int | float) else None
-        return None
+    def clock(self, path: str, member: str) -> int:
+        """What was slept is seen on every clock."""
+        tells = member.rpartition(".")[2] in ("now", "today", "utcnow", "uuid1")
+        return self.module_state.get("time", 0) if tells else 0
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

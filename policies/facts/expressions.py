@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable
 
 from policies.facts import library
-from policies.facts.flow import ALIAS, CHANGES
+from policies.facts.flow import ALIAS, CHANGES, STORE
 from policies.facts.record import Origin
 from policies.facts.state import Environment, Function, Module, Walk
 
@@ -14,8 +14,11 @@ class Expressions(Walk):
 
     def evaluate(self, node: ast.expr | None) -> int:
         """The value of `node`; constructs without a visitor are recorded as not modelled."""
-        if node is None or type(node) is ast.Constant:
+        if node is None:
             return self.literal
+        if type(node) is ast.Constant:
+            text = type(node.value) is str and library.is_address(node.value)
+            return self.graph.node(self.address_mask) if text else self.literal
         visitor = _VISITORS.get(type(node))
         if visitor is None:
             self.not_modelled("syntax", type(node).__name__, node)
@@ -39,12 +42,27 @@ class Expressions(Walk):
         self.check_name(name, node)
         value = self.variable(name)
         if value is not None:
+            self.raises(value)  # it may not be bound
+            if self.moment:
+                self.meet(name, value)
             return value
         if name in library.BUILTINS:
-            if name in library.CHECKED_BUILTINS and name != "type":
+            if name == "type":
+                return self.graph.node(self.type_bit)
+            if name in library.CHECKED_BUILTINS:
                 self.feature("reflection", name, node)
             return self.literal
+        if name in library.UNBOUND_MODULES and name not in self.known:
+            self.feature("unbound-module", name, node)
         return self.outside(name)
+
+    def meet(self, name: str, value: int) -> None:
+        """How far an iterator has been consumed may depend on all that is read beside it."""
+        self.graph.edge(value, self.moment)
+        if name in self.scopes.iterators:
+            seen = self.graph.node()
+            self.decide(self.moment, seen)
+            self.graph.edge(seen, value, STORE)
 
     def outside(self, name: str) -> int:
         """A variable of an earlier step or a task input; else a name that nothing binds."""
@@ -79,6 +97,7 @@ class Expressions(Walk):
         if named and isinstance(base, ast.Attribute) and base.attr == "__class__":
             return self.join(self.evaluate(base.value))  # the class's name, not the class
         self.check_attribute(node.attr, node)
+        self.check_bound_format(node.attr, base, node)
         receiver = self.evaluate(base)
         result = self.read_attribute(receiver, node.attr)
         if node.attr in library.MUTATING_METHODS and receiver != self.literal:
@@ -109,6 +128,9 @@ class Expressions(Walk):
         if function.decorated:
             self.alias(function.result, bound)
         return bound
+
+    def check_bound_format(self, name: str, receiver: ast.expr | None, node: ast.AST) -> None:
+        raise NotImplementedError
 
     def check_attribute(self, name: str, node: ast.AST) -> None:
         if library.is_dunder(name):
@@ -155,8 +177,10 @@ class Expressions(Walk):
             self.feature("module-as-value", module.path, node)
         if module.path in library.STATEFUL_MODULES:
             return self.state_of(module.path)
-        if (module.path, module.member) == ("operator", "attrgetter"):
-            self.feature("reflection", "attrgetter", node)
+        if (module.path, module.member) in library.REFLECTIVE_MEMBERS:
+            self.feature("reflection", module.member, node)
+        if module.member in library.METACLASSES:
+            return self.graph.node(self.type_bit)
         return self.literal
 
     def state_of(self, path: str) -> int:
@@ -213,10 +237,20 @@ class Expressions(Walk):
             self.rounds = self.join(self.rounds, iterable) if self.rounds else iterable
 
     def unary(self, node: ast.UnaryOp) -> int:
-        return self.join(self.evaluate(node.operand))
+        result = self.join(self.evaluate(node.operand))
+        self.raises(result)
+        return result
 
     def compare(self, node: ast.Compare) -> int:
-        return self.join(self.evaluate(node.left), *(self.evaluate(c) for c in node.comparators))
+        path, guard = self.path, self.guard
+        result = self.evaluate(node.left)
+        for index, comparator in enumerate(node.comparators):
+            if index:
+                self.narrow(result)  # in `a < b < c` only what holds is gone on with
+            result = self.join(result, self.evaluate(comparator))
+        self.path, self.guard = path, guard
+        self.raises(result)
+        return result
 
     def conditional(self, node: ast.IfExp) -> int:
         condition = self.evaluate(node.test)
@@ -247,7 +281,10 @@ class Expressions(Walk):
     def display(self, node: ast.List | ast.Tuple | ast.Set) -> int:
         result = self.graph.node(self.literal_mask)
         for element in node.elts:
-            self.put(self.evaluate(element), result)
+            value = self.evaluate(element)
+            self.put(value, result)
+            if isinstance(node, ast.Set):
+                self.raises(value)  # only some values can be hashed
         return result
 
     def dictionary(self, node: ast.Dict) -> int:
@@ -265,7 +302,9 @@ class Expressions(Walk):
                     self.field(fields, key.value, item)
             else:
                 fields = None
-                self.put(self.evaluate(key), result)
+                name = self.evaluate(key)
+                self.put(name, result)
+                self.raises(name)
         if fields is not None:
             self.records[result] = fields
         return result
@@ -319,7 +358,11 @@ class Expressions(Walk):
 
     def formatted(self, node: ast.FormattedValue) -> int:
         value = self.evaluate(node.value)
-        return self.join(value, self.evaluate(node.format_spec)) if node.format_spec else value
+        if node.format_spec is None:
+            return value
+        result = self.join(value, self.evaluate(node.format_spec))
+        self.raises(result)
+        return result
 
     # Comprehensions
 
@@ -344,6 +387,7 @@ class Expressions(Walk):
             if index:
                 first = self.evaluate(generator.iter)
             self.environment = inner
+            self.raises(first)
             self.multiplicity = self.times(self.multiplicity, generator.iter)
             self.bind_loop(generator.target, generator.iter, first)
             self.repeat(first)
@@ -408,6 +452,7 @@ class Expressions(Walk):
             self.check_name(target.id, target)
             self.assign(target.id, value, fresh=fresh)
         elif isinstance(target, ast.Tuple | ast.List):
+            self.raises(value)
             for element in target.elts:
                 if isinstance(element, ast.Starred):
                     gathered = self.graph.node()
@@ -448,6 +493,8 @@ class Expressions(Walk):
     def write_item(self, target: ast.Subscript, value: int) -> None:
         whole = self.evaluate(target.value)
         key = self.evaluate(target.slice)
+        self.raises(key)
+        self.raises(whole)
         fields = self.records.get(whole)
         constant = isinstance(target.slice, ast.Constant) and target.slice.value
         if fields is not None and isinstance(constant, str):
@@ -479,6 +526,7 @@ class Expressions(Walk):
             self.put(self.evaluate(node.value), self.result)
         self.decide(self.path, self.result)
         self.decide(self.rounds, self.result)
+        self.raises(self.thrown)
         return self.sent
 
     def yielded_from(self, node: ast.YieldFrom) -> int:

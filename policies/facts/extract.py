@@ -20,10 +20,12 @@ from policies.facts import library
 from policies.facts.flow import MAX_STEPS, TooComplexError
 from policies.facts.lookalikes import lookalike
 from policies.facts.record import (
+    ADDRESS,
     CALLS,
     EMPTY,
     FILES,
     FINAL_ANSWER,
+    TASK,
     Argument,
     CallSite,
     Cost,
@@ -137,6 +139,12 @@ def _rebindings(walk: Statements) -> None:
     for name in walk.unbound:
         if not name.isascii() and lookalike(name) in walk.tools:
             walk.feature("lookalike", name, ast.Pass(lineno=1, col_offset=0))
+    plain = walk.function_mask | walk.class_mask
+    for callee, node in walk.class_builders:
+        mask = walk.graph.value[callee]
+        if mask & (walk.type_bit | walk.enum_mask):
+            finding = walk.not_modelled if mask & plain else walk.feature
+            finding("computed-type", "a class is made by a call", node)
     for (scope, name), _module in walk.modules.items():
         if scope.bindings.get(name, 0) > walk.import_counts[scope, name]:
             walk.not_modelled("module-rebound", name, walk.scopes.bound[name])
@@ -227,8 +235,10 @@ class _Reader:
     ) -> Argument:
         found, value = _literal(self.walk, expression)
         origin = self.origin(node)
-        if found and _stands_in(value, self.task_text):
-            origin = Origin(origin.sources | {"task"}, origin.labels, origin.control)
+        if found:
+            also = {TASK} if _stands_in(value, self.task_text) else set()
+            sources = origin.sources - {ADDRESS} | also
+            origin = Origin(sources, origin.labels, origin.control)
         effect = "read" if spec.effect == "release" else spec.effect
         role = library.role_of(name, spec.roles.get(name, ""), effect)
         text = "" if expression is None or found else self.text(expression)

@@ -8,6 +8,7 @@ The tables are frozen text, not introspection of the running interpreter, so tha
 program has the same facts on every installation.
 """
 
+import re
 from typing import Final
 
 
@@ -283,8 +284,18 @@ DEFAULT_IMPORTS: Final = frozenset(MODULES) | {"__future__"}
 
 # Calls into these leave something behind that a later call can read back.
 STATEFUL_MODULES: Final = frozenset(
-    {"random", "decimal", "time", "logging", "warnings", "locale", "calendar", "csv"}
+    {"random", "decimal", "time", "logging", "warnings", "locale", "calendar", "sys"}
 )
+STATEFUL_MEMBERS: Final = frozenset(
+    {("csv", "field_size_limit"), ("xml.etree.ElementTree", "register_namespace")}
+)
+
+# As values they could be called with names that nobody reads.
+REFLECTIVE_MEMBERS: Final = frozenset({("operator", "attrgetter"), ("functools", "wraps")})
+
+# Called, or inherited from, they make classes out of text.
+METACLASSES: Final = frozenset({"ABCMeta", "EnumMeta", "EnumType"})
+ENUMERATIONS: Final = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum"})
 
 # Names of modules that mean "out of the sandbox" wherever they appear as an attribute or as a
 # name imported from a package that was allowed additionally (numpy.os, pandas.io.common.os).
@@ -294,6 +305,11 @@ ESCAPES: Final = _words(
     "asyncio pty posix nt resource mmap fcntl platform site sysconfig pkgutil zipimport "
     "tempfile glob webbrowser ftplib smtplib telnetlib urllib3 requests httpx aiohttp "
     "sqlite3 dbm faulthandler traceback linecache tokenize"
+)
+
+# Without an import they are meant as modules all the same, unless variables are called so too.
+UNBOUND_MODULES: Final = ESCAPES - _words(
+    "code gc glob platform requests resource signal site socket"
 )
 
 CRITICAL_BUILTINS: Final = _words(
@@ -406,8 +422,31 @@ NAMED_DUNDERS: Final = frozenset(
 PUBLIC_UNDERSCORE: Final = frozenset({"_asdict", "_replace", "_fields", "_make"})
 
 
+_ADDRESS = re.compile(r"[\w.+@,;:/<>-]*[A-Za-z0-9][\w.+@,;:/<>-]*", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Z]{2}\d\d[A-Z0-9 ]{10,36}", re.ASCII)
+
+
+def is_address(text: str) -> bool:
+    """Whether a literal is, or is a part of, an e-mail address, a URL or a bank account."""
+    if "@" in text or "://" in text:
+        return len(text) < 200 and _ADDRESS.fullmatch(text) is not None
+    return 13 < len(text) < 42 and _ACCOUNT.fullmatch(text) is not None
+
+
 def is_dunder(name: str) -> bool:
     return name.startswith("__") and name.endswith("__") and len(name) > 4
+
+
+_HOOKS = _words(
+    "default encode iterencode decode emit handle filter write writelines read readline "
+    "readlines close flush keys items utcoffset dst tzname fromutc random getrandbits seed "
+    "convert substitute"
+)
+
+
+def is_hook(name: str) -> bool:
+    """Whether the library calls a method of this name on objects it is given."""
+    return name in _HOOKS or name.startswith(("handle_", "format"))
 
 
 def is_introspection(name: str) -> bool:

@@ -23,6 +23,7 @@ FACTS_VERSION = 1
 
 TASK = "task"
 LITERAL = "literal"
+ADDRESS = "literal:address"
 TOOL = "tool:"
 STEP = "step:"
 UNBOUND = "unbound:"
@@ -67,7 +68,9 @@ class Origin:
 
     Attributes:
         sources: "task", "literal", "tool:<name>", "step:<variable>", "unbound:<name>", and
-            "calls:<tool>" for a value that holds a function which calls that tool.
+            "calls:<tool>" for a value that holds a function which calls that tool. Most
+            values were touched by a literal; "literal:address" says that a written address
+            or account, or a part of one, is among what this may be.
         labels: labels of the data in the value.
         control: labels of what decided which value this is.
     """

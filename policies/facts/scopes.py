@@ -8,6 +8,8 @@ rely on, so the flow analysis never lets a later assignment hide an earlier one 
 import ast
 from collections.abc import Callable, Iterator
 
+from policies.facts.library import is_hook
+
 MAX_DEPTH = 90
 MAX_NODES = 30_000
 
@@ -101,6 +103,9 @@ class Scopes:
         stored_attributes: attribute names the program itself assigns or defines.
         bound: every name bound anywhere.
         definitions: number of functions, lambdas and classes.
+        classes: class name to the number of its definitions.
+        iterators: names of variables that may hold a half consumed iterator.
+        hooks: whether a class defines a method that the library may call.
     """
 
     def __init__(self, tree: ast.Module) -> None:
@@ -110,6 +115,9 @@ class Scopes:
         self.bound: dict[str, ast.AST] = {}
         self.strings: list[ast.Constant] = []
         self.definitions = 0
+        self.classes: dict[str, int] = {}
+        self.iterators: set[str] = set()
+        self.hooks = False
         self.nodes = 0
         self.depth = 0
         self._pending: list[tuple[ast.AST, Scope, int]] = []
@@ -193,10 +201,33 @@ def _name(scopes: Scopes, node: ast.Name, scope: Scope) -> None:
 def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
     # One plain target: remembered with its value, so that a constant can be read through it.
     if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+        if _makes_iterator(node.value):
+            scopes.iterators.add(node.targets[0].id)
         scopes.bind(node.targets[0].id, scope, node.targets[0], node.value)
         scopes.push(iter([node.value]), scope)
     else:
         scopes.children(node, scope)
+
+
+_ITERATORS = frozenset({"iter", "map", "filter", "zip", "reversed", "enumerate"})
+
+
+def _makes_iterator(value: ast.expr) -> bool:
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Name) and value.func.id in _ITERATORS
+    return isinstance(value, ast.GeneratorExp)
+
+
+def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
+    function, arguments = node.func, node.args
+    if isinstance(function, ast.Name) and arguments:
+        if function.id == "next" and isinstance(arguments[0], ast.Name):
+            scopes.iterators.add(arguments[0].id)
+        elif function.id == "setattr" and len(arguments) > 1:
+            name = arguments[1]
+            if isinstance(name, ast.Constant) and isinstance(name.value, str):
+                scopes.stored_attributes.add(name.value)
+    scopes.children(node, scope)
 
 
 def _annotated(scopes: Scopes, node: ast.AnnAssign, scope: Scope) -> None:
@@ -228,6 +259,7 @@ def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
     scopes.bind(node.name, scope, node)
     if scope.kind == "class":
         scopes.methods.setdefault(node.name, []).append(node)
+        scopes.hooks = scopes.hooks or is_hook(node.name)
         scopes.stored_attributes.add(node.name)
     scopes.definitions += 1
     inner = scopes.nested("function", node, scope)
@@ -251,6 +283,7 @@ def _lambda(scopes: Scopes, node: ast.Lambda, scope: Scope) -> None:
 def _class(scopes: Scopes, node: ast.ClassDef, scope: Scope) -> None:
     scopes.bind(node.name, scope, node)
     scopes.definitions += 1
+    scopes.classes[node.name] = scopes.classes.get(node.name, 0) + 1
     inner = scopes.nested("class", node, scope)
     scopes.push(iter([*node.decorator_list, *node.bases, *node.keywords]), scope)
     for statement in node.body:
@@ -324,6 +357,7 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.Assign: _assign,
     ast.AnnAssign: _annotated,
     ast.Attribute: _attribute,
+    ast.Call: _call,
     ast.Constant: _constant,
     ast.FunctionDef: _function,
     ast.AsyncFunctionDef: _function,

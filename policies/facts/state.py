@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
-from policies.facts.record import FILES, Finding, Import, Origin, Place, ToolSpec
+from policies.facts.record import ADDRESS, FILES, LITERAL, Finding, Import, Origin, Place, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
 
 
@@ -72,9 +72,17 @@ class Function:
 
 @dataclass(eq=False)
 class ClassRecord:
-    """A class of the program and the functions in its body."""
+    """A class of the program and the functions in its body.
+
+    Attributes:
+        state: all values assigned in its body; each instance holds them.
+        is_enum: calling it with names makes another class.
+    """
 
     bit: int
+    node: ast.ClassDef
+    state: int
+    is_enum: bool = False
     methods: dict[str, list[Function]] = field(default_factory=dict)
 
     @property
@@ -125,7 +133,7 @@ class Walk:
         self.tools = tools
         self.allowed = frozenset(allowed)
         self.known = known
-        self.graph = Graph(16 + len(tools) + len(known) + scopes.definitions)
+        self.graph = Graph(18 + len(tools) + len(known) + scopes.definitions)
         self.origins: list[Origin | Function | ClassRecord | None] = []
         self._bits: dict[str, int] = {}
         self.functions: dict[int, Function] = {}
@@ -134,8 +142,15 @@ class Walk:
         self.function_mask = 0
         self.class_mask = 0
         self.implicit_mask = 0
+        self.enum_mask = 0
         self.mutator_bit = self.new_bit(None)
-        self.literal_mask = self.source("literal", Origin(frozenset({"literal"})))
+        self.type_bit = self.new_bit(None)  # a class made by `type(x)`, or a metaclass
+        self.class_builders: list[tuple[int, ast.AST]] = []
+        self.applied: set[ast.AST] = set()  # decorators and callees that are calls themselves
+        self.moment = 0  # all that the current statement reads, where iterators matter
+        self.literal_mask = self.source(LITERAL, Origin(frozenset({LITERAL})))
+        address = Origin(frozenset({LITERAL, ADDRESS}))
+        self.address_mask = self.literal_mask | self.source(ADDRESS, address)
         self.literal = self.graph.constant = self.graph.node(self.literal_mask)
         self.imports: list[Import] = []
         self.features: dict[Finding, None] = {}
@@ -147,6 +162,7 @@ class Walk:
         self.attributes: dict[str, int] = {}
         self.module_state: dict[str, int] = {}
         self.sent = self.graph.node()
+        self.thrown = self.graph.node()  # exceptions that may appear at a `yield`
         # All files are one place, and it outlives the program.
         self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
         self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)

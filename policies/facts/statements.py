@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from policies.facts import library
 from policies.facts.calls import Arguments, Calls
-from policies.facts.record import Import
+from policies.facts.record import FINAL_ANSWER, Import
 from policies.facts.scopes import Definition
 from policies.facts.state import ClassRecord, Environment, Function, Module
 
@@ -27,7 +27,12 @@ class Statements(Calls):
                 # Its inner statements are unknown too: this is a finding, not a gap to live with.
                 self.feature("unknown-syntax", type(statement).__name__, statement)
                 continue
+            if self.moment or not self.scopes.iterators:
+                visitor(self, statement)
+                continue
+            self.moment = self.graph.node()
             visitor(self, statement)
+            self.moment = 0
 
     def nested(self, statements: Sequence[ast.stmt]) -> None:
         """A block that may not run, or run again: its assignments replace nothing."""
@@ -42,6 +47,8 @@ class Statements(Calls):
 
     def assignment(self, node: ast.Assign) -> None:
         alone = len(node.targets) == 1
+        for target in node.targets:
+            self.special_name(target, node.value)
         pairs = _pairs(node.targets[0], node.value) if alone else None
         if pairs is not None:
             values = [(element, self.evaluate(value)) for element, value in pairs]
@@ -52,12 +59,19 @@ class Statements(Calls):
         for target in node.targets:
             self.bind(target, value, fresh=alone and isinstance(node.value, _FRESH))
 
+    def special_name(self, target: ast.expr, value: ast.expr | None) -> None:
+        if isinstance(target, ast.Name) and target.id in ("__match_args__", "__slots__"):
+            self.check_attribute_names(target.id, value, target)
+
     def annotated(self, node: ast.AnnAssign) -> None:
         self.annotation(node.annotation)
+        self.special_name(node.target, node.value)
         if node.value is not None:
             fresh = isinstance(node.value, _FRESH)
             self.bind(node.target, self.evaluate(node.value), fresh=fresh)
-        elif not isinstance(node.target, ast.Name):
+        elif isinstance(node.target, ast.Name):
+            self.check_name(node.target.id, node.target)  # a dataclass makes it a field
+        else:
             self.evaluate(node.target)
 
     def annotation(self, node: ast.expr | None) -> None:
@@ -68,8 +82,12 @@ class Statements(Calls):
             if isinstance(inner, ast.Call | ast.NamedExpr | ast.Lambda | ast.Attribute):
                 self.evaluate(node)
                 return
-            if isinstance(inner, ast.Name):
+            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+                self.check_annotation_text(inner)
+            elif isinstance(inner, ast.Name):
                 self.check_name(inner.id, inner)
+                if isinstance(self.single_value(inner.id), ast.Constant | ast.JoinedStr):
+                    self.feature("annotation-code", inner.id, inner)
                 if inner.id in self.tools:
                     self.feature("tool-as-value", inner.id, inner)
 
@@ -96,6 +114,7 @@ class Statements(Calls):
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.check_name(target.id, target)
+                self.decide(self.path, self.variable(target.id) or 0)
             elif isinstance(target, ast.Attribute):
                 self.write_attribute(target, self.literal)
             elif isinstance(target, ast.Subscript):
@@ -142,6 +161,7 @@ class Statements(Calls):
 
     def for_loop(self, node: ast.For) -> None:
         iterable = self.evaluate(node.iter)
+        self.raises(iterable)
         before, outer = len(self.sites), self.multiplicity
         path, guard, rounds = self.path, self.guard, self.rounds
         old = self.current_of(node.target)
@@ -194,11 +214,13 @@ class Statements(Calls):
                 continue
             if environment is not self.environment or self.block != environment.block:
                 self.decide(self.rounds, node)
+                self.decide(self.path, node)
                 continue
             after = self.graph.node()
             for value in {node, old.get(name, node)}:
                 self.alias(value, after)
             self.decide(self.rounds, after)
+            self.decide(self.path, after)  # a `break` decides which round was the last
             if name in environment.scope.captured:
                 self.decide(self.rounds, node)
             environment.set(name, after)
@@ -239,7 +261,10 @@ class Statements(Calls):
             self.handler(handler, caught)
         left = any(_leaves(handler) for handler in node.handlers) or _leaves(node)
         self.path, self.guard = (inner_path, inner_guard) if left else (path, guard)
+        after = self.path, self.guard
+        self.narrow(caught)
         self.nested(node.orelse)
+        self.path, self.guard = after
         self.nested(node.finalbody)
 
     def handler(self, node: ast.ExceptHandler, caught: int) -> None:
@@ -268,6 +293,7 @@ class Statements(Calls):
         self.path = self.join(path, caught) if path else caught
         self.nested(node.body)
         self.error = outer_error
+        self.flow(caught, self.thrown)
         if not _returns(node.body):
             self.path = path
         if outer_error:
@@ -313,6 +339,7 @@ class Statements(Calls):
         if isinstance(node, ast.MatchClass):
             for attribute in node.kwd_attrs:
                 self.check_attribute(attribute, node)
+                self.check_bound_format(attribute, None, node)
                 self.raises(self.read_attribute(subject, attribute))
         inner = subject if isinstance(node, ast.MatchAs | ast.MatchOr) else self.part(subject)
         for child in ast.iter_child_nodes(node):
@@ -399,6 +426,8 @@ class Statements(Calls):
         for decorator in reversed(decorators):
             named = decorator.func if isinstance(decorator, ast.Call) else decorator
             plain = isinstance(named, ast.Name) and self.is_builtin(named.id)
+            if isinstance(decorator, ast.Call):
+                self.applied.add(decorator)
             if plain or self.module_of(named) is not None:
                 self.evaluate(decorator)
                 continue  # library decorators keep the function they are given
@@ -408,10 +437,12 @@ class Statements(Calls):
 
     def class_definition(self, node: ast.ClassDef) -> None:
         for keyword in node.keywords:
+            if keyword.arg == "metaclass" and self.is_plain_metaclass(keyword.value):
+                continue
             self.evaluate(keyword.value)
             if keyword.arg not in ("frozen", "total", "boundary"):
                 self.not_modelled("metaclass", keyword.arg or "**", node)
-        record = ClassRecord(0)
+        record = ClassRecord(0, node, self.graph.node())
         record.bit = self.new_bit(record)
         self.classes[record.bit] = record
         self.class_mask |= record.bit
@@ -428,16 +459,35 @@ class Statements(Calls):
         for name, versions in inner.versions.items():
             for version in versions:
                 self.alias(version, self.attribute_node(name))
+                if version != self.literal and self.graph.value[version] not in self.functions:
+                    self.put(version, record.state)
+        self.graph.edge(record.state, value)
+        self.graph.hold(value, record.state, 0)
         if record.implicit:
             self.implicit_mask |= record.bit
+        if record.is_enum:
+            self.enum_mask |= record.bit
         self.assign(node.name, value, fresh=True)
 
+    def is_plain_metaclass(self, node: ast.expr) -> bool:
+        module = self.module_of(node)
+        return module is not None and (module.path, module.member) == ("abc", "ABCMeta")
+
     def inherit(self, base: ast.expr, record: ClassRecord, node: ast.ClassDef) -> None:
+        module = self.module_of(base)
+        if module is not None:
+            record.is_enum = record.is_enum or module.member in library.ENUMERATIONS
+            if module.member in library.METACLASSES:
+                self.not_modelled("metaclass", module.member, node)
+        elif isinstance(base, ast.Name) and base.id == "type":
+            self.not_modelled("metaclass", "type", node)
         value = self.evaluate(base) if not isinstance(base, ast.Name) else 0
         if isinstance(base, ast.Name):
             value = self.name(base)
             parent = self.classes.get(self.graph.value[value])
             if parent is not None:
+                self.put(parent.state, record.state)
+                record.is_enum = record.is_enum or parent.is_enum
                 for name, functions in parent.methods.items():
                     record.methods.setdefault(name, list(functions))
         elif not isinstance(base, ast.Attribute | ast.Subscript):
@@ -455,6 +505,7 @@ class Statements(Calls):
         self.rounds, self.loop_names = function.rounds, []
         self.function, self.result = function, function.result
         self.class_record = None
+        self.moment = 0
         if not inline:
             self.multiplicity, self.ran = None, set(self.tools)
         if isinstance(node, ast.Lambda):
@@ -518,6 +569,7 @@ _CONTEXT = (
     "class_record",
     "multiplicity",
     "ran",
+    "moment",
 )
 
 
@@ -545,7 +597,13 @@ def _returns(body: Sequence[ast.stmt]) -> bool:
     return any(_holds(statement, _RETURN) for statement in body)
 
 
-_CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Expr, ast.Assign, ast.AugAssign)
+def _ends_program(node: ast.expr) -> bool:
+    """`final_answer(…)` never returns."""
+    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return called and node.func.id == FINAL_ANSWER  # type: ignore[attr-defined]
+
+
+_CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AugAssign)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
@@ -555,6 +613,8 @@ def _holds(
     """Whether `node` is, or has in its blocks, a statement of these kinds."""
     if isinstance(node, kinds):
         return True
+    if isinstance(node, ast.Expr):
+        return _ends_program(node.value)
     if isinstance(node, _CLOSED):
         return False
     for block in _BLOCKS:

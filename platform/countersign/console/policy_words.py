@@ -15,6 +15,7 @@ _FACTS = {
     "call.seen": "read before it",
     "call.flows": "data that decides an argument",
     "call.choices": "data with a say in an argument",
+    "call.deciders": "data with a say in its arguments",
     "call.guards": "data that decides whether it happens",
     "call.rounds": "data that decides how often it happens",
     "call.recipient_sources": "recipient comes from",

@@ -1,0 +1,207 @@
+"""Ways to reach what the syntax tree does not show: attributes by text, classes by call.
+
+A use of reflection is plain attribute access when all its names stand in the program as
+literals; each check here reads those names, and what it cannot read is a finding. Covered:
+format strings, also as bound methods; `operator.attrgetter`; `functools.wraps`, which copies
+and merges attributes by name; `__match_args__`, by which a class pattern reads attributes;
+annotations as text, which `functools.singledispatch` evaluates; metaclasses, which build
+classes from text.
+"""
+
+import ast
+import string
+
+from policies.facts.expressions import Expressions
+
+_FORMATS = frozenset({"format", "format_map"})
+_SLOTS = frozenset({"__dict__", "__weakref__"})
+
+
+class Reflection(Expressions):
+    """Checks shared by the visitors of calls and statements."""
+
+    def check_getter(self, node: ast.Call) -> None:
+        for argument in node.args:
+            name = self.constant(argument)
+            if not isinstance(name, str):
+                self.feature("reflection", "attrgetter", node)
+                continue
+            for part in name.split("."):
+                self.check_attribute(part, node)
+                self.check_bound_format(part, None, node)
+        if node.keywords:
+            self.feature("reflection", "attrgetter", node)
+
+    def check_wraps(self, node: ast.Call) -> None:
+        """`wraps(f, assigned, updated)` copies and merges any attributes, `__globals__` too."""
+        if len(node.args) != 1 or node.keywords or isinstance(node.args[0], ast.Starred):
+            self.feature("reflection", "wraps with attribute names", node)
+        elif node not in self.applied:
+            self.feature("reflection", "wraps kept as a value", node)
+
+    def check_attribute_names(self, name: str, value: ast.expr | None, node: ast.AST) -> None:
+        """`__match_args__` and `__slots__` name attributes that are then read or made."""
+        elements = value.elts if isinstance(value, ast.Tuple | ast.List) else [value]
+        for element in elements:
+            text = element.value if isinstance(element, ast.Constant) else None
+            if not isinstance(text, str):
+                self.feature("reflection", name, node)
+            elif text not in _SLOTS or name != "__slots__":
+                self.check_attribute(text, node)
+                self.check_bound_format(text, None, node)
+
+    def check_annotation_text(self, node: ast.Constant) -> None:
+        """Text in an annotation may be evaluated; what is not an expression never is."""
+        try:
+            tree = ast.parse(str(node.value).strip(), mode="eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return
+        for inner in ast.walk(tree):
+            if not isinstance(inner, _PLAIN_ANNOTATION):
+                self.feature("annotation-code", str(node.value), node)
+                return
+            if isinstance(inner, ast.Attribute):
+                self.check_attribute(inner.attr, node)
+            elif isinstance(inner, ast.Name):
+                self.check_name(inner.id, node)
+
+    # Classes made by calling
+
+    def check_class_names(self, name: str, node: ast.Call) -> None:
+        """`Enum("E", names)` puts every name of `names` into a class, special ones as well."""
+        for argument in [*node.args[1:], *(keyword.value for keyword in node.keywords)]:
+            for inner in ast.walk(argument):
+                if isinstance(inner, ast.Constant):
+                    text = str(inner.value)
+                    if "__" in text:
+                        self.feature("computed-type", name, node)
+                elif not isinstance(inner, ast.List | ast.Tuple | ast.Dict | ast.Load):
+                    self.not_modelled("computed-type", name, node)
+                    return
+
+    def class_builder(self, callee: int, node: ast.AST) -> None:
+        """Remembers a call that makes a class if `callee` turns out to be a metaclass."""
+        if callee and callee != self.literal:
+            self.class_builders.append((callee, node))
+
+    # Format strings
+
+    def check_bound_format(self, name: str, receiver: ast.expr | None, node: ast.AST) -> None:
+        """`"…".format` as a value: what is called later, or by the library, is checked here."""
+        if name not in _FORMATS or (receiver is not None and self.is_own_object(receiver, name)):
+            return
+        templates = None if receiver is None else self.strings_of(receiver)
+        if templates is None:
+            self.not_modelled("format-string", f"{name} as a value", node)
+            return
+        for template in templates:
+            self.check_template(template, node, depth=0)
+
+    def check_format(self, receiver: ast.expr, node: ast.AST) -> None:
+        """`"{0.attribute}".format(x)` reads attributes that the syntax tree does not show."""
+        if self.is_own_object(receiver, "format"):
+            return
+        templates = self.strings_of(receiver)
+        if templates is None:
+            self.not_modelled("format-string", "format string is not a literal", node)
+            return
+        for template in templates:
+            self.check_template(template, node, depth=0)
+
+    def is_own_object(self, node: ast.expr, method: str) -> bool:
+        """Whether `node` certainly is an instance of a class that has such a method itself."""
+        if method not in self.scopes.methods:
+            return False
+        if isinstance(node, ast.Name):
+            if node.id == "self":
+                return True
+            assigned = self.single_value(node.id)
+            node = node if assigned is None else assigned
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            return False
+        return self.scopes.classes.get(node.func.id) == 1
+
+    def check_template(self, template: str, node: ast.AST, *, depth: int) -> None:
+        try:
+            fields = list(string.Formatter().parse(template))
+        except ValueError:
+            return  # the program will raise the same
+        for _, name, form, _ in fields:
+            if name is None:
+                continue
+            for piece in name.replace("[", ".[").split(".")[1:]:
+                if not piece.startswith("["):
+                    self.check_attribute(piece, node)
+                    self.feature_if_hidden(piece, node)
+            if form and depth < 3:
+                self.check_template(form, node, depth=depth + 1)
+
+    def feature_if_hidden(self, attribute: str, node: ast.AST) -> None:
+        if attribute in self.scopes.methods or not attribute.isidentifier():
+            self.feature("format-attribute", attribute, node)
+
+    def check_format_value(self, node: ast.Call) -> None:
+        if any(isinstance(argument, ast.Starred) for argument in node.args):
+            self.not_modelled("format-string", "format(*…)", node)
+
+    def strings_of(self, node: ast.expr) -> list[str] | None:
+        """The strings `node` can be, when all of them stand in the program."""
+        value = self.constant(node)
+        if isinstance(value, str):
+            return [value]
+        if isinstance(node, ast.IfExp):
+            first, second = self.strings_of(node.body), self.strings_of(node.orelse)
+            return None if first is None or second is None else first + second
+        if isinstance(node, ast.Subscript):
+            return self.strings_of_items(node.value)
+        if isinstance(node, ast.Name):
+            assigned = self.single_value(node.id)
+            if assigned is not None and not isinstance(assigned, ast.Name):
+                return self.strings_of(assigned)
+        return None
+
+    def strings_of_items(self, node: ast.expr) -> list[str] | None:
+        holder = self.single_value(node.id) if isinstance(node, ast.Name) else node
+        if isinstance(holder, ast.Dict):
+            items = list(holder.values)
+        elif isinstance(holder, ast.List | ast.Tuple):
+            items = holder.elts
+        else:
+            return None
+        values = [self.constant(item) for item in items]
+        texts = [value for value in values if isinstance(value, str)]
+        return texts if len(texts) == len(values) else None
+
+    def single_value(self, name: str) -> ast.expr | None:
+        owner = self.environment.scope.owner(name)
+        if owner is None or (owner.parent is None and name in self.known):
+            return None
+        return owner.single.get(name)
+
+    def constant(self, node: ast.expr | None, depth: int = 0) -> object:
+        """The exact value of `node` if it is a constant, else None."""
+        if isinstance(node, ast.Constant):
+            return node.value
+        if depth > 20:
+            return None
+        if isinstance(node, ast.Name):
+            assigned = self.single_value(node.id)
+            if isinstance(assigned, ast.Constant | ast.BinOp | ast.UnaryOp):
+                return self.constant(assigned, depth + 1)
+            return None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left = self.constant(node.left, depth + 1)
+            right = self.constant(node.right, depth + 1)
+            if isinstance(left, str) and isinstance(right, str) and len(left) + len(right) < 10_000:
+                return left + right
+            return None
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            value = self.constant(node.operand, depth + 1)
+            return -value if isinstance(value, int | float) else None
+        return None
+
+
+_PLAIN_ANNOTATION = (
+    ast.Expression | ast.Name | ast.Attribute | ast.Subscript | ast.Constant | ast.Tuple
+    | ast.List | ast.BinOp | ast.BitOr | ast.Load | ast.Slice
+)  # fmt: skip
