@@ -162,6 +162,7 @@ def journal_head(session: Session, step: Step) -> str:
     return canonical.digest(
         {
             "inputs": session.run.inputs,
+            **({"files": session.run.files} if session.run.files else {}),
             "seed": session.run.seed,
             "time_us": step.time_us,
             "steps": earlier,

@@ -64,11 +64,13 @@ class Task:
         goal: the requester's words.
         inputs: variables set before the first program; JSON, never a secret.
         checks: sentences that must be true of the answer.
+        files: what the program finds in `in/`, one line each.
     """
 
     goal: str
     inputs: Mapping[str, Any]
     checks: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,12 @@ def chat_request(session: "Session", *, cancelled: Callable[[], bool]) -> ChatRe
         imports=tuple(sorted(session.imports)),
         max_steps=session.limits.steps,
     )
-    task = Task(run.goal, run.inputs, tuple(str(check.get("says", "")) for check in version.checks))
+    task = Task(
+        run.goal,
+        run.inputs,
+        tuple(str(check.get("says", "")) for check in version.checks),
+        tuple(f"in/{f['name']} ({f['media_type']}, {f['bytes']} bytes)" for f in run.files),
+    )
     steps = [
         StepRecord(step.number, step.reply, step.code, step.observation) for step in session.steps
     ]
@@ -304,7 +311,7 @@ def _tools(stubs: Sequence[str]) -> str:
 def _opening(texts: prompts.PromptSet, task: Task) -> str:
     values = {
         "goal": framed(task.goal.strip()),
-        "inputs": _inputs(task.inputs),
+        "inputs": _inputs(task.inputs) + _files(task.files),
         "checks": _checks(task.checks),
     }
     return texts.fill("task", values).rstrip()
@@ -319,6 +326,13 @@ def _inputs(inputs: Mapping[str, Any]) -> str:
     ]
     shown = framed("\n".join(lines))
     return f"\n<inputs>\nThese variables are set for your first program:\n{shown}\n</inputs>\n"
+
+
+def _files(files: Sequence[str]) -> str:
+    if not files:
+        return ""
+    shown = framed("\n".join(files))
+    return f"\n<files>\nThese files are there to read:\n{shown}\n</files>\n"
 
 
 def _checks(checks: Sequence[str]) -> str:

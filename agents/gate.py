@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents import spending, tracing
+from agents import artifacts, spending, tracing
 from agents.bound import BoundTool, bind
 from agents.models import Call, Run, Step
 from agents.session import Session
@@ -17,7 +17,7 @@ from audit.canonical import JSON
 from audit.services import Actor
 from policies import requests
 from policies.engine import Decision, FiredRule, Outcome, PolicySet, compile_policy, decide
-from policies.facts.record import TASK, TOOL, Facts
+from policies.facts.record import FILES, TASK, TOOL, UNKNOWN_LABEL, Facts, Origin
 from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
@@ -101,6 +101,10 @@ def decide_release(session: Session, step: Step, answer: JSON) -> Gated:
     """May this answer leave the run?"""
     facts = session.facts(step.number, step.code)
     origin = facts.origins_of("final_answer", "value")
+    if artifacts.is_referring(answer):
+        # Who wrote a file is known as a whole: with all that the run has read.
+        files = facts.variables.get(FILES, Origin(labels=frozenset({UNKNOWN_LABEL})))
+        origin = origin.joined(files).joined(Origin(labels=session.control_labels))
     return _gated(
         session,
         requests.release(_of(session, step.number), answer, origin),

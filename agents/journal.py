@@ -18,7 +18,17 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
-from agents import countersigned, entries, gate, leases, observation, spending, switches
+from agents import (
+    artifacts,
+    countersigned,
+    entries,
+    gate,
+    keeping,
+    leases,
+    observation,
+    spending,
+    switches,
+)
 from agents.endpoints import endpoint_spec
 from agents.errors import LeaseLost, ReplayDiverged, SwitchedOff
 from agents.leases import LOOK_AGAIN, Lease, held, locked, recording
@@ -59,6 +69,7 @@ RAN = (
     "value",
     "error",
     "final",
+    "files",
     "observation",
     "jail_ms",
     "ended",
@@ -459,6 +470,7 @@ def ran(
     step.value = canonical.clean(result.value)
     step.error = canonical.clean(asdict(result.error)) if result.error else None
     step.final = canonical.clean(result.final)
+    step.files = artifacts.listed(result.files)
     step.observation = canonical.clean(told)
     step.jail_ms = result.wall_ms
     step.ended = datetime.now(UTC)
@@ -467,6 +479,7 @@ def ran(
     session.run.attempts = 0
     labels_read(session, broker.recorded.values())
     commit.say(entries.step_executed(session, step))
+    keeping.keep(commit, step, result)
 
 
 def labels_read(session: Session, calls: Iterable[Call]) -> None:

@@ -18,6 +18,7 @@ import time
 
 from agents import (
     approvals,
+    artifacts,
     checks,
     drift,
     editing,
@@ -140,7 +141,9 @@ def finish(session: Session, step: Step, broker: Broker, result: StepResult, ms:
     if gated.decision.outcome is Outcome.DENY:
         told = observation.answer_refused(gate.explain(gated.decision))
         return journal.step_executed(session, step, broker, result, ms, told, release=gated)
-    problem = checks.problem(session.version.checks, result.final)
+    problem = artifacts.missing(result.final) or checks.problem(
+        session.version.checks, result.final
+    )
     if problem:
         told = observation.answer_refused(problem)
         return journal.step_executed(session, step, broker, result, ms, told, release=gated)
@@ -174,6 +177,9 @@ def _settle(session: Session, step: Step, broker: Broker, result: StepResult, ms
         limit_chars=session.limits.observation_chars,
         imports=session.imports,
         names=[*session.tools, *session.known(step.number)],
+    )
+    told = observation.with_files(
+        told, [(file.name, len(file.content)) for file in result.files], result.skipped
     )
     return journal.step_executed(session, step, broker, result, ms, told)
 

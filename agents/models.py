@@ -300,6 +300,9 @@ class Run(models.Model):
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     reason = models.TextField(blank=True)
     answer = OrderedJSONField(null=True, blank=True)
+    files = models.JSONField(
+        default=list, help_text="Files that came with the task: name, hash, type, labels."
+    )
     seed = models.CharField(max_length=64)
     trace_parent = models.CharField(max_length=100, blank=True)
 
@@ -406,6 +409,9 @@ class Step(models.Model):
     value = OrderedJSONField(null=True)
     error = models.JSONField(null=True)
     final = OrderedJSONField(null=True)
+    files = models.JSONField(
+        default=list, help_text="Files that the program left, new or changed: name, hash, size."
+    )
     observation = models.TextField(blank=True)
 
     input_tokens = models.PositiveIntegerField(default=0)
@@ -480,6 +486,53 @@ class Call(models.Model):
     def idempotency_key(self) -> str:
         """The same for every attempt at this call, so that the other side knows a repeat."""
         return f"countersign-{self.id}"
+
+
+class ArtifactContent(models.Model):
+    """What files hold, once per workspace under its SHA-256 (hex); never changed.
+
+    The database recomputes the hash of what comes in.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    sha256 = models.CharField(max_length=64)
+    content = models.BinaryField()
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workspace", "sha256"], name="artifact_content_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
+class Artifact(models.Model):
+    """A file of a run: one that a step left, or, without a step, one that came with the task."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    run = models.ForeignKey(Run, models.PROTECT, related_name="artifacts")
+    step = models.ForeignKey(Step, models.PROTECT, null=True, related_name="artifacts")
+    name = models.CharField(max_length=100)
+    sha256 = models.CharField(max_length=64)
+    size = models.PositiveBigIntegerField()
+    media_type = models.CharField(max_length=100)
+    labels = models.JSONField(default=list)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["created", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "step", "name"], nulls_distinct=False, name="artifact_name_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class EffectSpend(models.Model):

@@ -85,6 +85,15 @@ def render(
     return cut("\n".join([*([printed] if printed else []), *told]), limit_chars)
 
 
+def with_files(
+    told: str, kept: Sequence[tuple[str, int]], skipped: Sequence[tuple[str, str]]
+) -> str:
+    """An observation with what became of the files in `out/`: kept with bytes, or not and why."""
+    lines = [f"Kept from out/: {name} ({size} bytes)" for name, size in kept]
+    lines += [f"Not kept from out/: {name}: {why}" for name, why in skipped]
+    return "\n".join([told, *lines])
+
+
 def refused(explanation: str) -> str:
     """A program that the policy did not let run.
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
+from agents import artifacts
 from agents.broker import Broker
 from agents.errors import Divergence, ReplayDiverged
 from agents.models import CallState, Step, StepState
@@ -74,6 +75,9 @@ def check(step: Step, result: StepResult, *, seen: int, recorded: int) -> None:
         sides = where_they_part(step.stdout, result.stdout)
         raise ReplayDiverged(Divergence(step.number, None, "printed text", *sides))
     _same(step, "number of tool calls", str(recorded), str(seen))
+    left = artifacts.listed(result.files)
+    if list(step.files) != left:
+        raise ReplayDiverged(Divergence(step.number, None, "files", repr(step.files), repr(left)))
     final = canonical.clean(result.final)
     if canonical.digest(step.final) != canonical.digest(final):
         sides = where_they_part(repr(step.final), repr(final))

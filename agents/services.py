@@ -5,7 +5,7 @@ run is written by `journal`, under its lease.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -14,7 +14,8 @@ import jsonschema
 from celery import current_app
 from django.db import IntegrityError, transaction
 
-from agents import editing, entries, gate, switches, tracing
+from agents import artifacts, editing, entries, gate, keeping, switches, tracing
+from agents.artifacts import Upload
 from agents.errors import InputsInvalid, NotFound, Refused
 from agents.leases import hold, locked
 from agents.models import FINAL_STATES, AgentVersion, Call, CallState, Run, RunState
@@ -48,10 +49,16 @@ def run_start(
     goal: str = "",
     inputs: Mapping[str, JSON] | None = None,
     idempotency_key: str = "",
+    files: Sequence[Upload] = (),
+    file_labels: Collection[str] = ("untrusted",),
 ) -> Started:
     """Start a run of the newest version of an agent.
 
     A run that the policy does not allow is stored all the same, ended as `denied`.
+
+    Args:
+        files: what its programs find in `in/`.
+        file_labels: what is in them; `untrusted` unless the requester answers for who wrote them.
 
     Raises:
         NotFound: no such agent in this workspace.
@@ -60,7 +67,15 @@ def run_start(
     """
     given = dict(inputs or {})
     # Over the request as it was sent: a repeat finds its run however the agent has changed since.
-    asked = canonical.digest({"agent": agent, "goal": goal, "inputs": canonical.clean(given)})
+    noted = artifacts.accepted(files, file_labels)
+    asked = canonical.digest(
+        {
+            "agent": agent,
+            "goal": goal,
+            "inputs": canonical.clean(given),
+            **({"files": noted} if noted else {}),
+        }
+    )
     with tracing.starting() as span, in_workspace(workspace_id):
         earlier = _earlier(requester, idempotency_key, asked)
         if earlier is not None:
@@ -73,6 +88,8 @@ def run_start(
             agent_version=version,
             goal=goal,
             inputs=given,
+            files=noted,
+            control_labels=sorted({label for file in noted for label in file["labels"]}),
             requester_type=requester.type,
             requester_id=requester.id,
             requester_name=requester.name,
@@ -91,7 +108,7 @@ def run_start(
                 raise
             return Started(earlier, repeated=True)
         tracing.began(span, run)
-        record(workspace_id, [entries.started(run)])
+        record(workspace_id, [entries.started(run), *keeping.give(run, files)])
         _decide_start(run)
     return Started(run, repeated=False)
 

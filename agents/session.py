@@ -3,13 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents import jails, tracing
+from agents import artifacts, jails, tracing
 from agents.bound import BoundTool, bind
 from agents.errors import LeaseLost
 from agents.leases import Lease
 from agents.limits import Limits, Spent
 from agents.models import AgentVersion, Call, CallState, Effect, Run, Step, StepState
-from agents.sandbox.contract import CallHandler, JailLimits, StepRequest, StepResult
+from agents.sandbox.contract import (
+    CallHandler,
+    GivenFile,
+    JailLimits,
+    StepRequest,
+    StepResult,
+)
 from agents.sandbox.errors import JailClosed
 from agents.sandbox.runtime import Runtime
 from agents.sandbox.session import Jail
@@ -18,7 +24,7 @@ from policies import selectors as policies
 from policies.engine import PolicySet, compile_policy
 from policies.facts.extract import extract
 from policies.facts.library import DEFAULT_IMPORTS
-from policies.facts.record import TASK, Facts, Origin
+from policies.facts.record import FILES, TASK, Facts, Origin
 
 REPLAYABLE = frozenset({"completed", "error", "final"})
 """How a program must have ended for its step to be part of the variables."""
@@ -33,6 +39,7 @@ class Session:
         steps: every step so far, in order.
         calls: step id → place in the step → recorded call.
         runtime: what its jails are made of, named by its hash.
+        given: the files that came with the task.
     """
 
     lease: Lease
@@ -45,6 +52,7 @@ class Session:
     steps: list[Step]
     calls: dict[Any, dict[int, Call]]
     runtime: Runtime
+    given: tuple[GivenFile, ...] = ()
     lost: bool = False
     cleared: Any = None
     _jail: Jail | None = None
@@ -106,6 +114,9 @@ class Session:
     def known(self, before: int) -> dict[str, Origin]:
         """Origins of the variables that the steps before number `before` left behind."""
         origins = {name: Origin(sources=frozenset({TASK})) for name in self.run.inputs}
+        if self.run.files:
+            labels = {label for file in self.run.files for label in file["labels"]}
+            origins[FILES] = Origin(frozenset({TASK}), frozenset(labels))
         for step in self.steps:
             if step.number < before and replayable(step):
                 origins.update(_origins(step.variables))
@@ -158,10 +169,12 @@ class Session:
             seed=f"{self.run.seed}:{step.number}",
             stubs=tuple(tool.stub for tool in self.tools.values()),
             state={} if self._primed else self.run.inputs,
+            files=() if self._primed else self.given,
         )
         self._primed = True
+        left = [file for each in self.steps if each.number < step.number for file in each.files]
         try:
-            return self._jail.step(request, handler)
+            return artifacts.resolved(self._jail.step(request, handler), left)
         except JailClosed as error:
             if self.lost:
                 raise LeaseLost("the run was stopped") from error
@@ -197,6 +210,7 @@ def open_session(lease: Lease) -> Session:
         ).get(id=lease.run_id)
         version = run.agent_version
         tools = [bind(tool) for tool in version.tools.select_related("tool")]
+        given = artifacts.given(run)
         steps = list(
             Step.objects.filter(run=run).select_related("approval_request").order_by("number")
         )
@@ -215,6 +229,7 @@ def open_session(lease: Lease) -> Session:
         steps=steps,
         calls=calls,
         runtime=jails.runtime_named(version.runtime),
+        given=given,
     )
 
 

@@ -95,6 +95,8 @@ TABLES: Mapping[str, Access] = {
     # Agents and their runs
     "agents_agent": Access(app=EDIT, reader=READ),
     "agents_agenttool": Access(app=APPEND, reader=READ),
+    "agents_artifact": Access(app=APPEND, reader=READ),
+    "agents_artifactcontent": Access(app=APPEND, reader=READ),
     "agents_agentversion": Access(app=APPEND, reader=READ),
     "agents_call": Access(app=EDIT, reader=READ),
     "agents_effectspend": Access(app=EDIT, reader=READ),

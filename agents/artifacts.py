@@ -1,0 +1,157 @@
+"""Files of runs: those that came with the task, and those that programs left.
+
+Content is kept once per workspace under its SHA-256, in the database: a file is there exactly when
+its entry and its step are, in every backup and for every worker, and row-level security keeps it in
+its workspace. The type is what the content looks like. A file carries the labels of all that the
+run had read when it was left; one that came with the task carries what the requester said of it.
+
+An answer refers to a file as `{"artifact": "plot.png"}`; the host puts the hash beside the name, so
+that what is released and signed is this content. Replay compares the hashes.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agents.errors import InputsInvalid
+from agents.models import ArtifactContent, Run
+from agents.sandbox.contract import GivenFile, LeftFile, StepResult
+from agents.sandbox.files import clean_name
+from agents.sniffing import sniff
+from audit.canonical import JSON
+
+MAX_GIVEN = 10
+MAX_GIVEN_BYTES = 16 << 20
+"""Of all files of one task. They must fit into the jail's disk beside what a program makes."""
+
+LABELS = ("untrusted", "personal", "confidential")
+_HANDLE = frozenset({"artifact", "sha256", "bytes"})
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that a requester gives; its name is cleaned, its type looked for."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+# In.
+
+
+def accepted(files: Sequence[Upload], labels: Collection[str]) -> list[dict[str, JSON]]:
+    """What a run notes of the files it is given, by cleaned name.
+
+    Raises:
+        InputsInvalid: too many, too large, two of one name, or an unknown label; says which.
+    """
+    unknown = sorted(set(labels) - set(LABELS))
+    if unknown:
+        raise InputsInvalid(f"{unknown[0]!r} is no label of files: {', '.join(LABELS)}.")
+    if len(files) > MAX_GIVEN:
+        raise InputsInvalid(f"At most {MAX_GIVEN} files can be given.")
+    if sum(len(file.content) for file in files) > MAX_GIVEN_BYTES:
+        raise InputsInvalid(f"The files have more than {MAX_GIVEN_BYTES >> 20} MB together.")
+    names = [clean_name(file.name) for file in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputsInvalid(f"Two files are named {twice[0]}.")
+    return [
+        {
+            "name": name,
+            "sha256": hashlib.sha256(file.content).hexdigest(),
+            "bytes": len(file.content),
+            "media_type": sniff(name, file.content),
+            "labels": sorted(set(labels)),
+        }
+        for name, file in zip(names, files, strict=True)
+    ]
+
+
+def given(run: Run) -> tuple[GivenFile, ...]:
+    """The files of a run's task, for its jail, in the open workspace.
+
+    Raises:
+        InputsInvalid: their content is not what was given.
+    """
+    found = []
+    for noted in run.files:
+        content = content_of(noted["sha256"])
+        if content is None:
+            raise InputsInvalid(f"The file {noted['name']} is not what was given with the task.")
+        found.append(GivenFile(noted["name"], content))
+    return tuple(found)
+
+
+def content_of(sha256: str) -> bytes | None:
+    """The content of this hash, in the open workspace; None where it is not there or not it."""
+    row = ArtifactContent.objects.filter(sha256=sha256).only("content").first()
+    content = bytes(row.content) if row is not None else b""
+    good = row is not None and hashlib.sha256(content).hexdigest() == sha256
+    return content if good else None
+
+
+# Out.
+
+
+def listed(files: Iterable[LeftFile]) -> list[dict[str, JSON]]:
+    """What a step notes of the files it left; what replay compares."""
+    return [
+        {"name": file.name, "sha256": file.sha256, "bytes": len(file.content)} for file in files
+    ]
+
+
+# In answers.
+
+
+def resolved(result: StepResult, before: Iterable[Mapping[str, JSON]]) -> StepResult:
+    """The result with the hash put beside the name of each file that its answer refers to.
+
+    Args:
+        before: what earlier steps noted of the files they left, in order.
+    """
+    if not is_referring(result.final):
+        return result
+    known = {each["name"]: each for each in [*before, *listed(result.files)]}
+    return replace(result, final=_with_hashes(result.final, known))
+
+
+def is_referring(value: JSON) -> bool:
+    """Whether there is a reference to a file anywhere in the value."""
+    return next(_references(value), None) is not None
+
+
+def missing(value: JSON) -> str:
+    """Which file a value refers to that no step left, as a sentence; "" if there is none."""
+    for reference in _references(value):
+        if reference.get("sha256") is None:
+            return f"There is no file out/{reference['artifact']}: write it before you refer to it."
+    return ""
+
+
+def _references(value: JSON) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if isinstance(value.get("artifact"), str) and set(value) <= _HANDLE:
+            yield value
+        else:
+            for item in value.values():
+                yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+
+
+def _with_hashes(value: JSON, known: Mapping[Any, Mapping[str, JSON]]) -> JSON:
+    if isinstance(value, list):
+        return [_with_hashes(item, known) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if not (isinstance(value.get("artifact"), str) and set(value) <= _HANDLE):
+        return {key: _with_hashes(item, known) for key, item in value.items()}
+    name = value["artifact"].removeprefix("out/")
+    found = known.get(name)
+    # A hash that the program wrote itself counts for nothing.
+    return {"artifact": name} | (
+        {"sha256": found["sha256"], "bytes": found["bytes"]} if found else {}
+    )

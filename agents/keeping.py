@@ -1,0 +1,80 @@
+"""Stores files of runs: the only writer of their rows, inside the transaction of run or step."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.db.models import Sum
+
+from agents import entries
+from agents.artifacts import Upload
+from agents.models import Artifact, ArtifactContent, Run, Step
+from agents.sandbox.contract import StepResult
+from agents.sniffing import sniff
+from audit.canonical import JSON
+from audit.services import Draft, Subject
+
+if TYPE_CHECKING:
+    from agents.journal import Commit
+
+MAX_RUN_BYTES = 200 << 20
+"""Of all that a run's programs leave; of more only the hashes are kept."""
+
+
+def give(run: Run, files: Sequence[Upload]) -> list[Draft]:
+    """Store the files of a run's task; returns their entries. Part of a caller's transaction."""
+    drafts = []
+    for noted, file in zip(run.files, files, strict=True):
+        row = _row(run, None, noted["name"], noted["sha256"], file.content, noted["labels"])
+        drafts.append(_entry(run, row, "artifact.given"))
+    return drafts
+
+
+def keep(commit: "Commit", step: Step, result: StepResult) -> None:
+    """Store what a step left, with an entry for each. Part of a caller's commit."""
+    if not result.files:
+        return
+    run = commit.session.run
+    used = Artifact.objects.filter(run=run).aggregate(sum=Sum("size"))["sum"] or 0
+    for file in result.files:
+        used += len(file.content)
+        if used <= MAX_RUN_BYTES:
+            labels = list(run.control_labels)
+            row = _row(run, step, file.name, file.sha256, file.content, labels)
+            commit.say(_entry(run, row, "artifact.kept", step=step.number))
+
+
+def _row(
+    run: Run, step: Step | None, name: str, sha256: str, content: bytes, labels: list[str]
+) -> Artifact:
+    held = ArtifactContent(workspace_id=run.workspace_id, sha256=sha256, content=content)
+    if not ArtifactContent.objects.filter(sha256=sha256).exists():
+        # Another run may bring the same content at this moment.
+        ArtifactContent.objects.bulk_create([held], ignore_conflicts=True)
+    return Artifact.objects.create(
+        workspace_id=run.workspace_id,
+        run=run,
+        step=step,
+        name=name,
+        sha256=sha256,
+        size=len(content),
+        media_type=sniff(name, content),
+        labels=labels,
+    )
+
+
+def _entry(run: Run, row: Artifact, action: str, **detail: JSON) -> Draft:
+    return Draft(
+        action=action,
+        actor=entries.requester(run) if row.step_id is None else entries.agent(run),
+        subject=Subject("artifact", str(row.id), row.sha256),
+        run=run.id,
+        on_behalf_of=entries.requester(run),
+        detail={
+            "sha256": row.sha256,
+            "bytes": row.size,
+            "media_type": row.media_type,
+            "labels": sorted(row.labels),
+            **detail,
+        },
+        payloads={"name": row.name},
+    )
