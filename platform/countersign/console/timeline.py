@@ -46,6 +46,7 @@ class StepCard:
     calls: tuple[CallLine, ...]
     more_calls: tuple[CallLine, ...]
     code: list[code.Row]
+    times: tuple[str, ...]
 
     @property
     def lines(self) -> int:
@@ -78,7 +79,20 @@ def card(step: StepView) -> StepCard:
         calls=tuple(lines[:SHOWN_CALLS]),
         more_calls=tuple(lines[SHOWN_CALLS:]),
         code=program(step),
+        times=times(step),
     )
+
+
+def times(step: StepView) -> tuple[str, ...]:
+    """Where the time of one step went, in the order it was spent; parts of no length left out."""
+    tools = sum(call.duration_ms for call in step.calls)
+    parts = (
+        ("model", step.model_ms / 1000),
+        ("people", _waited_for(step)),
+        ("sandbox", step.jail_ms / 1000),
+        ("tools", tools / 1000),
+    )
+    return tuple(f"{name} {words.span(seconds)}" for name, seconds in parts if seconds > 0)
 
 
 def program(step: StepView) -> list[code.Row]:
@@ -141,7 +155,7 @@ def shares(run: RunDetail, steps: Sequence[StepView]) -> list[Share]:
     """Where the time of a run went."""
     model = sum(step.model_ms for step in steps) / 1000
     work = max(run.working_ms / 1000 - model, sum(step.jail_ms for step in steps) / 1000)
-    people = _waited(run, steps)
+    people = _waited(steps)
     longest = max(model, work, people, 0.001)
     parts = (
         ("model", model, "model"),
@@ -155,15 +169,15 @@ def shares(run: RunDetail, steps: Sequence[StepView]) -> list[Share]:
     ]
 
 
-def _waited(run: RunDetail, steps: Sequence[StepView]) -> float:
-    """Seconds from asking to the last vote, summed over the requests."""
-    total = 0.0
-    for step in steps:
-        for view in step.approvals:
-            times = [vote.time for vote in view.votes]
-            if times:
-                total += max((max(times) - step.created).total_seconds(), 0)
-    return total
+def _waited(steps: Sequence[StepView]) -> float:
+    """Seconds from asking to the last vote, summed over the steps."""
+    return sum(_waited_for(step) for step in steps)
+
+
+def _waited_for(step: StepView) -> float:
+    """Seconds from the step's proposal to the last vote about it."""
+    votes = [vote.time for view in step.approvals for vote in view.votes]
+    return max((max(votes) - step.created).total_seconds(), 0) if votes else 0.0
 
 
 def _word(step: StepView) -> Word:

@@ -101,6 +101,9 @@ def cut(text: str, limit: int) -> str:
 
 MAX_DEPTH = 4
 MAX_COLUMNS = 8
+OPEN_ROWS = 20
+MAX_ROWS = 500
+"""Rows of one table or list that a page holds, folded away beyond `OPEN_ROWS`."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +111,27 @@ class Tree:
     """A JSON value as fields, tables, lists and texts, nested as it is.
 
     `kind` is "text", "fields" (`rows` are name and value), "table" (`rows` are lists of values
-    under `names`), or "list" (`rows` are values).
+    under `names`), or "list" (`rows` are values). `total` counts the rows of a table or list, of
+    which `rows` are the first `MAX_ROWS`.
     """
 
     kind: str
     text: Shown | None = None
     names: tuple[str, ...] = ()
     rows: tuple[Any, ...] = ()
+    total: int = 0
+
+    @property
+    def first(self) -> tuple[Any, ...]:
+        return self.rows[:OPEN_ROWS]
+
+    @property
+    def folded(self) -> tuple[Any, ...]:
+        return self.rows[OPEN_ROWS:]
+
+    @property
+    def left_out(self) -> int:
+        return self.total - len(self.rows)
 
 
 def tree(value: JSON, depth: int = 0) -> Tree:
@@ -123,11 +140,12 @@ def tree(value: JSON, depth: int = 0) -> Tree:
         return Tree("text", shown(value))
     if isinstance(value, Mapping):
         return Tree("fields", rows=tuple((k, tree(v, depth + 1)) for k, v in value.items()))
-    names = _columns(value)
+    names, rows = _columns(value), value[:MAX_ROWS]
     if names:
-        cells = tuple(tuple(tree(row[name], MAX_DEPTH) for name in names) for row in value)
-        return Tree("table", names=names, rows=cells)
-    return Tree("list", rows=tuple(tree(item, depth + 1) for item in value))
+        cells = tuple(tuple(tree(row[name], MAX_DEPTH) for name in names) for row in rows)
+        return Tree("table", names=names, rows=cells, total=len(value))
+    items = tuple(tree(item, depth + 1) for item in rows)
+    return Tree("list", rows=items, total=len(value))
 
 
 def _columns(rows: Sequence[JSON]) -> tuple[str, ...]:

@@ -154,3 +154,8 @@ def cost(micros: int, currency: str) -> str:
         return f"0 {currency}".strip()
     digits = 2 if micros >= 10_000 else 4
     return f"{micros / 1_000_000:,.{digits}f} {currency}".strip()
+
+
+def spent(micros: int, tokens: int, currency: str) -> str:
+    """A cost as it was recorded; tokens of a model without a price cost nothing that is known."""
+    return "no cost recorded" if tokens and not micros else cost(micros, currency)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.template.loader import render_to_string
 
 from countersign.console import code, effects, values, words
 from countersign.console.schema_forms import InputsForm
@@ -223,3 +224,23 @@ def test_every_state_has_a_sign_and_a_word() -> None:
             assert word is not words.UNKNOWN_WORD, state
             assert word.sign
             assert word.text
+
+
+def test_long_answers_are_folded_and_very_long_ones_cut_with_a_sign() -> None:
+    rows = values.tree([{"a": n, "b": "x"} for n in range(700)])
+    assert (len(rows.first), len(rows.folded), rows.left_out) == (20, 480, 200)
+    assert [cell.text.text for cell in rows.folded[0]] == ["20", "x"]
+    short = values.tree([[1], [2]])
+    assert (len(short.first), short.folded, short.left_out) == (2, (), 0)
+    page = render_to_string("console/_value_tree.html", {"tree": rows})
+    assert "Show 480 more" in page
+    assert "200 more are not shown here; the API gives all 700." in page
+    assert page.count("<tr>") == 502
+    deep: Any = {"a": {"b": {"c": {"d": list(range(2000))}}}}
+    assert "Show all" in render_to_string("console/_value_tree.html", {"tree": values.tree(deep)})
+
+
+def test_a_model_without_a_price_has_no_cost() -> None:
+    assert words.spent(0, 812, "USD") == "no cost recorded"
+    assert words.spent(0, 0, "USD") == "0 USD"
+    assert words.spent(1_230_000, 812, "USD") == "1.23 USD"

@@ -56,6 +56,7 @@ def test_the_timeline_tells_what_ran_what_was_refused_and_what_waits(
     run = world.runs["waiting"]
     page = text(log_in("alice").get(f"{RUNS}{run.id}/").content.decode())
     assert "List invoices, list orders" in page
+    assert "· model 11 s · sandbox 210 ms · tools 168 ms" in page
     assert "Ran by policy alone; nothing left the run." in page
     assert "→ 231 rows, confidential" in page
     assert "Refused before it ran" in page

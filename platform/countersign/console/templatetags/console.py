@@ -120,6 +120,12 @@ def cost(micros: int, currency: str) -> str:
     return words.cost(micros, currency)
 
 
+@register.simple_tag
+def spent(micros: int, tokens: int, currency: str) -> str:
+    """What was spent on a model; nothing, where tokens have no price."""
+    return words.spent(micros, tokens, currency)
+
+
 @register.filter
 def minor(value: int, currency: str) -> str:
     """Hundredths of a currency as an amount."""
@@ -197,7 +203,8 @@ def value(item: JSON) -> SafeString:
     """A JSON value as what it is: text as text, structure as JSON, references by their names."""
     seen = item if isinstance(item, Shown) else shown(item)
     if seen.structure:
-        return format_html('<pre class="value-json">{}</pre>', code.visible(seen.text))
+        pre = format_html('<pre class="value-json">{}</pre>', code.visible(seen.text))
+        return pre if len(seen.text) <= LONG_TEXT else _folded(seen, pre)
     parts = format_html_join(
         "",
         "{}",
@@ -212,9 +219,12 @@ def value(item: JSON) -> SafeString:
     )
     if len(seen.text) <= LONG_TEXT:
         return format_html('<span class="value-text">{}</span>', parts)
+    return _folded(seen, format_html('<span class="value-text">{}</span>', parts))
+
+
+def _folded(seen: Shown, body: SafeString) -> SafeString:
     return format_html(
-        '<details><summary>Show all {} characters</summary><span class="value-text">{}</span>'
-        "</details>",
+        "<details><summary>Show all {} characters</summary>{}</details>",
         f"{len(seen.text):,}",
-        parts,
+        body,
     )
