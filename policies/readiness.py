@@ -62,7 +62,13 @@ class Readiness:
                 for t in self.tests
             ],
             "invariants": [
-                {"id": k.id, "sentence": k.sentence, "certain": k.certain, "tried": k.tried}
+                {
+                    "id": k.id,
+                    "sentence": k.sentence,
+                    "certain": k.certain,
+                    "broken": k.broken,
+                    "tried": k.tried,
+                }
                 for k in self.invariants
             ],
             "difference": _difference(self.difference),

@@ -125,6 +125,10 @@ _FACTS: Final = {
         "its write calls cannot be counted",
     ),
     "context.call.amount_known": ("the amount is known", "the amount is not known"),
+    "context.call.over_budget": (
+        "it would cross a budget of the day",
+        "it crosses no budget of the day",
+    ),
     "context.call.first_use": (
         "this version of the agent uses the tool for the first time",
         "this version of the agent has used the tool before",
@@ -234,6 +238,10 @@ _SPENT: Final = {
     "steps": "{} steps",
     "seconds": "{} seconds of work",
     "tokens": "{} tokens of the model",
+}
+_TODAY: Final = {
+    "context.call.today.writes": "made {} write calls",
+    "context.call.today.recipients": "reached {} recipients",
 }
 _BOUNDS: Final = {
     "greater": "more than {}",
@@ -428,6 +436,10 @@ def _compared(node: pst.BinaryOp, *, negated: bool) -> str:
         return _TIERS[op].format(number)
     if path == "context.call.amount_minor":
         return f"the amount is {_BOUNDS[op].format(f'{number / 100:,.2f}')}"
+    if path == "context.call.today.amount_minor":
+        return f"the agent has moved {_BOUNDS[op].format(f'{number / 100:,.2f}')} today"
+    if path in _TODAY:
+        return f"the agent has {_TODAY[path].format(_BOUNDS[op].format(f'{number:,}'))} today"
     if path.startswith("context.run.spent."):
         return _spent(path.rsplit(".", 1)[1], op, number)
     return _counted(path, op, number)

@@ -213,6 +213,16 @@ def _hours(values: Values) -> str:
     return _all(_writes(values), f"({outside})")
 
 
+def _budget(values: Values) -> str:
+    counted = values["counter"]
+    if counted.startswith("today."):
+        reached = f"context.call.{counted} >= {values['limit']}"
+    else:
+        reached = f"context.run.spent.{counted} >= {values['limit']}"
+    writes = counted == "writes" or counted.startswith("today.")
+    return _all('resource.effect != "read"' if writes else "", reached)
+
+
 def _budget_action(values: Values) -> str:
     counted = values["counter"]
     if counted in ("tokens", "cost_micros"):
@@ -344,13 +354,13 @@ _ALL: Final = (
     ),
     Kind(
         "budget",
-        "Budget of a run",
+        "Budget",
         "After fifty writes a person looks before the run goes on.",
         (
             Field(
                 "counter",
                 Type.CHOICE,
-                "What is counted",
+                "What is counted, in the run unless it says today",
                 choices=(
                     ("tool_calls", "tool calls"),
                     ("writes", "write calls"),
@@ -358,15 +368,15 @@ _ALL: Final = (
                     ("seconds", "seconds of work"),
                     ("tokens", "tokens of the model"),
                     ("cost_micros", "cost of the model, in millionths of the currency"),
+                    ("today.writes", "write calls of the agent today"),
+                    ("today.recipients", "recipients the agent reached today"),
+                    ("today.amount_minor", "amount the agent moved today, in hundredths"),
                 ),
                 initial="writes",
             ),
             Field("limit", Type.NUMBER, "From this many on"),
         ),
-        lambda v: _all(
-            'resource.effect != "read"' if v["counter"] == "writes" else "",
-            f"context.run.spent.{v['counter']} >= {v['limit']}",
-        ),
+        _budget,
         _budget_action,
     ),
     Kind(

@@ -96,10 +96,12 @@ def demo(home: Path) -> Iterator[Demo]:
 class Person:
     """One of the cast in a browser of their own."""
 
-    def __init__(self, browser: Browser, demo: Demo, name: str) -> None:
+    def __init__(self, browser: Browser, demo: Demo, name: str, *, scripts: bool = True) -> None:
         self.demo = demo
         self.name = name
-        self.context = browser.new_context(viewport={"width": 1440, "height": 900})
+        self.context = browser.new_context(
+            viewport={"width": 1440, "height": 900}, java_script_enabled=scripts
+        )
         self.context.set_default_timeout(PATIENCE_MS)
         self.page: Page = self.context.new_page()
         self.complaints: list[str] = []

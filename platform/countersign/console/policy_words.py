@@ -34,6 +34,10 @@ _FACTS = {
     "run.spent.tokens": "tokens so far",
     "run.spent.steps": "steps so far",
     "run.spent.seconds": "seconds so far",
+    "call.today.writes": "write calls today",
+    "call.today.recipients": "recipients today",
+    "call.today.amount_minor": "amount moved today",
+    "call.over_budget": "it would cross a budget of the day",
     "program.imports": "imports",
     "answer.labels": "data in the answer",
 }

@@ -8,7 +8,10 @@ from countersign.accounts.scopes import Scope
 
 @dataclass(frozen=True)
 class Operation:
-    """`path` holds {run}, {request}, {entry}, {policy}: things of the workspace under test."""
+    """`path` holds {run}, {request}, {entry} and so on: things of the workspace under test.
+
+    `status` is what it answers there, where no sequencer is at work; `streams`: it answers no JSON.
+    """
 
     id: str
     method: str
@@ -46,6 +49,39 @@ OPERATIONS = (
     Operation("model_list", "GET", "models", Scope.REGISTRY_READ),
     Operation("policy_list", "GET", "policies", Scope.REGISTRY_READ),
     Operation("policy_get", "GET", "policies/{policy}", Scope.REGISTRY_READ),
+    Operation("policy_readiness_get", "GET", "policies/{policy}/readiness", Scope.REGISTRY_READ),
+    Operation(
+        "policy_simulation_list", "GET", "policies/{policy}/simulations", Scope.REGISTRY_READ
+    ),
+    Operation(
+        "policy_simulation_get",
+        "GET",
+        "policies/simulations/{simulation}",
+        Scope.REGISTRY_READ,
+    ),
     Operation("entry_list", "GET", "audit/entries", Scope.AUDIT_READ),
     Operation("entry_get", "GET", "audit/entries/{entry}", Scope.AUDIT_READ),
+    Operation(
+        "entry_proof_get", "GET", "audit/entries/{entry}/proof", Scope.AUDIT_READ, status=409
+    ),
+    Operation(
+        "consistency_get", "GET", "audit/consistency?old=1&new=2", Scope.AUDIT_READ, status=422
+    ),
+    Operation("checkpoint_list", "GET", "audit/checkpoints", Scope.AUDIT_READ),
+    Operation("checkpoint_latest", "GET", "audit/checkpoints/latest", Scope.AUDIT_READ, status=404),
+    Operation("checkpoint_get", "GET", "audit/checkpoints/{size}", Scope.AUDIT_READ, status=404),
+    Operation("checkpoint_note", "GET", "audit/checkpoint", Scope.AUDIT_READ, streams=True),
+    Operation("log_status", "GET", "audit/status", Scope.AUDIT_READ),
+    Operation("export_start", "POST", "audit/exports", Scope.AUDIT_EXPORT, {"kind": "workspace"}),
+    Operation("export_list", "GET", "audit/exports", Scope.AUDIT_EXPORT),
+    Operation("export_get", "GET", "audit/exports/{export}", Scope.AUDIT_EXPORT),
+    Operation(
+        "export_download",
+        "GET",
+        "audit/exports/{export}/download",
+        Scope.AUDIT_EXPORT,
+        streams=True,
+    ),
+    Operation("verification_start", "POST", "audit/verifications", Scope.AUDIT_READ),
+    Operation("verification_get", "GET", "audit/verifications/{verification}", Scope.AUDIT_READ),
 )

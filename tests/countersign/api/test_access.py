@@ -8,13 +8,19 @@ import pytest
 
 from agents.models import Run
 from audit import selectors as audit
+from audit.export.scope import Kind
+from audit.export.scope import Scope as Covers
+from audit.exports import request_export
+from audit.verification import request_verification
 from countersign.accounts.models import RateWindow, Token
 from countersign.accounts.scopes import Scope
 from countersign.accounts.services import service_account_disable, token_revoke
 from countersign.accounts.services.token import REQUESTS_A_MINUTE
 from countersign.accounts.services.workspace import COMMAND_LINE
 from countersign.api.urls import api
-from policies.models import ApprovalRequest
+from policies.models import ApprovalRequest, PolicySimulation
+from policies.selectors import active_policy
+from policies.services import policy_simulate
 from tests.agents.runs.stage import Stage
 from tests.countersign.api.caller import Caller, account_of, caller_in, issue
 from tests.countersign.api.operations import OPERATIONS
@@ -26,7 +32,27 @@ HERE = [operation for operation in OPERATIONS if not operation.streams]
 def things(stage: Stage, waiting: Run, request_of: ApprovalRequest) -> dict[str, object]:
     """What the addresses of the table name, in Acme."""
     [entry] = audit.entries(stage.workspace_id, limit=1).entries
-    return {"run": waiting.id, "request": request_of.id, "entry": entry.id, "policy": 1}
+    dan = stage.cast.actor("dan")
+    job = request_export(stage.workspace_id, Covers(Kind.WORKSPACE), payloads=False, actor=dan)
+    check = request_verification(stage.workspace_id, dan)
+    simulation = policy_simulate(
+        workspace_id=stage.workspace_id,
+        version_id=active_policy(stage.workspace_id).version_id,
+        requester=stage.cast.actor("carol"),
+        days=7,
+        now=datetime.now(UTC),
+    )
+    assert isinstance(simulation, PolicySimulation)
+    return {
+        "run": waiting.id,
+        "request": request_of.id,
+        "entry": entry.id,
+        "policy": 1,
+        "simulation": simulation.id,
+        "size": 1,
+        "export": job.id,
+        "verification": check.id,
+    }
 
 
 def test_every_operation_stands_in_the_table() -> None:
@@ -74,7 +100,7 @@ def test_another_workspaces_things_are_not_there(
 ) -> None:
     wrong = []
     for operation in OPERATIONS:
-        if not operation.names_something or operation.id == "policy_get":
+        if not operation.names_something or "{policy}" in operation.path:
             continue
         body = json.dumps(operation.body) if operation.body is not None else ""
         found = stranger.send(operation.method, operation.path.format(**things), body)
@@ -98,7 +124,9 @@ def test_lists_hold_nothing_of_another_workspace(stranger: Caller, waiting: Run)
 def test_without_a_known_token_nothing_is_answered(stage: Stage, header: str) -> None:
     nobody = Caller()
     for operation in OPERATIONS:
-        path = operation.path.format(run=stage.workspace_id, request=0, entry=0, policy=1)
+        names = ("simulation", "request", "entry", "size", "export", "verification")
+        nothing = dict.fromkeys(names, 0)
+        path = operation.path.format(run=stage.workspace_id, policy=1, **nothing)
         if "/0" in path:
             continue
         found = nobody.send(operation.method, path, headers={"Authorization": header})

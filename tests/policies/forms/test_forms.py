@@ -62,6 +62,11 @@ EXAMPLES = [
         "Never allow sending what was read to a model when the run has cost at least 5.00.",
     ),
     (
+        RuleForm("r10b", "budget", {"counter": "today.recipients", "limit": 20}, role="reviewer"),
+        "Ask one reviewer to countersign a tool call when the tool writes and the agent has"
+        " reached at least 20 recipients today.",
+    ),
+    (
         RuleForm("r11", "hours", {"begin": 6, "end": 18, "days": "workdays"}),
         "Never allow a tool call when the tool writes and either it is before 6:00 UTC or it is"
         " after 18:00 UTC or it is a weekend.",
