@@ -205,12 +205,12 @@ def read_entries(lines: list[bytes], facts: dict[str, Any]) -> tuple[list[Shown]
 
 def in_profile(value: object, depth: int = 0) -> bool:
     if isinstance(value, dict):
-        return depth < 33 and all(
+        return depth < 32 and all(
             key != "" and key.isascii() and "\0" not in key and in_profile(item, depth + 1)
             for key, item in value.items()
         )
     if isinstance(value, list):
-        return depth < 33 and all(in_profile(item, depth + 1) for item in value)
+        return depth < 32 and all(in_profile(item, depth + 1) for item in value)
     if isinstance(value, str):
         return "\0" not in value
     return isinstance(value, int)
@@ -234,7 +234,7 @@ def has_fields(leaf: dict[str, Any], facts: dict[str, Any]) -> bool:
     sequence = leaf.get("run_seq", 0)
     return (
         required <= leaf.keys() <= required | optional
-        and leaf["v"] == 1
+        and json.dumps(leaf["v"]) == "1"
         and leaf["workspace"] == facts["workspace"]
         and all(re.fullmatch(form, leaf[name]) for name, form in TEXTS.items() if name in leaf)
         and made_when_said(leaf)
@@ -270,7 +270,9 @@ def is_commitment(value: dict[str, Any]) -> bool:
     return (
         value.keys() == {"commitment", "key", "length", "media"}
         and re.fullmatch("[0-9a-f]{64}", value["commitment"]) is not None
-        and isinstance(value["length"], int)
+        and re.fullmatch(UUID, value["key"]) is not None
+        and isinstance(value["media"], str)
+        and type(value["length"]) is int
         and value["length"] >= 0
     )
 
