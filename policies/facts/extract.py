@@ -155,9 +155,9 @@ class _Reader:
 
     def __init__(self, walk: Statements, task_text: str, code: str) -> None:
         self.walk = walk
-        # Offsets are in UTF-8 bytes and lines are the parser's own: plain text can be sliced.
-        plain = code.isascii() and "\r" not in code and "\f" not in code
-        self.lines = code.split("\n") if plain else []
+        # Offsets are in UTF-8 bytes and lines are the parser's own where only newlines end them.
+        plain = "\r" not in code and "\f" not in code
+        self.lines = code.encode().split(b"\n") if plain else []
         self.task_text = task_text
         self._origins: dict[int, Origin] = {}
 
@@ -248,7 +248,8 @@ class _Reader:
         """The source of an expression, on one line, cut at 200 characters."""
         if not self.lines or node.end_lineno != node.lineno:
             return ast.unparse(node)[:200]
-        return self.lines[node.lineno - 1][node.col_offset : node.end_col_offset][:200]
+        line = self.lines[node.lineno - 1][node.col_offset : node.end_col_offset]
+        return line.decode()[:200]
 
     # Variables
 
