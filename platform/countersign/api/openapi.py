@@ -4,6 +4,7 @@ The framework leaves out media types of problems, headers of answers, scopes and
 are added here, by rule, so that a new operation has them too.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -21,7 +22,7 @@ TAGS = {
     "kill switches": "What stands still, and stopping something. People let it go on.",
     "approvals": "What waits for people's signatures. Votes are cast in the console, by people.",
     "registry": "Agents, tools, models and policies in force.",
-    "audit": "The log: every entry with the exact bytes that are hashed.",
+    "audit": "The log: entries with the exact bytes that are hashed, proofs, checkpoints, exports.",
 }
 _SCHEME = {
     "type": "http",
@@ -31,13 +32,13 @@ _SCHEME = {
 }
 _MEANINGS = {
     200: "It is so.",
-    201: "The run was made.",
+    201: "It was made.",
     204: "Nothing is left to come.",
     400: "The body is not JSON.",
     401: "No token, or one that is unknown, expired or revoked.",
     403: "The token lacks the scope.",
     404: "This token's workspace has no such thing; another's is never said to exist.",
-    409: "The key was used for another request.",
+    409: "Not as things are; `detail` says why.",
     413: "The body is too large.",
     415: "The body is not sent as application/json.",
     422: "A field cannot be used; `errors` names it.",
@@ -51,12 +52,24 @@ _HEADERS = {
     HTTPStatus.FORBIDDEN: {"WWW-Authenticate": "Names the scope that is missing (RFC 6750 §3)."},
     HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "Seconds to wait."},
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "Seconds to wait."},
-    HTTPStatus.CREATED: {"Location": "Address of the run."},
+    HTTPStatus.CREATED: {"Location": "Address of what was made."},
 }
 _STREAM_EXAMPLE = (
     'retry: 1000\n\nid: 1\ndata: {"seq": 1, "action": "run.started", …}\n\n'
     'event: end\ndata: {"state": "succeeded"}\n\n'
 )
+_NOTE_EXAMPLE = "log.example/…\n812\nq1d…=\n\n— log.example/… k2c…=\n"
+_BYTES = {"type": "string", "contentMediaType": "application/octet-stream"}
+_BODIES: Mapping[str, Mapping[str, Any]] = {
+    "run_stream": {"text/event-stream": {"schema": _TEXT, "example": _STREAM_EXAMPLE}},
+    "checkpoint_note": {"text/plain": {"schema": _TEXT, "example": _NOTE_EXAMPLE}},
+    "export_download": {
+        "application/zip": {"schema": _BYTES},
+        "text/html": {"schema": _TEXT},
+        "text/csv": {"schema": _TEXT},
+    },
+}
+"""What operations answer that do not answer JSON."""
 
 
 class Api(NinjaAPI):
@@ -113,8 +126,7 @@ def _complete(operation: dict[str, Any], scope: str) -> None:
             }
         if status >= HTTPStatus.BAD_REQUEST:
             answer["content"] = {MEDIA_TYPE: answer["content"].pop("application/json")}
-    if operation["operationId"] == "run_stream":
-        example = {"schema": _TEXT, "example": _STREAM_EXAMPLE}
-        operation["responses"][200]["content"] = {"text/event-stream": example}
+    if body := _BODIES.get(operation["operationId"]):
+        operation["responses"][200]["content"] = dict(body)
     # JSON has no other names than texts; the framework counts by numbers.
     operation["responses"] = {str(code): one for code, one in operation["responses"].items()}

@@ -24,14 +24,18 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from audit import checkpoints, exports, selectors
+from audit.export.scope import Kind, Scope
+from audit.sequencer import Sequencer
+from audit.verification import request_verification
 from tests.agents.runs.stage import Stage
 from tests.countersign.api.caller import account_of, issue
 from tests.countersign.api.conftest import PAY
 from tests.countersign.api.operations import OPERATIONS
 
 EXAMPLES = 6
-POSTS = {"run_start", "kill_switch_set"}
-"""Operations that name in their body something that may not exist."""
+MAY_LACK = {"run_start", "kill_switch_set", "checkpoint_latest", "checkpoint_note"}
+"""Operations whose address names nothing, and which yet may not find something."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -77,7 +81,7 @@ def test_every_operation_says_what_it_needs_and_every_answer(document: dict[str,
         assert operation["summary"]
         answers = operation["responses"]
         assert {"200", "401", "403", "429", "500", "503"} <= set(answers), name
-        assert ("404" in answers) is ("{" in str(path_of(document, name)) or name in POSTS)
+        assert ("404" in answers) is ("{" in str(path_of(document, name)) or name in MAY_LACK)
         if "requestBody" in operation:
             assert {"400", "413", "415", "422"} <= set(answers)
         for status, answer in answers.items():
@@ -104,7 +108,8 @@ def test_no_operation_casts_a_vote(document: dict[str, Any]) -> None:
         for method, operation in path.items()
         if method != "get"
     }
-    assert changing == {"run_start", "run_cancel", "kill_switch_set"}
+    jobs = {"export_start", "verification_start"}
+    assert changing == {"run_start", "run_cancel", "kill_switch_set"} | jobs
 
 
 def test_the_examples_of_bodies_fit(document: dict[str, Any]) -> None:
@@ -122,6 +127,7 @@ def test_the_api_does_what_the_schema_says(committing_stage: Stage) -> None:
     stage = committing_stage
     waiting = stage.play(stage.start(PAY))
     known = {"run_id": waiting.id, "request_id": stage.request(waiting).id, "number": 1}
+    known |= log_of(stage)
     account = account_of(stage.cast.acme)
     schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", get_wsgi_application())
     tried = []
@@ -137,6 +143,26 @@ def test_the_api_does_what_the_schema_says(committing_stage: Stage) -> None:
             try_out(operation.as_strategy(generation_mode=mode), known, headers)
         tried.append(name)
     assert len(tried) == len(OPERATIONS) - 1
+
+
+def log_of(stage: Stage) -> dict[str, object]:
+    """A signed log with a finished export and a check."""
+    Sequencer("sequencer").catch_up()
+    checkpoints.sign_due("sequencer", everything=True)
+    dan = stage.cast.actor("dan")
+    [entry] = selectors.entries(stage.workspace_id, limit=1).entries
+    job = exports.request_export(
+        stage.workspace_id, Scope(Kind.WORKSPACE), payloads=False, actor=dan
+    )
+    exports.make_export(stage.workspace_id, job.id)
+    latest = selectors.checkpoint(stage.workspace_id)
+    assert latest is not None
+    return {
+        "entry_id": entry.id,
+        "size": latest.size,
+        "export_id": job.id,
+        "verification_id": request_verification(stage.workspace_id, dan).id,
+    }
 
 
 def try_out(
