@@ -11,8 +11,9 @@ from django.template.loader import render_to_string
 
 from agents import selectors as agents
 from countersign.accounts.models import User
+from countersign.accounts.roles import ANY_REVIEWER
 from countersign.console.guards import Member
-from policies import selectors as policies
+from policies.waiting import waiting_count
 
 
 class QueryInTemplateError(RuntimeError):
@@ -60,8 +61,8 @@ def _waiting(member: Member) -> int:
     """How many requests this person could sign now."""
     if not (member.is_reviewer or member.is_officer):
         return 0
-    rows = policies.queue(member.id, str(member.user.id), datetime.now(UTC))
-    return sum(row.refusal is None for row in rows)
+    roles = member.roles | ({ANY_REVIEWER} if member.is_reviewer else set())
+    return waiting_count(member.id, str(member.user.id), roles, datetime.now(UTC))
 
 
 def _text(request: HttpRequest, template: str, context: Mapping[str, Any]) -> str:
