@@ -1,5 +1,6 @@
 """What it costs to go on: after parking, from the journal, and after a worker was killed."""
 
+import gc
 import statistics
 import time
 from pathlib import Path
@@ -19,12 +20,13 @@ from tests.e2e.workers import Site, jails, site, task, until
 from tests.harness.server import pointed_at
 
 PAY = "paid = pay(account='DE01', amount_cents={n})\nprint(paid['id'])"
+PARKED = 20
 ENDLESS = "enter_once(text='before')\nfor i in range(10**12): pass"
 
 
 def run() -> list[Result]:
     with bench() as stage:
-        return [_parked(stage), *_replays(stage), *_killed(stage)]
+        return [_parked(stage), _parked_memory(stage), *_replays(stage), *_killed(stage)]
 
 
 def _parked(stage: Bench) -> Result:
@@ -47,6 +49,35 @@ def _parked(stage: Bench) -> Result:
         statistics.median(taken),
         "ms",
         None,
+        "lower",
+    )
+
+
+def _parked_memory(stage: Bench) -> Result:
+    """What a worker's process keeps of a run that waits for people; it should be nothing.
+
+    Sessions, steps, calls, jails and whatever else of the room is still alive after the collector
+    has run. Sealing keys stay in a cache of bounded size.
+    """
+
+    def park() -> None:
+        run, model = stage.start(), Model([READ.format(n=0), PAY.format(n=5)])
+        loop.advance(stage.session(run), model)
+
+    def kept() -> int:
+        gc.collect()
+        return sum(type(one).__module__.startswith("agents.") for one in gc.get_objects())
+
+    for _ in range(3):
+        park()
+    before = kept()
+    for _ in range(PARKED):
+        park()
+    return Result(
+        "resume: objects a worker keeps of a parked run",
+        max(0, kept() - before) / PARKED,
+        "objects",
+        0.0,
         "lower",
     )
 
