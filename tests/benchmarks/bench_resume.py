@@ -66,7 +66,7 @@ def _parked_memory(stage: Bench) -> Result:
 
     def kept() -> int:
         gc.collect()
-        return sum(type(one).__module__.startswith("agents.") for one in gc.get_objects())
+        return sum(str(type(one).__module__).startswith("agents.") for one in gc.get_objects())
 
     for _ in range(3):
         park()
