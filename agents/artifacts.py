@@ -119,27 +119,28 @@ def resolved(result: StepResult, before: Iterable[Mapping[str, JSON]]) -> StepRe
 
 def is_referring(value: JSON) -> bool:
     """Whether there is a reference to a file anywhere in the value."""
-    return next(_references(value), None) is not None
+    return next(references(value), None) is not None
 
 
 def missing(value: JSON) -> str:
     """Which file a value refers to that no step left, as a sentence; "" if there is none."""
-    for reference in _references(value):
+    for reference in references(value):
         if reference.get("sha256") is None:
             return f"There is no file out/{reference['artifact']}: write it before you refer to it."
     return ""
 
 
-def _references(value: JSON) -> Iterator[dict[str, Any]]:
+def references(value: JSON) -> Iterator[dict[str, Any]]:
+    """Every reference to a file in a value, in its order."""
     if isinstance(value, dict):
         if isinstance(value.get("artifact"), str) and set(value) <= _HANDLE:
             yield value
         else:
             for item in value.values():
-                yield from _references(item)
+                yield from references(item)
     elif isinstance(value, list):
         for item in value:
-            yield from _references(item)
+            yield from references(item)
 
 
 def _with_hashes(value: JSON, known: Mapping[Any, Mapping[str, JSON]]) -> JSON:

@@ -4,6 +4,12 @@ Every function opens the workspace's transaction, reads, and gives frozen record
 screen needs: nothing is fetched later, and another workspace's row is `NotFound`.
 """
 
+from agents.selectors.artifacts import (
+    ArtifactView,
+    artifact,
+    artifacts,
+    artifacts_of_answer,
+)
 from agents.selectors.budgets import BudgetLine, budgets_today
 from agents.selectors.kill_switches import (
     KillSwitchView,
@@ -57,6 +63,7 @@ __all__ = [
     "AgentRow",
     "AgentVersionView",
     "ApprovalView",
+    "ArtifactView",
     "BudgetLine",
     "CallDetail",
     "CallView",
@@ -75,6 +82,9 @@ __all__ = [
     "agent_versions",
     "agents",
     "agents_with_tool",
+    "artifact",
+    "artifacts",
+    "artifacts_of_answer",
     "budgets_today",
     "call",
     "calls_in_doubt",

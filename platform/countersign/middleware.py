@@ -22,6 +22,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
     ]
 )
 
+INERT_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
+INERT = "X-Countersign-Inert"
+"""Marks a response as content that others made; it gets the stricter policy and is not sent on."""
+
 type_view = Callable[[HttpRequest], HttpResponse]
 type_async_view = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
@@ -45,5 +49,7 @@ def content_security_policy(get_response: type_view | type_async_view) -> object
 
 
 def _with_policy(response: HttpResponse) -> HttpResponse:
-    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    inert = INERT in response
+    del response[INERT]
+    response["Content-Security-Policy"] = INERT_POLICY if inert else CONTENT_SECURITY_POLICY
     return response

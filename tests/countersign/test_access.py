@@ -72,6 +72,7 @@ class Row:
 
 AGENT, TOOL, MODEL = {"name": "Accounts payable"}, {"name": "create_payment"}, {"name": "scripted"}
 RUN = {"run_id": "waiting"}
+FILE = {**RUN, "artifact_id": "file"}
 REQUEST = {"request_id": "request"}
 V1 = {"number": "1"}
 TIER_2 = {**V1, "rule": "tier-2"}
@@ -87,6 +88,9 @@ TABLE = (
     Row("run_live", arguments=RUN),
     Row("run_stop", who=STOPPERS, post=MOVED, arguments={"run_id": "running"}),
     Row("run_step", arguments={**RUN, "number": "3"}),
+    Row("run_file", arguments=FILE),
+    Row("run_file_image", arguments=FILE),
+    Row("run_file_download", arguments=FILE),
     Row(
         "run_call",
         who=SETTLERS,
@@ -281,6 +285,7 @@ def known_ids(world: World) -> dict[str, Any]:
         **{name: run.id for name, run in world.runs.items()},
         "request": world.request.id,
         "call": world.doubt.id,
+        "file": world.file.id,
         "person": world.cast.id("bob"),
         "entry": entry.id,
         "switch": made.id,

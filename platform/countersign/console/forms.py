@@ -5,7 +5,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 
+from agents.artifacts import Upload
 from countersign.console.schema_forms import JSONText
 from policies.models import Meaning
 
@@ -54,6 +56,50 @@ class PasswordForm(forms.Form):
         if again != self.cleaned_data.get("new"):
             raise forms.ValidationError("This is not the same as the new password above.")
         return again
+
+
+class Files(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """Any number of files, also none."""
+
+    widget = Files
+
+    def clean(self, data: Any, initial: Any = None) -> "list[UploadedFile[Any]]":  # noqa: ANN401
+        given = data if isinstance(data, list | tuple) else [data] if data else []
+        return [super(FilesField, self).clean(each, initial) for each in given]
+
+
+class GivenFilesForm(forms.Form):
+    """Files that a run is given, and whether their text may decide anything."""
+
+    attached = FilesField(
+        label="Files",
+        required=False,
+        help_text="Its programs find them in the folder in/. Together at most 3 MB.",
+    )
+    written = forms.ChoiceField(
+        label="Who wrote them",
+        choices=[
+            ("outside", "Somebody outside, or I do not know: what they say decides nothing"),
+            ("inside", "I answer for what they say"),
+        ],
+        initial="outside",
+        required=False,
+        widget=forms.RadioSelect,
+    )
+    personal = forms.BooleanField(label="They hold personal data", required=False)
+    confidential = forms.BooleanField(label="They are confidential", required=False)
+
+    def uploads(self) -> list[Upload]:
+        return [Upload(str(each.name), each.read()) for each in self.cleaned_data["attached"]]
+
+    def labels(self) -> list[str]:
+        said = [name for name in ("personal", "confidential") if self.cleaned_data[name]]
+        trusted = self.cleaned_data["written"] == "inside"
+        return said if trusted else ["untrusted", *said]
 
 
 class GoalForm(forms.Form):

@@ -24,6 +24,7 @@ from policies.services import policy_simulate
 from tests.agents.runs.stage import Stage
 from tests.countersign.api.caller import Caller, account_of, caller_in, issue
 from tests.countersign.api.operations import OPERATIONS
+from tests.countersign.console.world import keep_file
 
 HERE = [operation for operation in OPERATIONS if not operation.streams]
 
@@ -51,6 +52,7 @@ def things(stage: Stage, waiting: Run, request_of: ApprovalRequest) -> dict[str,
         "simulation": simulation.id,
         "size": 1,
         "export": job.id,
+        "artifact": keep_file(stage.workspace_id, waiting).id,
         "verification": check.id,
     }
 
@@ -126,7 +128,9 @@ def test_without_a_known_token_nothing_is_answered(stage: Stage, header: str) ->
     for operation in OPERATIONS:
         names = ("simulation", "request", "entry", "size", "export", "verification")
         nothing = dict.fromkeys(names, 0)
-        path = operation.path.format(run=stage.workspace_id, policy=1, **nothing)
+        path = operation.path.format(
+            run=stage.workspace_id, artifact=stage.workspace_id, policy=1, **nothing
+        )
         if "/0" in path:
             continue
         found = nobody.send(operation.method, path, headers={"Authorization": header})

@@ -1,5 +1,6 @@
 """Runs by API: started once per key, followed, stopped; pages that stay put."""
 
+import base64
 import threading
 from typing import Any
 
@@ -192,3 +193,36 @@ def test_a_cursor_of_elsewhere_is_refused(billing: Caller) -> None:
         for cursor in ("x", foreign, foreign[:-1], "eA:eA"):
             refused = billing.get(list_name, cursor=cursor)
             assert (refused.status, refused.fields) == (422, ["cursor"]), (list_name, cursor)
+
+
+def test_files_go_in_and_come_out(stage: Stage) -> None:
+    caller = caller_in(stage.cast.acme)
+    run_id = start(
+        caller,
+        files=[{"name": "a.csv", "content": base64.b64encode(b"1,2").decode()}],
+        file_labels=["confidential"],
+    )
+    with in_workspace(stage.workspace_id):
+        run = Run.objects.get(id=run_id)
+    assert run.control_labels == ["confidential"]
+    code = "open('out/b.txt', 'w').write(open('in/a.csv').read())\nfinal_answer({'done': 1})"
+    stage.model.replies = [program(code)]
+    stage.play(run)
+    given, left = caller.get(f"runs/{run_id}/artifacts").body["items"]
+    assert (given["name"], given["step"], given["labels"]) == ("a.csv", 0, ["confidential"])
+    assert (left["name"], left["step"], left["media_type"]) == ("b.txt", 1, "text/plain")
+    path = f"/api/v1/runs/{run_id}/artifacts/{left['id']}/content"
+    content = caller.client.get(path, headers={"Authorization": f"Bearer {caller.token}"})
+    assert content.content == b"1,2"
+    assert content["Content-Disposition"] == 'attachment; filename="b.txt"'
+
+
+def test_files_that_cannot_be_taken_say_why(billing: Caller) -> None:
+    for body, status, words in (
+        ({"files": [{"name": "a", "content": "no base64!"}]}, 422, "must be base64"),
+        ({"files": [{"name": "a", "content": ""}, {"name": "a", "content": ""}]}, 422, "named a"),
+        ({"files": [], "file_labels": ["secret"]}, 422, "untrusted"),
+    ):
+        answer = billing.post("runs", {"agent": "Teller", **body})
+        assert answer.status == status
+        assert words in str(answer.body)

@@ -2,11 +2,15 @@
 
 import re
 
-from agents.models import Run, RunState
+import pytest
+from django.core.files.base import ContentFile
+
+from agents import selectors
+from agents.models import Run, RunState, StepState
 from audit import selectors as audit
 from audit.transactions import in_workspace
 from tests.countersign.console.conftest import LogIn
-from tests.countersign.console.world import GOAL, World, make_run, unknown
+from tests.countersign.console.world import GOAL, World, keep_file, make_run, make_step, unknown
 
 RUNS = "/w/acme/runs/"
 
@@ -172,3 +176,42 @@ def test_a_stopped_run_ends_and_its_request_is_withdrawn(world: World, log_in: L
     assert "Sign to allow" not in card
     again = client.post(f"{RUNS}{run.id}/stop/", given, follow=True).content.decode()
     assert "The run had already ended." in again
+
+
+@pytest.mark.parametrize(
+    ("said", "labels"),
+    [
+        ({}, ["untrusted"]),
+        ({"written": "inside", "personal": "on"}, ["personal"]),
+        ({"written": "outside", "confidential": "on"}, ["confidential", "untrusted"]),
+    ],
+)
+def test_a_run_is_started_with_files(
+    world: World, log_in: LogIn, said: dict[str, str], labels: list[str]
+) -> None:
+    client = log_in("alice")
+    files = [ContentFile(b"a,b\n1,2\n", "../week.csv"), ContentFile(b"hello", "note.txt")]
+    given = {"goal": "Add.", "key": "k", "in-numbers": "[1]", "in-rounding": "up"}
+    started = client.post(f"{RUNS}start/Arithmetic/", {**given, **said, "attached": files})
+    assert started.status_code == 302
+    with in_workspace(world.workspace_id):
+        run = Run.objects.get(goal="Add.")
+    assert [file["name"] for file in run.files] == ["week.csv", "note.txt"]
+    assert run.control_labels == labels
+    page = text(client.get(started.headers["Location"]).content.decode())
+    assert "week.csv 8 bytes · came with the task" in page
+    _, table = selectors.artifacts(world.workspace_id, run.id)
+    shown = client.get(f"{RUNS}{run.id}/files/{table.id}/").content.decode()
+    assert '<th scope="col">a</th>' in shown
+    assert "<td>2</td>" in shown
+
+
+def test_an_answer_shows_the_picture_it_refers_to(world: World, log_in: LogIn) -> None:
+    run = world.runs["succeeded"]
+    with in_workspace(world.workspace_id):
+        make_step(run, 1, StepState.EXECUTED, "pass", minutes=1)
+        file = keep_file(world.workspace_id, run)
+        answer = {"plot": {"artifact": "plot.png", "sha256": file.sha256, "bytes": file.size}}
+        Run.objects.filter(id=run.id).update(answer=answer)
+    page = log_in("dan").get(f"{RUNS}{run.id}/").content.decode()
+    assert f'<img src="/w/acme/runs/{run.id}/files/{file.id}/image"' in page

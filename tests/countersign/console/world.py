@@ -7,6 +7,7 @@ since the pages compare with it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,6 +17,8 @@ from agents.models import (
     Agent,
     AgentTool,
     AgentVersion,
+    Artifact,
+    ArtifactContent,
     Call,
     CallState,
     ModelEndpoint,
@@ -28,6 +31,7 @@ from agents.models import (
     ToolVersion,
 )
 from agents.registry.plan import columns
+from agents.sniffing import sniff
 from audit import canonical
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
@@ -121,6 +125,7 @@ class World:
     runs: Mapping[str, Run]
     request: ApprovalRequest
     doubt: Call
+    file: Artifact
 
     @property
     def workspace_id(self) -> UUID:
@@ -145,7 +150,36 @@ def make_world(cast: Cast) -> World:
         runs = {"waiting": waiting, "running": running, "doubt": doubtful}
         for state, reason in ENDED.items():
             runs[state.value] = make_run(cast, version, state, reason=reason, minutes=90)
-        return World(cast, version, runs, request, doubt)
+        return World(cast, version, runs, request, doubt, keep_file(cast.acme.id, waiting))
+
+
+# The smallest picture there is: one pixel.
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d49444154789c636060f8cf50000003840181e6c3f0d40000000049454e44ae426082"
+)
+
+
+def keep_file(
+    workspace_id: UUID, run: Run, name: str = "plot.png", content: bytes = PIXEL
+) -> Artifact:
+    """A file in a run, as the end of a step stores it."""
+    digest = sha256(content).hexdigest()
+    with in_workspace(workspace_id):
+        if not ArtifactContent.objects.filter(sha256=digest).exists():
+            ArtifactContent.objects.create(
+                workspace_id=workspace_id, sha256=digest, content=content
+            )
+        return Artifact.objects.create(
+            workspace_id=workspace_id,
+            run=run,
+            step=Step.objects.filter(run=run).order_by("number").first(),
+            name=name,
+            sha256=digest,
+            size=len(content),
+            media_type=sniff(name, content),
+            labels=["untrusted"],
+        )
 
 
 ENDED = {

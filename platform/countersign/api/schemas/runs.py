@@ -1,6 +1,7 @@
 """Runs, their steps and events, as the API takes and says them."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,19 @@ from ninja import Field, Schema
 
 from agents.models import RunState
 from countersign.api.schemas.base import MAX_PAGE, Paged, PageOut, Taken, Text
+
+
+class FileLabel(StrEnum):
+    UNTRUSTED = "untrusted"
+    PERSONAL = "personal"
+    CONFIDENTIAL = "confidential"
+
+
+class FileIn(Taken):
+    """A file for a run; programs find it in `in/`."""
+
+    name: Text = Field(max_length=200, examples=["week.csv"])
+    content: Text = Field(description="Its bytes in base64.", examples=["dmVuZG9yLGNlbnRzCg=="])
 
 
 class RunIn(Taken):
@@ -23,6 +37,15 @@ class RunIn(Taken):
         default_factory=dict,
         description="As the agent's `inputs` declares them.",
         examples=[{"week": "2026-W47", "report_to": "alice@accounts-payable.example"}],
+    )
+    files: list[FileIn] = Field(
+        default_factory=list, max_length=10, description="Together at most 3 MB."
+    )
+    file_labels: list[FileLabel] = Field(
+        default_factory=lambda: [FileLabel.UNTRUSTED],
+        max_length=3,
+        description="What is in the files. Leave `untrusted` out only where you answer for who "
+        "wrote them: their text may then decide who is paid or told.",
     )
 
 
@@ -127,6 +150,19 @@ class StepOut(Schema):
     calls: list[CallOut]
 
 
+class ArtifactOut(Schema):
+    """A file of a run; an answer names one as `{"artifact", "sha256", "bytes"}`."""
+
+    id: UUID
+    step: int = Field(description="The step that left it; 0: it came with the task.")
+    name: str
+    sha256: str
+    size: int = Field(description="Bytes.")
+    media_type: str = Field(description="What the content looks like, whatever its name says.")
+    labels: list[str]
+    created: datetime
+
+
 class EventOut(Schema):
     """One entry of a run's log, in the run's own order."""
 
@@ -145,6 +181,10 @@ class RunPage(PageOut[RunOut]):
 
 
 class StepPage(PageOut[StepOut]):
+    pass
+
+
+class ArtifactPage(PageOut[ArtifactOut]):
     pass
 
 

@@ -1,5 +1,6 @@
 """Runs: start, read, follow, cancel."""
 
+import base64
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -11,12 +12,14 @@ from ninja import Header, Query, Router, Status
 
 from agents import selectors as agents
 from agents import services
+from agents.artifacts import Upload
 from agents.errors import InputsInvalid, Refused
+from countersign import downloads
 from countersign.accounts.scopes import Scope
 from countersign.api import cursors, events, stream
 from countersign.api.answers import page, says
 from countersign.api.auth import Bearer, caller
-from countersign.api.problems import Problem
+from countersign.api.problems import Problem, invalid
 from countersign.api.schemas import runs as out
 
 router = Router(tags=["runs"])
@@ -46,6 +49,8 @@ def run_start(
             goal=body.goal,
             inputs=body.inputs,
             idempotency_key=sent.idempotency_key,
+            files=[_upload(place, file) for place, file in enumerate(body.files)],
+            file_labels=[label.value for label in body.file_labels],
         )
     except InputsInvalid:
         raise
@@ -112,6 +117,36 @@ def run_steps(
     who = caller(request)
     agents.run(who.workspace_id, run_id)
     return page(agents.steps(who.workspace_id, run_id, after=filters.after))
+
+
+@router.get(
+    "/{uuid:run_id}/artifacts",
+    auth=Bearer(Scope.RUNS_READ),
+    response=says(out.ArtifactPage, 404),
+    summary="The files of a run",
+)
+def artifact_list(request: HttpRequest, run_id: UUID) -> Mapping[str, Any]:
+    """Those that came with the task, then those that its programs left, by step."""
+    return page(agents.artifacts(caller(request).workspace_id, run_id))
+
+
+@router.get(
+    "/{uuid:run_id}/artifacts/{uuid:artifact_id}/content",
+    auth=Bearer(Scope.RUNS_READ),
+    response=says(str, 404),
+    summary="Take a file away",
+)
+def artifact_content(request: HttpRequest, run_id: UUID, artifact_id: UUID) -> HttpResponse:
+    """Its bytes, as `application/octet-stream` whatever it is; programs wrote it, trust it so."""
+    file, content = agents.artifact(caller(request).workspace_id, run_id, artifact_id)
+    return downloads.of_artifact(file, content)
+
+
+def _upload(place: int, file: out.FileIn) -> Upload:
+    try:
+        return Upload(file.name, base64.b64decode(file.content, validate=True))
+    except ValueError as error:
+        raise invalid([(f"body.files.{place}.content", "must be base64")]) from error
 
 
 @router.get(

@@ -15,7 +15,7 @@ from agents import services
 from agents.errors import Refused
 from agents.models import CallState, RunState
 from countersign.console import guards, timeline
-from countersign.console.forms import GoalForm, ResolveForm, StopForm
+from countersign.console.forms import GivenFilesForm, GoalForm, ResolveForm, StopForm
 from countersign.console.guards import Member
 from countersign.console.pages import posted, render, render_fragment
 from countersign.console.schema_forms import InputsForm
@@ -83,8 +83,11 @@ def _live(member: Member, run_id: UUID) -> dict[str, Any]:
     seen = agents.run_fingerprint(member.id, run_id)
     run = agents.run(member.id, run_id)
     steps = agents.steps(member.id, run_id)
+    files = agents.artifacts(member.id, run_id)
     return {
         "run": run,
+        "files": files,
+        "answer_files": agents.artifacts_of_answer(run.answer, files),
         "steps": timeline.cards(steps),
         "shares": timeline.shares(run, steps),
         "seen": seen,
@@ -155,7 +158,10 @@ def run_start(request: HttpRequest, slug: str, agent: str) -> HttpResponse:
     # The key makes a second click, or a reload, the same request.
     goal = GoalForm(data, initial={"goal": version.goal, "key": uuid.uuid4().hex})
     inputs = InputsForm(version.inputs, data)
-    if request.method == "POST" and goal.is_valid() and inputs.is_valid():
+    given = GivenFilesForm(data, request.FILES if data is not None else None)
+    # Each is asked, so that all faults are shown at once.
+    valid = [form.is_valid() for form in (goal, inputs, given)]
+    if request.method == "POST" and all(valid):
         try:
             started = services.run_start(
                 workspace_id=member.id,
@@ -164,12 +170,14 @@ def run_start(request: HttpRequest, slug: str, agent: str) -> HttpResponse:
                 goal=goal.cleaned_data["goal"],
                 inputs=inputs.inputs(),
                 idempotency_key=f"console-{goal.cleaned_data['key']}",
+                files=given.uploads(),
+                file_labels=given.labels(),
             )
         except Refused as refused:
             goal.add_error(None, str(refused))
         else:
             return redirect("console:run_detail", slug, started.run.id)
-    context = {"nav": "runs", "version": version, "goal": goal, "inputs": inputs}
+    context = {"nav": "runs", "version": version, "goal": goal, "inputs": inputs, "given": given}
     return render(request, member, "console/run_start.html", context)
 
 
