@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 MAX_TEXT = 20_000
 
 # A run of 16 or more token characters with a digit in it, a key block, or a URL with a password.
+# A run is looked at once, from its beginning: from each of its characters it takes seconds.
 _MAYBE_SECRET = re.compile(
-    r"(?=[\w+/=.-]*\d)[\w+/=.-]{16,}|PRIVATE KEY|://[^\s/@:]+:[^\s/@]+@|xox[baprs]-", re.ASCII
+    r"(?<![\w+/=.-])(?=[\w+/=.-]*\d)[\w+/=.-]{16,}|PRIVATE KEY|://[^\s/@:]+:[^\s/@]+@|xox[baprs]-",
+    re.ASCII,
 )
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")

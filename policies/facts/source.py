@@ -19,7 +19,8 @@ MAX_BYTES = 200_000
 _DECEPTIVE = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 
 # What the parser warns of: unknown escapes, and a number that runs into a keyword (`1if x`).
-_MAY_WARN = re.compile(r"\\|\d[\da-fA-F_xXoObBjJeE]*(?:and|else|for|if|in|is|not|or)\b")
+# Tried only where a number begins: at each digit of a long one it would take minutes.
+_MAY_WARN = re.compile(r"\\|\b\d[\da-fA-F_xXoObBjJeE]*(?:and|else|for|if|in|is|not|or)\b")
 
 
 @dataclass(frozen=True)

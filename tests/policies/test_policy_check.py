@@ -123,3 +123,19 @@ def test_it_reads_standard_input_and_needs_nothing_running() -> None:
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line.get("outcome") for line in found] == ["allow", None, "deny"]
     assert found[1]["error"]
+
+
+def test_half_a_character_is_answered_in_ascii(tmp_path: Path) -> None:
+    out, _ = check(tmp_path, '{"id": "\\ud800", "code": "x = 1"}', "--jsonl")
+    assert out.isascii()
+    assert json.loads(out)["id"] == "\ud800"
+
+
+def test_a_tool_named_in_half_characters_does_not_stop_the_rest(tmp_path: Path) -> None:
+    broken = (
+        '{"id": 1, "code": "a(1)", "tools": [{"name": "a", "effect": "write",'
+        ' "parameters": {"\\ud800": {}}, "roles": {"\\ud800": "\\udfff"}}]}'
+    )
+    first, second = lines(tmp_path, broken, {"id": 2, "code": "print(1)"})
+    assert first.get("outcome") != "allow"
+    assert second["outcome"] == "allow"

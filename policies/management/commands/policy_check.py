@@ -44,11 +44,16 @@ class Command(BaseCommand):
             action="store_true",
             help="the file has one JSON object a line: {id, code, tools?, imports?}",
         )
-        parser.add_argument("--workspace", default="", help="use this workspace's policies")
+        parser.add_argument(
+            "--workspace",
+            default="",
+            help="use the policies of this one: its name in addresses, or its id",
+        )
 
     def handle(self, *_args: object, **options: Any) -> None:
-        text = self._policy_text(options["workspace"])
-        registered = _registered_tools(options["workspace"])
+        workspace = _named(options["workspace"])
+        text = self._policy_text(workspace)
+        registered = _registered_tools(workspace)
         if not options["jsonl"]:
             program = {"code": _read(options["file"])}
             self._print(_judge(program, text, registered))
@@ -69,7 +74,24 @@ class Command(BaseCommand):
             ) from error
 
     def _print(self, answer: Mapping[str, Any]) -> None:
-        self.stdout.write(json.dumps(answer, ensure_ascii=False, sort_keys=True))
+        text = json.dumps(answer, ensure_ascii=False, sort_keys=True)
+        try:
+            text.encode(getattr(self.stdout, "encoding", None) or "utf-8")
+        except UnicodeEncodeError:  # half a character, or a terminal that shows only ASCII
+            text = json.dumps(answer, sort_keys=True)
+        self.stdout.write(text)
+
+
+def _named(text: str) -> str:
+    """The id of the workspace, as text; "" for none."""
+    if not text:
+        return ""
+    from audit import naming  # noqa: PLC0415 - needs the database
+
+    try:
+        return str(naming.workspace_named(text))
+    except Exception as error:
+        raise CommandError(f"workspace {text!r} cannot be looked up: {error}") from error
 
 
 def _active_policy(workspace: str) -> str:
