@@ -1,12 +1,8 @@
 """Positions: every committed entry gets one, whatever happens to transactions and sequencer."""
 
-import random
-import threading
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -22,6 +18,7 @@ from audit.transactions import in_workspace
 from audit.tree import GrowingTree, StoredTree
 from audit.verify import verify_log
 from tests.audit.history import ALICE, History, take_lock
+from tests.audit.kills import KillAt, Killed
 from tests.harness.server import Clone
 
 NOTE = Draft("note.taken", ALICE, Subject("note", "1"))
@@ -112,46 +109,18 @@ def test_tiles_and_proofs_of_larger_trees(history: History, count: int) -> None:
     assert history.verify(_signed(history)) == 0
 
 
-class _Killed(Exception):
-    pass
-
-
-class _KillAt:
-    """Lets `statements` pass, then fails before or after the next, as a kill would."""
-
-    def __init__(self, statements: int, *, after: bool) -> None:
-        self.left = statements
-        self.after = after
-
-    def __call__(
-        self,
-        execute: Callable[..., Any],
-        sql: str,
-        params: Sequence[object],
-        many: bool,
-        context: dict[str, Any],
-    ) -> object:
-        self.left -= 1
-        if self.left < 0 and not self.after:
-            raise _Killed
-        result = execute(sql, params, many, context)
-        if self.left < 0:
-            raise _Killed
-        return result
-
-
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_every_statement(history: History, after: bool) -> None:
     for statement in range(14):
         history.record(*[NOTE] * 90)
         connection = connections["sequencer"]
         try:
-            with connection.execute_wrapper(_KillAt(statement, after=after)):
+            with connection.execute_wrapper(KillAt(statement, after=after)):
                 sequencer = Sequencer("sequencer")
                 sequencer.lock()
                 sequencer.catch_up()
                 checkpoints.sign_due("sequencer", everything=True)
-        except _Killed:
+        except Killed:
             pass
         # The process is gone, and with it its session and its memory.
         connection.close()
@@ -162,80 +131,6 @@ def test_killed_at_every_statement(history: History, after: bool) -> None:
     assert len(_positions(history.workspace)) == 14 * 90
     assert verify_log(history.workspace).clean
     assert history.verify(history.export()) == 0
-
-
-def write_wildly(clone: Clone, workspace: UUID, writers: int, each: int, seed: int) -> int:
-    """Let writers commit late, roll back and interleave; return how many entries committed."""
-
-    def write(number: int) -> None:
-        dice = random.Random(seed + number)
-        run, seq, prev = uuid4(), 0, ""
-        with psycopg.connect(clone.url("app")) as connection:
-            for _ in range(each):
-                connection.execute(
-                    "SELECT set_config('countersign.workspace', %s, true)", [str(workspace)]
-                )
-                leaf = _leaf(workspace, run=run, seq=seq + 1, prev=prev)
-                row = connection.execute(
-                    "INSERT INTO audit_entry (leaf) VALUES (%s) RETURNING leaf_hash", [leaf]
-                ).fetchone()
-                if dice.random() < 0.05:
-                    threading.Event().wait(dice.random() * 0.02)
-                if dice.random() < 0.15:
-                    connection.rollback()
-                    continue
-                connection.commit()
-                assert row is not None
-                seq, prev = seq + 1, bytes(row[0]).hex()
-                done.append(1)
-
-    done: list[int] = []
-    threads = [threading.Thread(target=write, args=[number]) for number in range(writers)]
-    for thread in threads:
-        thread.start()
-    dice = random.Random(seed)
-    while any(thread.is_alive() for thread in threads):
-        _disturbed_rounds(dice)
-    for thread in threads:
-        thread.join()
-    return len(done)
-
-
-def _disturbed_rounds(dice: random.Random) -> None:
-    connection = connections["sequencer"]
-    try:
-        with connection.execute_wrapper(_KillAt(dice.randrange(60), after=dice.random() < 0.5)):
-            sequencer = Sequencer("sequencer", batch=997)
-            sequencer.lock()
-            for _ in range(20):
-                sequencer.round()
-    except (_Killed, SequencerBusy):
-        # Busy: the server has not yet noticed that the killed one is gone.
-        pass
-    connection.close()
-
-
-def _harness(history: History, clone: Clone, each: int) -> None:
-    committed = write_wildly(clone, history.workspace, writers=8, each=each, seed=7)
-    history.sign()
-    assert len(_positions(history.workspace)) == committed
-    report = verify_log(history.workspace)
-    assert report.clean, report.findings[:3]
-    assert report.entries == committed
-    assert history.verify(history.export(), "--allow-open") == 0
-
-
-def test_eight_writers_with_rollbacks_and_a_sequencer_that_dies(
-    history: History, committing_database: Clone
-) -> None:
-    _harness(history, committing_database, each=60)
-
-
-@pytest.mark.soak
-def test_a_hundred_thousand_entries_of_eight_writers(
-    history: History, committing_database: Clone
-) -> None:
-    _harness(history, committing_database, each=15_000)
 
 
 def _signed(history: History) -> Path:
