@@ -12,11 +12,12 @@ from uuid import UUID
 from agents import artifacts, spending, tracing
 from agents.bound import BoundTool, bind
 from agents.models import Call, Run, Step
+from agents.ruling import rules_for
 from agents.session import Session
 from audit.canonical import JSON
 from audit.services import Actor
 from policies import requests
-from policies.engine import Decision, FiredRule, Outcome, PolicySet, compile_policy, decide
+from policies.engine import Decision, FiredRule, Outcome, PolicySet, decide
 from policies.facts.record import FILES, TASK, TOOL, UNKNOWN_LABEL, Facts, Origin
 from policies.requests import Request
 from policies.selectors import active_policy
@@ -43,7 +44,7 @@ def decide_start(run: Run) -> tuple[Decision, DecisionDraft]:
     policy = active_policy(run.workspace_id)
     tools = [bind(tool).spec for tool in run.agent_version.tools.select_related("tool")]
     request = requests.start_run(_context(run, 0, frozenset()), run.goal)
-    decision = _decide(request, compile_policy(policy.text, tools=tools))
+    decision = _decide(request, rules_for(run.workspace_id, policy.text, tools))
     return decision, draft(run, Gated(decision, request), policy.version_id, step=None, seq=None)
 
 
@@ -81,7 +82,12 @@ def decide_call(
     named = arguments if seen_at_all else {}
     origins = {name: facts.origins_of(tool.name, name) for name in named}
     day = spending.foresee(session.run, tool.version, arguments, planned)
-    context = replace(_of(session, step.number), today=day.today, over_budget=bool(day.over))
+    context = replace(
+        _of(session, step.number),
+        today=day.today,
+        over_budget=bool(day.over),
+        used_tools=session.used_tools,
+    )
     request = requests.call(
         context,
         tool.spec,

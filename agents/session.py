@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from agents import artifacts, jails, tracing
 from agents.bound import BoundTool, bind
 from agents.errors import LeaseLost
 from agents.leases import Lease
 from agents.limits import Limits, Spent
 from agents.models import AgentVersion, Call, CallState, Effect, Run, Step, StepState
+from agents.ruling import rules_for
 from agents.sandbox.contract import (
     CallHandler,
     GivenFile,
@@ -21,7 +24,7 @@ from agents.sandbox.runtime import Runtime
 from agents.sandbox.session import Jail
 from audit.transactions import in_workspace
 from policies import selectors as policies
-from policies.engine import PolicySet, compile_policy
+from policies.engine import PolicySet
 from policies.facts.extract import extract
 from policies.facts.library import DEFAULT_IMPORTS
 from policies.facts.record import FILES, TASK, Facts, Origin
@@ -56,6 +59,7 @@ class Session:
     lost: bool = False
     cleared: Any = None
     _jail: Jail | None = None
+    _used: frozenset[str] | None = None
     _primed: bool = False
     _facts: dict[int, Facts] = field(default_factory=dict)
 
@@ -100,12 +104,38 @@ class Session:
             for call in calls.values()
         )
 
+    @property
+    def used_tools(self) -> frozenset[str]:
+        """Tools that this version of the agent has called with success, in any run.
+
+        Asked for only where a rule wants to know.
+        """
+        if "context.call.first_use" not in self.policy_set.reads:
+            return frozenset()
+        if self._used is None:
+            with in_workspace(self.lease.workspace_id):
+                made = Call.objects.filter(
+                    tool_version=OuterRef("pk"),
+                    run__agent_version=self.version,
+                    state=CallState.SUCCEEDED,
+                )
+                used = self.version.tools.filter(Exists(made)).values_list("tool__name", flat=True)
+                self._used = frozenset(used)
+        now = {
+            call.tool_version.tool.name
+            for calls in self.calls.values()
+            for call in calls.values()
+            if call.state == CallState.SUCCEEDED
+        }
+        return self._used | now
+
     def follow_policy(self) -> None:
         """Decide by the policy in force now, which may be another than when the run was taken."""
         active = policies.active_policy(self.lease.workspace_id)
         if active.version_id != self.policy.version_id:
             specs = [tool.spec for tool in self.tools.values()]
-            self.policy, self.policy_set = active, compile_policy(active.text, tools=specs)
+            rules = rules_for(self.lease.workspace_id, active.text, specs)
+            self.policy, self.policy_set = active, rules
 
     def calls_left(self, fresh: int) -> int:
         """Tool calls the run may still make, when `fresh` are not yet counted on it."""
@@ -225,7 +255,7 @@ def open_session(lease: Lease) -> Session:
         limits=Limits.from_json(version.limits),
         tools={tool.name: tool for tool in tools},
         policy=policy,
-        policy_set=compile_policy(policy.text, tools=[tool.spec for tool in tools]),
+        policy_set=rules_for(lease.workspace_id, policy.text, [tool.spec for tool in tools]),
         steps=steps,
         calls=calls,
         runtime=jails.runtime_named(version.runtime),

@@ -1,0 +1,50 @@
+"""Rules that officers write, obeyed by runs: of tools an agent lacks, and of a tool's first use."""
+
+import pytest
+
+from agents.models import RunState
+from agents.registry import tool_specs
+from agents.ruling import rules_for
+from policies import forms
+from policies.engine import PolicyError, compile_policy
+from policies.forms import RuleForm, write
+from policies.starter import starter_text
+from tests.agents.runs.stage import Stage, program
+from tests.attacks.test_run_bypasses import change_policy
+
+NOTE = program("note_down(text='hello')\nfinal_answer({'done': True})")
+FIRST = RuleForm("first", "first", {"tool": "note_down"}, role="reviewer:finance")
+NAMES_PAY = (
+    '\n@id("small") forbid(principal, action == Action::"call:pay", resource)'
+    " when { context.argument.amount_cents > 5 };\n"
+)
+
+
+def test_a_rule_about_a_tool_that_an_agent_lacks_does_not_stop_the_agent(stage: Stage) -> None:
+    own = [spec for spec in tool_specs(stage.workspace_id) if spec.name == "note_down"]
+    text = starter_text() + NAMES_PAY
+    with pytest.raises(PolicyError):
+        compile_policy(text, tools=own)
+    found = rules_for(stage.workspace_id, text, own)
+    assert "small" in found.rules
+    assert found.versions["note_down"] == own[0].version
+
+
+def test_only_the_first_use_of_a_tool_by_a_version_waits(stage: Stage) -> None:
+    change_policy(stage, lambda text: forms.append(text, write(FIRST)))
+    first = stage.play(stage.start(NOTE))
+    assert first.state == RunState.AWAITING_APPROVAL
+    assert [rule["id"] for rule in stage.request(first).displayed["rules"]] == ["first"]
+    assert stage.vote(first, "bob").refusal is None
+    assert stage.play(first).state == RunState.SUCCEEDED
+    second = stage.play(stage.start(NOTE))
+    assert second.state == RunState.SUCCEEDED
+
+
+def test_the_next_run_obeys_a_rule_by_form(stage: Stage) -> None:
+    rule = RuleForm("no-notes", "tool", {"tool": "note_down"}, reason="No notes any more.")
+    assert stage.play(stage.start(NOTE)).state == RunState.SUCCEEDED
+    change_policy(stage, lambda text: forms.append(text, write(rule)))
+    run = stage.play(stage.start(NOTE, program("final_answer({'done': False})")))
+    assert run.state == RunState.SUCCEEDED
+    assert "No notes any more." in stage.model.observed()
