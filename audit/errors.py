@@ -67,3 +67,7 @@ class AnchorRefused(AuditError):
 
 class ExportFailed(AuditError):
     """The export cannot be made; the message says what to change."""
+
+
+class UnknownWorkspace(AuditError):
+    """No workspace has this name; the message lists those there are."""

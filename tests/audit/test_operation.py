@@ -27,6 +27,7 @@ from audit.transactions import PLATFORM, in_workspace
 from audit.verifier import countersign_verify
 from audit.verify import trees, verify_log
 from tests.audit.history import ALICE, History
+from tests.countersign.accounts.cast import Cast
 from tests.harness.server import Clone, Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,11 +151,39 @@ def test_the_export_command(history: History) -> None:
     history.sign()
     out = io.StringIO()
     call_command("audit_export", str(history.workspace), "--run", str(run), stdout=out)
-    path, _, key = out.getvalue().splitlines()
+    path, _, key, named = out.getvalue().splitlines()
+    assert named == f"workspace {history.workspace}"
     assert history.verify(Path(path)) == 0
     assert key.removeprefix("key ") == str(signing.verifier_keys(history.workspace)[0])
     with pytest.raises(CommandError, match="positions"):
         call_command("audit_export", str(history.workspace), "--first=5", "--end=1", stdout=out)
+
+
+def test_commands_take_and_tell_the_names_of_workspaces(home: Path, committing_cast: Cast) -> None:
+    history = History(committing_cast.acme.id)
+    run = history.run()
+    history.sign()
+    out = io.StringIO()
+    call_command("audit_verify", "--workspace=acme", stdout=out)
+    call_command("audit_verify", "--workspace=platform", stdout=out)
+    assert [line.partition(":")[0] for line in out.getvalue().splitlines()] == ["acme", "platform"]
+    out = io.StringIO()
+    call_command("audit_export", "acme", "--run", str(run)[:8], stdout=out)
+    path, *_, named = out.getvalue().splitlines()
+    assert named == "workspace acme"
+    assert history.verify(Path(path)) == 0
+    for command in (["audit_export", "acmé"], ["audit_verify", "--workspace=acmé"]):
+        with pytest.raises(CommandError, match="there are: acme, other, platform"):
+            call_command(*command)
+    with pytest.raises(CommandError, match="No run begins with"):
+        call_command("audit_export", "acme", "--run", "0000000f")
+    program = home / "program.py"
+    program.write_text("x = 1")
+    out = io.StringIO()
+    call_command("policy_check", str(program), "--workspace=acme", stdout=out)
+    assert json.loads(out.getvalue())["outcome"] == "allow"
+    with pytest.raises(CommandError, match="there are: acme, other"):
+        call_command("policy_check", str(program), "--workspace=acmé")
 
 
 def test_a_replaced_key_can_be_followed(history: History, tmp_path: Path) -> None:

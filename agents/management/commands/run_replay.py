@@ -25,6 +25,7 @@ from agents.replay import Replayed
 from agents.sandbox.errors import RuntimeBuildError, SandboxUnavailable
 from agents.session import Session, open_session
 from audit.export.reading import BundleUnreadable
+from audit.search import ids_from
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 
@@ -39,11 +40,13 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("run", type=UUID, metavar="RUN", nargs="?")
+        parser.add_argument(
+            "run", metavar="RUN", nargs="?", help="its id, or the first eight digits of it"
+        )
         parser.add_argument("--bundle", type=Path, metavar="FILE", help="from an exported bundle")
 
     def handle(
-        self, *args: object, run: UUID | None, bundle: Path | None, **options: object
+        self, *args: object, run: str | None, bundle: Path | None, **options: object
     ) -> None:
         try:
             if bundle is not None:
@@ -58,16 +61,17 @@ class Command(BaseCommand):
         except SandboxUnavailable as error:
             raise CommandError(f"No sandbox: {error}", returncode=NO_SANDBOX) from error
 
-    def _from_journal(self, run: UUID) -> None:
-        session = open_session(Lease(_workspace_of(run), run, NO_LEASE, "run_replay"))
+    def _from_journal(self, text: str) -> None:
+        workspace, run = _named(text)
+        session = open_session(Lease(workspace, run, NO_LEASE, "run_replay"))
         self.stdout.write(f"run {run}: {session.version}, {session.run.state}")
         told = self._show(replay.rehearse(session))
         _record(session, told)
         self._conclude(told, "the journal")
 
-    def _from_bundle(self, bundle: Path, wanted: UUID | None) -> None:
+    def _from_bundle(self, bundle: Path, text: str | None) -> None:
         found = bundle_replay.runs(bundle)
-        run = bundle_replay.chosen(found, [wanted] if wanted else [])
+        run = bundle_replay.chosen(found, _among(found, text) if text else [])
         self.stdout.write(f"run {run.id} of {bundle.name}: {run.outcome}")
         self._conclude(self._show(bundle_replay.rehearse(run)), "the bundle")
 
@@ -94,13 +98,34 @@ class Command(BaseCommand):
         self.stdout.write(f"  replayed: {each.divergence.replayed}")
 
 
-def _workspace_of(run_id: UUID) -> UUID:
+def _named(text: str) -> tuple[UUID, UUID]:
+    """The workspace and the id of the one run whose id begins so."""
+    bounds = _bounds(text)
+    found: list[tuple[UUID, UUID]] = []
     workspaces = apps.get_model("accounts", "Workspace")._default_manager.all()
     for workspace_id in workspaces.values_list("id", flat=True):
         with in_workspace(workspace_id):
-            if Run.objects.filter(id=run_id).exists():
-                return UUID(str(workspace_id))
-    raise CommandError(f"There is no run {run_id}.", returncode=NOT_HERE)
+            runs = Run.objects.filter(id__range=bounds).values_list("id", flat=True)[:2]
+            found += [(UUID(str(workspace_id)), run) for run in runs]
+    if len(found) != 1:
+        many = f"More than one run begins with {text}."
+        raise CommandError(many if found else f"There is no run {text}.", returncode=NOT_HERE)
+    return found[0]
+
+
+def _among(found: Iterable[UUID], text: str) -> list[UUID]:
+    """The runs of a bundle whose ids begin so; one that none has stands for all of them."""
+    first, last = _bounds(text)
+    return [each for each in found if first <= each <= last] or [first]
+
+
+def _bounds(text: str) -> tuple[UUID, UUID]:
+    bounds = ids_from(text.strip().lower())
+    if bounds is None:
+        raise CommandError(
+            f"{text} is no id of a run, nor the first eight digits of one.", returncode=2
+        )
+    return bounds
 
 
 def _matched(told: list[Replayed]) -> int:

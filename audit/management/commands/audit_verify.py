@@ -6,8 +6,9 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from audit import verification
+from audit.errors import UnknownWorkspace
+from audit.naming import name_of, workspace_named
 from audit.services import Actor
-from audit.transactions import PLATFORM
 from audit.verify import Report, trees, verify_log
 
 OPERATOR = Actor("system", "audit_verify", "Command line")
@@ -17,16 +18,16 @@ class Command(BaseCommand):
     help = "Find edited, deleted, swapped, inserted or cut-off entries of the log."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--workspace", type=UUID, help="one workspace; default all")
+        parser.add_argument(
+            "--workspace", default="", help="one: its name in addresses, its id, or: platform"
+        )
         parser.add_argument(
             "--payloads", action="store_true", help="also open every payload (slower)"
         )
 
-    def handle(
-        self, *args: object, workspace: UUID | None, payloads: bool, **options: object
-    ) -> None:
+    def handle(self, *args: object, workspace: str, payloads: bool, **options: object) -> None:
         reports = []
-        for tree in [workspace] if workspace else trees():
+        for tree in [_named(workspace)] if workspace else trees():
             report = verify_log(tree, open_payloads=payloads)
             verification.record_result(report, OPERATOR)
             self._print(report)
@@ -38,7 +39,7 @@ class Command(BaseCommand):
             raise CommandError(f"{found} findings: the log is not what it was.")
 
     def _print(self, report: Report) -> None:
-        name = "platform" if report.workspace_id == PLATFORM else str(report.workspace_id)
+        name = name_of(report.workspace_id)
         result = "clean" if report.clean else f"{len(report.findings)} findings"
         self.stdout.write(
             f"{name}: {result}; {report.entries} entries placed, {report.unplaced} waiting,"
@@ -48,3 +49,10 @@ class Command(BaseCommand):
             where = "" if finding.position is None else f" position {finding.position}"
             entry = "" if finding.entry_id is None else f" entry {finding.entry_id}"
             self.stdout.write(f"  [{finding.check}]{where}{entry}: {finding.sentence}")
+
+
+def _named(text: str) -> UUID:
+    try:
+        return workspace_named(text)
+    except UnknownWorkspace as error:
+        raise CommandError(str(error)) from error

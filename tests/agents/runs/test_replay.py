@@ -47,6 +47,16 @@ def test_a_finished_run_replays_step_by_step_and_nothing_happens(stage: Stage) -
     assert (bank.reads, bank.effects) == (reads, effects)
 
 
+def test_a_run_is_named_by_the_digits_that_the_console_shows(stage: Stage) -> None:
+    run = finished(stage)
+    out = StringIO()
+    call_command("run_replay", str(run.id)[:8], stdout=out)
+    assert f"run {run.id}:" in out.getvalue()
+    for text in ("deadbeef", str(run.id)[:7], "nonsense", "00000000-0000-0000-0000-000000000000"):
+        with pytest.raises(CommandError, match=r"no (run|id of a run)"):
+            call_command("run_replay", text)
+
+
 def test_a_parked_run_replays_with_its_plan(stage: Stage) -> None:
     run = stage.play(stage.start(READ, PAY))
     assert run.state == RunState.AWAITING_APPROVAL
