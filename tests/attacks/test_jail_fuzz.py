@@ -108,7 +108,7 @@ def stream(chance: random.Random) -> Stream:
         number = len(made.expected)
         tool, out = chance.choice(["pay", "pay", "read"]), chance.choice(["", "x", "y" * 90])
         honest = {"call": number, "tool": tool, "arguments": {"n": number}, "out": out}
-        match chance.randrange(10):
+        match chance.randrange(30):
             case 0:
                 made.add(mutated(chance))
             case 1:
