@@ -139,3 +139,18 @@ def test_a_tool_named_in_half_characters_does_not_stop_the_rest(tmp_path: Path) 
     first, second = lines(tmp_path, broken, {"id": 2, "code": "print(1)"})
     assert first.get("outcome") != "allow"
     assert second["outcome"] == "allow"
+
+
+def test_a_call_of_a_tool_that_nobody_registered_is_never_just_allowed(tmp_path: Path) -> None:
+    """It can only fail where it runs; a reviewer's check must not call it allowed all the same."""
+    unknown = "wire_money(account='DE1', amount=5)"
+    own = "def wire_money(account):\n    return account\nprint(wire_money('DE1'))"
+    found = lines(
+        tmp_path,
+        {"code": unknown, "tools": []},
+        {"code": f"{unknown}\nsend(to='a@example.org')", "tools": [SEND]},
+        {"code": f"try:\n    {unknown}\nexcept NameError:\n    print(1)", "tools": [SEND]},
+        {"code": own, "tools": []},
+        {"code": "print(previous_result)", "tools": []},
+    )
+    assert [one["outcome"] for one in found] == ["review", "deny", "review", "allow", "allow"]
