@@ -203,7 +203,7 @@ def test_a_run_is_started_with_files(
     _, table = selectors.artifacts(world.workspace_id, run.id)
     shown = client.get(f"{RUNS}{run.id}/files/{table.id}/").content.decode()
     assert '<th scope="col">a</th>' in shown
-    assert "<td>2</td>" in shown
+    assert '<td data-label="b">2</td>' in shown
 
 
 def test_an_answer_shows_the_picture_it_refers_to(world: World, log_in: LogIn) -> None:

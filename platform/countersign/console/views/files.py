@@ -7,6 +7,7 @@ a sandbox without script, `nosniff`, an attachment.
 
 import csv
 import io
+from itertools import zip_longest
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -31,7 +32,11 @@ def run_file(request: HttpRequest, slug: str, run_id: UUID, artifact_id: UUID) -
         "nav": "runs",
         "run": agents.run(member.id, run_id),
         "file": file,
-        "table": [row[:COLUMNS] for row in table[: ROWS + 1]],
+        "head": table[0][:COLUMNS] if table else [],
+        "table": [
+            list(zip_longest(table[0][:COLUMNS], row[:COLUMNS], fillvalue=""))
+            for row in table[1 : ROWS + 1]
+        ],
         "text": "" if table else text[:CHARS],
         "cut": len(table) > ROWS + 1 or (not table and len(text) > CHARS),
     }
