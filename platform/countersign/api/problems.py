@@ -13,7 +13,7 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import DisallowedHost, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -170,6 +170,16 @@ def unknown_address(request: HttpRequest) -> HttpResponse:
     return respond(_NO_ADDRESS)
 
 
+def is_for_programs(request: HttpRequest) -> bool:
+    """Whether an address is the API's, whatever else is wrong with the request."""
+    return request.path_info.startswith("/api/") or request.path_info == "/api"
+
+
+def bad_request(error: Exception) -> HttpResponse:
+    """Answers what was refused before any operation was reached."""
+    return respond(_NO_HOST if isinstance(error, DisallowedHost) else _MALFORMED)
+
+
 def _finished(response: HttpResponseBase) -> HttpResponseBase:
     if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(sorted(response["Allow"].split(", ")))
@@ -188,6 +198,13 @@ _NO_ADDRESS = Problem(
     "no_such_address",
     "There is no such address; /api/v1/openapi.json lists all.",
 )
+_NO_HOST = Problem(
+    HTTPStatus.BAD_REQUEST,
+    "unknown_host",
+    "This installation does not answer for the host that the request names; the operator lists "
+    "its hosts in COUNTERSIGN_HOSTS.",
+)
+_MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", "The request could not be read.")
 _TOO_BIG = Problem(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "The body is larger than 2.5 MB."
 )

@@ -172,3 +172,13 @@ def test_without_the_database_the_answer_is_to_try_again(
 def test_health_is_answered_without_a_token(stage: Stage) -> None:
     for path in ("/healthz", "/readyz"):
         assert Caller().send("GET", path).body == {"status": "ok"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:80:80", "a b"])
+def test_a_host_that_is_not_ours_is_a_problem(billing: Caller, host: str) -> None:
+    for path in ("runs", "/api/v1/openapi.json", "/api/nothing"):
+        found = billing.send("GET", path, headers={"Host": host})
+        assert (found.status, found.code) == (400, "unknown_host"), path
+    page = billing.client.get("/login", headers={"Host": "evil.example"})
+    assert page.status_code == 400
+    assert page.headers["Content-Type"].startswith("text/html")
