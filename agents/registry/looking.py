@@ -1,5 +1,6 @@
 """What a file would change, shown before anybody is asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,12 +18,15 @@ class Look:
     unchanged: tuple[str, ...]
 
 
-def look(workspace_id: UUID, text: str) -> Look:
+def look(workspace_id: UUID, text: str, documents: Mapping[str, str] | None = None) -> Look:
     """What registering `text` would change now; nothing is stored.
+
+    Args:
+        documents: text of the OpenAPI documents that it names, by file name.
 
     Raises:
         Refused: the file is not right; names every fault with its line.
     """
     with in_workspace(workspace_id):
-        planned = plan(text)
+        planned = plan(text, documents)
         return Look(tuple(map(shown, planned.versions)), tuple(planned.unchanged))

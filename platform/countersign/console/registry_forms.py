@@ -7,7 +7,8 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
 from agents.limits import Limits
-from agents.registry.proposal import MAX_FILE_CHARS
+from agents.registry.proposal import MAX_DOCUMENT_CHARS, MAX_FILE_CHARS
+from countersign.console.forms import FilesField
 
 _ABOUT = {
     "steps": ("Steps", "Turns of the loop."),
@@ -40,12 +41,21 @@ class FileForm(forms.Form):
         required=False,
         help_text="An uploaded file is taken instead of the text above.",
     )
+    documents = FilesField(
+        label="OpenAPI documents",
+        required=False,
+        help_text="Those that the file names, for tools over HTTP. Give them at each step.",
+    )
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         upload = given.get("file")
         if isinstance(upload, UploadedFile):
             given["text"] = _text_of(upload)
+        given["documents"] = {
+            str(each.name): _text_of(each, MAX_DOCUMENT_CHARS)
+            for each in given.get("documents") or ()
+        }
         if not str(given.get("text") or "").strip():
             raise forms.ValidationError("Paste the file or upload it.")
         return given
@@ -99,8 +109,8 @@ class AgentForm(forms.Form):
         }
 
 
-def _text_of(upload: "UploadedFile[Any]") -> str:
-    if (upload.size or 0) > 4 * MAX_FILE_CHARS:
+def _text_of(upload: "UploadedFile[Any]", limit: int = MAX_FILE_CHARS) -> str:
+    if (upload.size or 0) > 4 * limit:
         raise forms.ValidationError("The file is too large.")
     try:
         return str(upload.read().decode("utf-8"))

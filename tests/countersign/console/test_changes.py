@@ -1,6 +1,7 @@
 """Proposing a change in the console, signing it, and what then holds."""
 
 import pytest
+from django.core.files.base import ContentFile
 from django.test import Client
 from pytest_django import Settings
 
@@ -11,6 +12,7 @@ from audit.services import Actor
 from policies import selectors as policies
 from policies.models import ApprovalRequest
 from tests.agents.runs.stage import REGISTER
+from tests.agents.tools.http_service import DOCUMENT, Service, register_text
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.test_runs import text
@@ -122,3 +124,21 @@ def test_a_proposal_whose_base_changed_says_so(cast: Cast, log_in: LogIn) -> Non
     assert "The change was not made." in said
     assert "propose it again" in said
     assert steps(cast) == (2, 12)
+
+
+def test_tools_over_http_are_proposed_with_their_document(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("alice")
+    file = register_text(Service(port=8443))
+    page = client.post(PROPOSE, {"text": file, "look": "1"}).content.decode()
+    assert "the document ledger.yaml is not there" in page
+
+    def document() -> "ContentFile[bytes]":
+        return ContentFile(DOCUMENT.encode(), "ledger.yaml")
+
+    given = {"text": file, "documents": [document()], "look": "1"}
+    page = text(client.post(PROPOSE, given).content.decode())
+    assert "POST http://127.0.0.1:8443/v1/payments" in page
+    client.post(PROPOSE, {"text": file, "documents": [document()]})
+    assert "The change is in force." in sign(cast, log_in("carol"), "carol")
+    version = selectors.tool_versions(cast.acme.id, "create_payment")[0]
+    assert (version.kind, version.number) == ("http", 1)

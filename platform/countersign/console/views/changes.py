@@ -38,13 +38,13 @@ def registry_propose(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {"nav": "agents", "form": form}
     status = 200
     if request.method == "POST" and form.is_valid():
-        text = form.cleaned_data["text"]
+        text, documents = form.cleaned_data["text"], form.cleaned_data["documents"]
         try:
             if "look" in request.POST:
-                context |= _look(member, text)
+                context |= _look(member, text, documents)
                 context["form"] = FileForm(initial={"text": text})
             else:
-                return _propose(request, member, text)
+                return _propose(request, member, text, documents)
         except Refused as error:
             status = INVALID
             context["faults"] = str(error).splitlines()
@@ -98,8 +98,8 @@ def _start(request: HttpRequest, member: Member) -> str:
     return ""
 
 
-def _look(member: Member, text: str) -> Mapping[str, Any]:
-    planned = look(member.id, text)
+def _look(member: Member, text: str, documents: Mapping[str, str]) -> Mapping[str, Any]:
+    planned = look(member.id, text, documents)
     return {
         "looked": True,
         "changes": cards.changes({"changes": planned.changes}),
@@ -107,9 +107,18 @@ def _look(member: Member, text: str) -> Mapping[str, Any]:
     }
 
 
-def _propose(request: HttpRequest, member: Member, text: str) -> HttpResponse:
+def _propose(
+    request: HttpRequest,
+    member: Member,
+    text: str,
+    documents: Mapping[str, str] | None = None,
+) -> HttpResponse:
     found = registry.propose(
-        workspace_id=member.id, text=text, actor=member.actor, now=datetime.now(UTC)
+        workspace_id=member.id,
+        text=text,
+        documents=documents,
+        actor=member.actor,
+        now=datetime.now(UTC),
     )
     if isinstance(found, Refusal):
         raise Refused(found.sentence)
