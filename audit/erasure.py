@@ -23,7 +23,7 @@ from audit import canonical, signing
 from audit.canonical import JSON
 from audit.errors import RetentionTooShort, UnderHold
 from audit.models import Hold, Payload, Retention, SubjectKey
-from audit.services import Actor, Draft, Subject, record
+from audit.services import Actor, Draft, Recorded, Subject, record
 from audit.transactions import alias, in_workspace
 
 MIN_RETENTION_DAYS = 183
@@ -67,44 +67,62 @@ def erase_subject(
     using = alias("eraser")
     with in_workspace(workspace_id, using=using):
         require_no_hold(using, workspace_id, data_subject)
-        keys = SubjectKey.objects.using(using).filter(
-            workspace_id=workspace_id, data_subject=data_subject
-        )
-        key_ids = list(keys.values_list("id", flat=True))
-        destroyed = Payload.objects.using(using).filter(key_id__in=key_ids)
-        listed = [
-            {"entry": str(entry_id), "name": name}
-            for entry_id, name in destroyed.order_by("entry_id", "name").values_list(
-                "entry_id", "name"
-            )
-        ]
-        _delete(destroyed)
-        _delete(keys)
+        destroyed = _destroy(using, workspace_id, data_subject)
         kind, _, identity = data_subject.partition(":")
-        detail = {
-            "basis": basis,
-            "keys": [str(key) for key in key_ids],
-            "payloads": len(listed),
-            "list": canonical.sha256_hex(canonical.encode(listed)),
-        }
         draft = Draft(
             "subject.erased",
             actor,
             Subject(kind, identity),
             on_behalf_of=on_behalf_of,
-            detail=detail,
+            detail={"basis": basis, **destroyed.summary()},
         )
         entry = record(workspace_id, [draft])[0]
+    return _certificate(entry, data_subject, basis, destroyed)
+
+
+@dataclass(frozen=True)
+class _Destroyed:
+    """What an erasure took away."""
+
+    keys: list[str]
+    payloads: list[JSON]
+    """Entry and name of each, in order."""
+
+    def summary(self) -> dict[str, JSON]:
+        """Return what the log says of it: the list itself is in the certificate only."""
+        listed = canonical.sha256_hex(canonical.encode(self.payloads))
+        return {"keys": self.keys, "payloads": len(self.payloads), "list": listed}
+
+
+def _destroy(using: str, workspace_id: UUID, data_subject: str) -> _Destroyed:
+    keys = SubjectKey.objects.using(using).filter(
+        workspace_id=workspace_id, data_subject=data_subject
+    )
+    key_ids = list(keys.values_list("id", flat=True))
+    payloads = Payload.objects.using(using).filter(key_id__in=key_ids)
+    listed = payloads.order_by("entry_id", "name").values_list("entry_id", "name")
+    found = _Destroyed(
+        [str(key_id) for key_id in key_ids],
+        [{"entry": str(entry_id), "name": name} for entry_id, name in listed],
+    )
+    _delete(payloads)
+    _delete(keys)
+    return found
+
+
+def _certificate(
+    entry: Recorded, data_subject: str, basis: str, destroyed: _Destroyed
+) -> Certificate:
     body = canonical.clean(
         {
             "certificate": "countersign-erasure/1",
-            "workspace": str(workspace_id),
+            "workspace": str(entry.workspace_id),
             "subject": data_subject,
             "basis": basis,
             "entry": str(entry.id),
             "time": canonical.timestamp(entry.time),
-            "keys": detail["keys"],
-            "payloads": listed,
+            "keys": destroyed.keys,
+            "payloads": destroyed.payloads,
         }
     )
     return Certificate(body, signing.current_signer().sign(canonical.encode(body)))

@@ -13,7 +13,8 @@ Per tree, in one pass over positions joined to entries:
 5. tiles and batch roots are those of the entries;
 6. checkpoints are signed by our key and have the root of their size;
 7. heads kept outside the database are of this tree: same root, not larger;
-8. no committed entry waits for its place for more than a minute;
+8. no committed entry waits for its place for more than a minute; if one does, whether that
+   is because no sequencer is at work;
 9. payloads are there, or their absence is accounted for; on request each is opened.
 """
 
@@ -26,7 +27,7 @@ from uuid import UUID
 
 from django.db import connections
 
-from audit import canonical, checkpoints, heads, notes, payloads, signing
+from audit import canonical, checkpoints, heads, notes, payloads, selectors, signing
 from audit.canonical import JSON
 from audit.errors import AuditError, CanonicalError
 from audit.merkle import Frontier, leaf_hash
@@ -287,12 +288,26 @@ class _Verification:
             " ORDER BY e.number",
             "unplaced",
         )
+        before = datetime.now(UTC) - timedelta(seconds=LATE_S)
+        count, oldest = 0, None
         for row in self._with_payloads(map(_row, rows)):
             self._report.unplaced += 1
             self._check_leaf(row)
-            age = (datetime.now(UTC) - row.columns[0]).total_seconds()
-            if age > LATE_S and row.number is not None:
-                self._find("unplaced", f"the entry waits for its place since {age:.0f} s", row)
+            if row.columns[0] < before:
+                count += 1
+                oldest = oldest or row
+        if oldest is not None:
+            self._late(count, oldest)
+
+    def _late(self, count: int, oldest: Row) -> None:
+        age = (datetime.now(UTC) - oldest.columns[0]).total_seconds()
+        why = (
+            "although a sequencer is at work: it does not see them"
+            if selectors.sequencing()
+            else "no sequencer is at work: start it with manage.py audit_sequencer"
+        )
+        entries = "1 entry waits" if count == 1 else f"{count} entries wait"
+        self._find("unplaced", f"{entries} for a place, the oldest for {age:.0f} s; {why}", oldest)
 
     def _roots(self) -> list[tuple[int, bytes, str]]:
         """Return the roots that others have seen: checkpoints and saved heads."""

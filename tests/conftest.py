@@ -13,7 +13,7 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from tests.benchmarks.result import MEASURED, Result
 from tests.countersign.accounts.cast import Cast, cast_on_stage, make_cast
-from tests.harness.server import Clone, Server, pointed_at
+from tests.harness.server import Clone, Server, pointed_at, with_own_heads
 from tests.harness.settings import SESSION_FOLDER
 
 
@@ -38,7 +38,7 @@ def shared_clone(database_server: Server) -> Clone:
 @pytest.fixture
 def database(shared_clone: Clone, django_db_blocker: DjangoDbBlocker) -> Iterator[Clone]:
     """The application's connection, in a transaction that is rolled back after the test."""
-    with django_db_blocker.unblock(), pointed_at(shared_clone):
+    with django_db_blocker.unblock(), pointed_at(shared_clone), with_own_heads(shared_clone):
         block = transaction.atomic()
         block.__enter__()
         try:
@@ -55,7 +55,7 @@ def committing_database(
     """A database of this test's own; ``.environment()`` lets a subprocess use it."""
     clone = database_server.clone()
     try:
-        with django_db_blocker.unblock(), pointed_at(clone):
+        with django_db_blocker.unblock(), pointed_at(clone), with_own_heads(clone):
             yield clone
     finally:
         database_server.drop(clone)

@@ -21,11 +21,12 @@ from audit.drafts import new_id
 from audit.errors import HistoryConflict
 from audit.keys import key_directory
 from audit.merkle import Frontier, leaf_hash
+from audit.sequencer import Sequencer
 from audit.transactions import PLATFORM
 from audit.verifier import countersign_verify as verifier
 from audit.verify import verify_log
 from tests.attacks.log_forger import Forger, Placed, relinked
-from tests.audit.history import History, run_drafts
+from tests.audit.history import History, run_drafts, take_lock
 from tests.audit.witnesses import running_witness
 from tests.harness.server import Clone, Server, pointed_at
 
@@ -78,8 +79,17 @@ def test_entries_hidden_from_the_sequencer_are_found_by_the_operator(
     # What a sequencer that lies, or one that is stopped, leaves lying there.
     monkeypatch.setattr(verify, "LATE_S", -1.0)
     report = verify_log(history.workspace)
-    assert {finding.check for finding in report.findings} == {"unplaced"}
-    assert report.unplaced == len(run_drafts(run, review=False, end=True, payload=""))
+    written = len(run_drafts(run, review=False, end=True, payload=""))
+    assert report.unplaced == written
+    (finding,) = report.findings
+    assert finding.check == "unplaced"
+    assert finding.sentence.startswith(f"{written} entries wait for a place")
+    assert "no sequencer is at work" in finding.sentence
+    sequencer = Sequencer("sequencer")
+    take_lock(sequencer)
+    (finding,) = verify_log(history.workspace).findings
+    sequencer.unlock()
+    assert "it does not see them" in finding.sentence
 
 
 def test_all_signed_anew_with_another_key(history: History) -> None:

@@ -18,7 +18,18 @@ from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connections
 
-from audit import exports, guards, heads, keys, notes, rotation, selectors, signing, tasks
+from audit import (
+    checkpoints,
+    exports,
+    guards,
+    heads,
+    keys,
+    notes,
+    rotation,
+    selectors,
+    signing,
+    tasks,
+)
 from audit.errors import KeyUnavailable
 from audit.export.scope import Kind, Scope
 from audit.models import Entry, Export
@@ -28,7 +39,7 @@ from audit.verifier import countersign_verify
 from audit.verify import trees, verify_log
 from tests.audit.history import ALICE, History
 from tests.countersign.accounts.cast import Cast
-from tests.harness.server import Clone, Server
+from tests.harness.server import Clone, Server, pointed_at, with_own_heads
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = Draft("note.taken", ALICE, Subject("note", "1"))
@@ -266,3 +277,19 @@ def test_the_check_says_which_guards_are_missing(
         admin.execute(out.getvalue().encode())
         admin.execute("ALTER TABLE audit_entry ENABLE ALWAYS TRIGGER audit_entry_refuse")
     assert guards.check_guards(databases=["default"]) == []
+
+
+def test_each_clone_has_heads_of_its_own(
+    history: History, committing_database: Clone, database_server: Server
+) -> None:
+    """What one database's log has shown must not accuse another's of being cut."""
+    history.run()
+    history.sign()
+    assert heads.latest()
+    other = database_server.clone()
+    try:
+        with pointed_at(other), with_own_heads(other):
+            checkpoints.require_history("sequencer")
+    finally:
+        database_server.drop(other)
+    checkpoints.require_history("sequencer")

@@ -22,6 +22,7 @@ from countersign.database.administrator import Administrator
 from countersign.database.setup import create_database, migrate, provision
 from countersign.embedded.cluster import SUPERUSER, Cluster
 from countersign.embedded.location import PORT, at
+from tests.harness.settings import SESSION_FOLDER
 
 TEMPLATE = "countersign_template"
 SUPERUSER_PASSWORD = "only-in-tests"
@@ -54,6 +55,7 @@ class Clone:
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
             "DJANGO_SETTINGS_MODULE": "countersign.settings",
             "COUNTERSIGN_HOME": str(settings.COUNTERSIGN_HOME),
+            "COUNTERSIGN_AUDIT_HEADS": str(settings.COUNTERSIGN_AUDIT_HEADS),
             "COUNTERSIGN_DATABASE_URL": self.url("app"),
             "COUNTERSIGN_READER_URL": self.url("reader"),
             "COUNTERSIGN_SEQUENCER_URL": self.url("sequencer"),
@@ -170,6 +172,21 @@ def pointed_at(clone: Clone) -> Iterator[None]:
         _disconnect()
         for alias, values in before.items():
             settings.DATABASES[alias].update(values)
+
+
+@contextmanager
+def with_own_heads(clone: Clone) -> Iterator[None]:
+    """Keep the log's heads of this clone in a file of its own.
+
+    All clones have the platform's log in common by name: in one file, the heads of one would say
+    of the next that its log was cut. A backup of the same database does share its file.
+    """
+    before = settings.COUNTERSIGN_AUDIT_HEADS
+    settings.COUNTERSIGN_AUDIT_HEADS = str(SESSION_FOLDER / f"heads-{clone.name}.jsonl")
+    try:
+        yield
+    finally:
+        settings.COUNTERSIGN_AUDIT_HEADS = before
 
 
 def _disconnect() -> None:
