@@ -5,7 +5,10 @@ jail, database, log.
 """
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -168,6 +171,65 @@ def test_a_rejection_feeds_back_and_the_agent_plans_again(demo: Demo, browser: B
     assert bob.complaints == []
 
 
+def verified(program: Path, evidence: Path, key: str, *more: str) -> str:
+    """Check something downloaded with the downloaded program, as on a machine without us."""
+    command = [sys.executable, "-I", str(program), str(evidence), "--key", key, *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=evidence.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_an_auditor_takes_the_evidence_out_and_it_verifies_alone(
+    demo: Demo, browser: Browser, tmp_path: Path
+) -> None:
+    dan = Person(browser, demo, "dan").log_in()
+    page = dan.page
+
+    def download(name: str) -> Path:
+        with page.expect_download() as found:
+            page.get_by_role("link", name=name, exact=True).first.click()
+        kept = tmp_path / found.value.suggested_filename
+        found.value.save_as(kept)
+        return kept
+
+    # (1) The key and a checkpoint, kept before anything else.
+    dan.go("audit/checkpoints/")
+    wait(page, "at work")
+    key = page.locator("dd .mono", has_text="+").first.inner_text()
+    kept = download("Keep this checkpoint")
+
+    # (2) A search by name; the entry's way to the signed root; its payload behind a mask.
+    dan.go("audit/")
+    page.get_by_label("Who").fill("Alice")
+    page.get_by_label("What").select_option("run.started")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.get_by_role("link", name=re.compile("started a run of Accounts payable")).last.click()
+    wait(page, "Its neighbours lead from it to one root")
+    wait(page, "The root is signed")
+    dan.picture("audit-entry", height=1400)
+    proof, program = download("Download the proof"), download("Download the program")
+    assert "VERIFIED" in verified(program, proof, key)
+    assert "supplier invoices" not in page.inner_text("main")
+    page.get_by_role("button", name="Reveal Goal").click()
+    wait(page, "The log now says that Dan")
+
+    # (3) An export, followed without loading the page again.
+    dan.go("audit/exports/")
+    page.get_by_role("button", name="Start the export").click()
+    wait(page, "Report to print")
+    bundle = download("Bundle")
+    told = verified(program, bundle, key, "--seen", str(kept), "--allow-open")
+    assert "as hashes only" in told
+    assert download("Report to print").read_bytes().startswith(b"<!doctype html>")
+    assert download("CSV").read_text().startswith('"position"')
+
+    # (4) All of it stands in the log, under his name.
+    for action, times in (("payload.viewed", 1), ("export.requested", 1), ("export.downloaded", 3)):
+        found = dan.go(f"audit/?actor=Dan&action={action}")
+        expect(found.locator("tbody tr")).to_have_count(times)
+    assert dan.complaints == []
+
+
 def test_no_page_is_wider_than_the_screen(demo: Demo, browser: Browser) -> None:
     alice = Person(browser, demo, "alice").log_in()
     card = alice.go("approvals/?show=all").locator(".entry").first.get_attribute("href") or ""
@@ -184,6 +246,17 @@ def test_no_page_is_wider_than_the_screen(demo: Demo, browser: Browser) -> None:
     assert too_wide == []
     assert alice.complaints == []
 
+    dan = Person(browser, demo, "dan").log_in()
+    entry = dan.go("audit/").locator("td.what a").first.get_attribute("href") or ""
+    rooms = ("audit/", "audit/checkpoints/", "audit/exports/")
+    for address in [*(f"/w/{browsers.SLUG}/{room}" for room in rooms), entry]:
+        dan.page.goto(demo.url + address)
+        for width in (1440, 1024, 400):
+            dan.page.set_viewport_size({"width": width, "height": 900})
+            assert not dan.page.evaluate(
+                "document.documentElement.scrollWidth > window.innerWidth"
+            ), (address, width)
+
 
 def test_everything_works_without_scripts(demo: Demo, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
@@ -199,4 +272,25 @@ def test_everything_works_without_scripts(demo: Demo, browser: Browser) -> None:
     page.get_by_label("Reason").fill("Only a try.")
     page.get_by_role("button", name="Stop this run").click()
     expect(page.get_by_text("The run is stopped.")).to_be_visible()
+    context.close()
+
+
+def test_the_log_is_exported_without_scripts(demo: Demo, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{demo.url}/login")
+    page.get_by_label("User name").fill("dan")
+    page.get_by_label("Password").fill(demo.passwords["dan"])
+    page.get_by_role("button", name="Log in").click()
+    page.goto(f"{demo.workspace}/audit/?outcome=refused")
+    page.get_by_role("link", name="Export this search").click()
+    page.get_by_role("button", name="Start the export").click()
+    for _ in range(60):
+        if page.get_by_role("link", name="Bundle", exact=True).count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    with page.expect_download() as found:
+        page.get_by_role("link", name="Bundle", exact=True).click()
+    assert found.value.suggested_filename.endswith(".zip")
     context.close()
