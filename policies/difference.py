@@ -41,12 +41,22 @@ class Example:
 
 
 @dataclass(frozen=True)
+class RuleChange:
+    """A rule as a sentence, before and after; "" where there is none."""
+
+    id: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Difference:
     """What was found.
 
     Attributes:
         added, removed, changed: ids of rules.
         tried: how many requests were decided by both sets.
+        rules: those that differ, as sentences.
     """
 
     added: tuple[str, ...]
@@ -54,6 +64,7 @@ class Difference:
     changed: tuple[str, ...]
     examples: tuple[Example, ...]
     tried: int
+    rules: tuple[RuleChange, ...] = ()
 
     @property
     def same_rules(self) -> bool:
@@ -80,7 +91,16 @@ def difference(
     seeds = [_today(request, after) for request in past]
     candidates = _candidates(before, after, (*added, *removed, *changed), seeds)
     examples, tried = _search(candidates, before, after)
-    return Difference(added, removed, changed, examples, tried)
+    names = (*added, *changed, *removed)
+    told = tuple(RuleChange(n, _told_rule(before, n), _told_rule(after, n)) for n in names)
+    return Difference(added, removed, changed, examples, tried, told)
+
+
+def _told_rule(policies: PolicySet, name: str) -> str:
+    rule = policies.rules.get(name)
+    if rule is None:
+        return ""
+    return f"Only recorded: {rule.sentence}" if rule.shadow else rule.sentence
 
 
 def _differs(before: PolicySet, after: PolicySet, name: str) -> bool:

@@ -164,6 +164,7 @@ def _difference(found: Difference | None) -> dict[str, Any]:
         "removed": list(found.removed),
         "changed": list(found.changed),
         "tried": found.tried,
+        "rules": [{"id": r.id, "before": r.before, "after": r.after} for r in found.rules],
         "examples": [
             {
                 "action": each.request.action,

@@ -194,6 +194,10 @@ _MEMBERS: Final = {
     "context.program.tools": ("it may call {}", "it may not call {}"),
     "context.program.reads": ("it reads {} data", "it reads no {} data"),
     "context.program.sent": ("it lets {} data out", "it lets no {} data out"),
+    "context.answer.choices": (
+        "{} data has a say in the answer",
+        "no {} data has a say in the answer",
+    ),
     "context.answer.labels": ("the answer contains {} data", "the answer contains no {} data"),
     "context.prompt.labels": ("it contains {} data", "it contains no {} data"),
     "resource.labels": ("the tool returns {} data", "the tool returns no {} data"),
@@ -400,7 +404,7 @@ def _member(node: pst.BinaryOp, *, negated: bool) -> str:
         return ""
     names = [item.value for item in items if isinstance(item, pst.StringLit)]
     word = "and" if node.op == "contains_all" else "or"
-    if path.endswith((".flows", ".choices")):
+    if path.endswith((".flows", ".choices")) and path not in _MEMBERS:
         return _flow(names, word, chosen=path.endswith(".choices"), negated=negated)
     if path.endswith(".recipient_sources") and len(names) == 1 and not negated:
         return _SOURCES.get(names[0], "")

@@ -260,7 +260,7 @@ def policy_text(request: HttpRequest, slug: str, number: int) -> HttpResponse:
                 tools = registry.tool_specs(member.id)
                 return _draft(request, member, version, note, tools, {"text": text})
             except PolicyError as error:
-                form.add_error("text", str(error))
+                form.add_error(None, str(error))
     context = {
         "nav": "policies",
         "version": version,
