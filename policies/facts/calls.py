@@ -48,16 +48,9 @@ class Calls(Reflection):
             return self.method_call(function, node)
         if isinstance(function, ast.Call):
             self.applied.add(function)
-            if _is_name(function.func, "type"):
-                self.computed_type(function, node)
         callee, arguments = self.evaluate(function), self.arguments(node)
         self.may_build_class(callee, arguments, node)
         return self.apply(callee, arguments)
-
-    def computed_type(self, inner: ast.Call, node: ast.Call) -> None:
-        """`type(self)(…)` makes another of the same class; other types may be anything."""
-        if len(inner.args) != 1 or not _is_name(inner.args[0], "self"):
-            self.feature("computed-type", "type(...)(...)", node)
 
     def may_build_class(self, callee: int, arguments: Arguments, node: ast.Call) -> None:
         if arguments.spread or len(arguments.positional) + len(arguments.named) > 1:
@@ -371,6 +364,10 @@ class Calls(Reflection):
 
     def method_call(self, function: ast.Attribute, node: ast.Call) -> int:
         name = function.attr
+        if name == "__setattr__" and _is_name(function.value, "object"):
+            own = self.function is not None and self.function.is_method
+            if own and node.args and _is_name(node.args[0], "self"):
+                return self.set_frozen(node)
         if self.is_parent_call(function):
             receiver = self.evaluate(function.value)
             if name == "__call__":
@@ -383,10 +380,14 @@ class Calls(Reflection):
         if name in ("format", "format_map"):
             self.check_format(function.value, node)
         arguments = self.arguments(node)
+        if self.packages:
+            self.check_query(name, node)
         if len(arguments.positional) > 3 or arguments.spread:
             self.class_builder(arguments.all()[0], node)
         if name in self.scopes.stored_attributes:
-            return self.apply(self.read_attribute(receiver, name), arguments, receiver)
+            method = self.read_attribute(receiver, name)
+            self.may_build_class(method, arguments, node)
+            return self.apply(method, arguments, receiver)
         if name == "send":
             for value in arguments.all():
                 self.flow(value, self.sent)
@@ -395,7 +396,9 @@ class Calls(Reflection):
                 self.flow(value, self.thrown)
         values = arguments.all()
         values += self.callbacks([receiver, *values])
-        if name not in library.SCALAR_METHODS and name not in library.READING_METHODS:
+        if name in library.CONSUMING_METHODS or (
+            name not in library.SCALAR_METHODS and name not in library.READING_METHODS
+        ):
             self.change_silently([receiver])
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)
@@ -406,6 +409,18 @@ class Calls(Reflection):
         self.decide(self.path, result) if result != self.literal else None
         self.raises(result)
         return result
+
+    def set_frozen(self, node: ast.Call) -> int:
+        """`object.__setattr__(self, "name", value)`, as frozen dataclasses need it."""
+        arguments = self.arguments(node)
+        name = self.constant(node.args[1]) if len(node.args) == 3 else None
+        if arguments.spread or not isinstance(name, str):
+            self.feature("reflection", "__setattr__", node)
+            return self.apply(self.literal, arguments)
+        self.check_written_attribute(node.args[0], name, node)
+        self.check_attribute(name, node)
+        self.set_attribute(arguments.positional[0], name, arguments.positional[2])
+        return self.literal
 
     def is_parent_call(self, function: ast.Attribute) -> bool:
         """`super().__init__(…)` and `Base.__init__(self, …)`."""
@@ -535,16 +550,14 @@ class Calls(Reflection):
         if isinstance(base, ast.Name) and self.is_builtin(base.id):
             self.feature("monkeypatch", f"{base.id}.{name}", node)
         if name not in self.scopes.stored_attributes:  # put together, so as not to be read
-            self.feature(
-                "reflection", node.func.id if isinstance(node.func, ast.Name) else "", node
-            )
+            self.feature("reflection", f"attribute {name}", node)
 
     def open_file(self, node: ast.Call) -> int:
         """All files are one place: what is written to any may be read from any."""
         path = self.constant(node.args[0]) if node.args else None
         if not isinstance(path, str):
             self.feature("file-path", "not a literal", node)
-        elif path.startswith(("/", "~", "\\")) or ".." in path.split("/") or ":" in path:
+        elif library.is_outside_path(path):
             self.feature("file-path", path, node)
         for value in (self.literal, *self.arguments(node).all()):
             self.store(value, self.files)
@@ -567,6 +580,10 @@ class Calls(Reflection):
             self.change_silently(values)
         if path in library.STATEFUL_MODULES or (path, member) in library.STATEFUL_MEMBERS:
             state = self.state_of(path)
+            self.change_silently([state])  # a draw, a record: the next one differs
+            if path == "logging":
+                for value in set(values) - {self.literal}:
+                    self.graph.edge(state, value, STORE)  # a stream or handler gets records
             for value in values:
                 self.store(value, state)
             result = self.graph.node(self.literal_mask)
@@ -598,6 +615,8 @@ class Calls(Reflection):
             self.check_style(node)
         elif path in ("functools", "itertools") and values:
             self.class_builder(values[0], node)
+        elif path not in library.MODULES:
+            self.check_package(path, member, node)
 
     def check_style(self, node: ast.Call) -> None:
         """With `style="{"` the format of a log record is a format string."""
@@ -609,8 +628,7 @@ class Calls(Reflection):
 
     def clock(self, path: str, member: str) -> int:
         """What was slept is seen on every clock."""
-        tells = member.rpartition(".")[2] in ("now", "today", "utcnow", "uuid1")
-        return self.module_state.get("time", 0) if tells else 0
+        return self.state_of("time") if library.tells_time(path, member) else 0
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

@@ -138,8 +138,12 @@ class Expressions(Walk):
                 self.feature("dunder", name, node)
         elif library.is_introspection(name):
             self.feature("introspection", name, node)
-        elif name.startswith("_") and not self.is_own_attribute(name):
-            self.feature("private-attribute", name, node)
+        elif name.startswith("_"):
+            # A class of the program may have made the name its own, and mean another's.
+            if name.lstrip("_") in library.UNBOUND_MODULES or not self.is_own_attribute(name):
+                self.feature("private-attribute", name, node)
+        elif name in library.UNBOUND_MODULES and not self.is_own_attribute(name):
+            self.feature("module-attribute", name, node)
 
     def is_own_attribute(self, name: str) -> bool:
         return name in library.PUBLIC_UNDERSCORE or name in self.scopes.stored_attributes
@@ -157,6 +161,7 @@ class Expressions(Walk):
         return None if base is None else self.member_of(base, node.attr, node)
 
     def member_of(self, base: Module, name: str, node: ast.AST) -> Module:
+        self.dispatches = self.dispatches or name in library.DISPATCHERS
         if base.member:
             self.check_attribute(name, node)
             return Module(base.path, f"{base.member}.{name}")
@@ -167,6 +172,7 @@ class Expressions(Walk):
         known = names is not None and name in names
         if names is None and base.path not in library.PACKAGES:  # additionally allowed package
             known = not name.startswith("_") and name not in library.ESCAPES
+            known = known and not library.runs_text(name)
         if not known:
             self.feature("module-attribute", below, node)
         return Module(base.path, name)
@@ -175,12 +181,18 @@ class Expressions(Walk):
         """A module or library member used as a value, not as the callee of a call."""
         if not module.member:
             self.feature("module-as-value", module.path, node)
+        if module.member and library.leads_out(module.path, module.member):
+            self.not_modelled("outside", f"{module.path}.{module.member}", node)
         if module.path in library.STATEFUL_MODULES:
             return self.state_of(module.path)
         if (module.path, module.member) in library.REFLECTIVE_MEMBERS:
             self.feature("reflection", module.member, node)
-        if module.member in library.METACLASSES:
+        if module.member in library.METACLASSES or (
+            module.path == "enum" and module.member in library.ENUMERATIONS
+        ):
             return self.graph.node(self.type_bit)
+        if library.tells_time(module.path, module.member):
+            return self.state_of("time")
         return self.literal
 
     def state_of(self, path: str) -> int:

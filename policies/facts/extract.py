@@ -99,6 +99,7 @@ def _analyse(
     walk.graph.everywhere = (walk.implicit_mask, walk.run_implicitly)
     walk.graph.solve()
     _rebindings(walk)
+    _computed_classes(walk)
     reader = _Reader(walk, task_text, code)
     return Facts(
         source_sha256=_digest(code),
@@ -139,15 +140,29 @@ def _rebindings(walk: Statements) -> None:
     for name in walk.unbound:
         if not name.isascii() and lookalike(name) in walk.tools:
             walk.feature("lookalike", name, ast.Pass(lineno=1, col_offset=0))
-    plain = walk.function_mask | walk.class_mask
-    for callee, node in walk.class_builders:
-        mask = walk.graph.value[callee]
-        if mask & (walk.type_bit | walk.enum_mask):
-            finding = walk.not_modelled if mask & plain else walk.feature
-            finding("computed-type", "a class is made by a call", node)
     for (scope, name), _module in walk.modules.items():
         if scope.bindings.get(name, 0) > walk.import_counts[scope, name]:
             walk.not_modelled("module-rebound", name, walk.scopes.bound[name])
+
+
+def _computed_classes(walk: Statements) -> None:
+    """What makes classes, or names attributes, in ways that only the whole program shows."""
+    plain = walk.function_mask | walk.class_mask
+    for made, makers in (
+        (walk.class_builders, walk.type_bit | walk.enum_mask),
+        (walk.class_bases, walk.type_bit),
+    ):
+        for callee, node in made:
+            mask = walk.graph.value[callee]
+            if mask & makers:
+                finding = walk.not_modelled if mask & plain else walk.feature
+                finding("computed-type", "a class is made by a call", node)
+    for node in walk.loose_annotations if walk.dispatches else ():
+        walk.feature("annotation-code", ast.unparse(node), node)
+    for scope in walk.scopes.by_node.values():
+        for name in library.ATTRIBUTE_LISTS & scope.bindings.keys():
+            if scope.bindings[name] > len(walk.special_names.get((scope, name), ())):
+                walk.feature("reflection", name, walk.scopes.bound[name])
 
 
 class _Reader:

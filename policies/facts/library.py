@@ -290,6 +290,12 @@ STATEFUL_MEMBERS: Final = frozenset(
     {("csv", "field_size_limit"), ("xml.etree.ElementTree", "register_namespace")}
 )
 
+# Names of class variables that say which attributes a class has, or shows to a pattern.
+ATTRIBUTE_LISTS: Final = frozenset({"__match_args__", "__slots__"})
+
+# They evaluate what stands in the annotations of functions they are given.
+DISPATCHERS: Final = frozenset({"singledispatch", "singledispatchmethod"})
+
 # As values they could be called with names that nobody reads.
 REFLECTIVE_MEMBERS: Final = frozenset({("operator", "attrgetter"), ("functools", "wraps")})
 
@@ -377,6 +383,9 @@ READING_METHODS: Final = _words(
     "as_tuple _asdict _replace read readline readlines"
 )
 
+# Of these, methods that move on in what they read from.
+CONSUMING_METHODS: Final = frozenset({"read", "readline", "readlines"})
+
 # Methods of the standard containers and streams that change their receiver.
 MUTATING_METHODS: Final = _words(
     "append appendleft extend extendleft insert add update setdefault push put put_nowait write "
@@ -437,6 +446,52 @@ def is_dunder(name: str) -> bool:
     return name.startswith("__") and name.endswith("__") and len(name) > 4
 
 
+# What packages that were allowed additionally (numpy, pandas, sympy, yaml) offer to run text or
+# native code, or to load objects that run code when they are loaded.
+_RUNS_TEXT = _words(
+    "eval exec execfile system popen run_module runscript runstring rundocs read_pickle to_pickle "
+    "unpickle load load_library ctypeslib f2py distutils testing cpuinfo exec_command memmap "
+    "fromfile tofile sympify lambdify parse_expr autowrap ufuncify unsafe_load full_load "
+    "unsafe_load_all full_load_all UnsafeLoader FullLoader Loader read_sql read_clipboard"
+)
+# The harmless part of modules that are otherwise a way out, where an agent is allowed them.
+_HARMLESS_PARTS: Final = {
+    "os": _words("path sep linesep curdir pardir extsep altsep pathsep devnull name fspath"),
+    "pathlib": _words("PurePath PurePosixPath PureWindowsPath"),
+    "platform": _words("python_version system machine"),
+    "traceback": _words("format_exc print_exc format_exception format_exception_only"),
+    "threading": _words("Lock RLock"),
+}
+_CLOCKS = _words("now today utcnow uuid1")
+_PATH_METHODS = _words("savefig save savez savetxt imread imsave loadtxt genfromtxt")
+
+
+def tells_time(path: str, member: str) -> bool:
+    """Whether a member of a module other than `time` reads the clock."""
+    return path in ("datetime", "uuid") and member.rpartition(".")[2] in _CLOCKS
+
+
+def runs_text(member: str) -> bool:
+    return not _RUNS_TEXT.isdisjoint(member.split("."))
+
+
+def leads_out(path: str, member: str) -> bool:
+    """Whether this member of an additionally allowed module reaches out of the program."""
+    root = path.split(".", maxsplit=1)[0]
+    if path == "os.path" or root not in ESCAPES:
+        return False
+    return member.split(".", maxsplit=1)[0] not in _HARMLESS_PARTS.get(path, ())
+
+
+def takes_path(method: str) -> bool:
+    return method in _PATH_METHODS or method.startswith(("read_", "to_", "scan_", "write_"))
+
+
+def is_outside_path(path: str) -> bool:
+    """Whether a path is not below the working directory, or is a URL."""
+    return path.startswith(("/", "~", "\\")) or ".." in path.split("/") or ":" in path
+
+
 _HOOKS = _words(
     "default encode iterencode decode emit handle filter write writelines read readline "
     "readlines close flush keys items utcoffset dst tzname fromutc random getrandbits seed "
@@ -466,6 +521,7 @@ _SYNONYMS: Final = {
 }
 _ROLES: Final = {name: role for role, names in _SYNONYMS.items() for name in names.split()}
 _ADDRESSES = _words("recipient recipients email iban payee beneficiary destination webhook phone")
+_OF_ADDRESSES = _words("address account email id list name number code")
 _NOT_IMPLIED = frozenset({"target", "audience", "code", "address", "link", "value"})
 
 
@@ -477,7 +533,10 @@ def role_of(parameter: str, declared: str, effect: str) -> str:
     """
     if declared:
         word = declared.strip().lower().replace(" ", "_").replace("-", "_")
-        return _ROLES.get(word, word)
+        parts = word.split("_")
+        if word not in _ROLES and not _ADDRESSES.isdisjoint(parts) and parts[-1] in _OF_ADDRESSES:
+            return "recipient"
+        return _ROLES.get(word) or _ROLES.get(parts[-1], word)
     if effect == "read" or parameter in _NOT_IMPLIED:
         return ""
     name = parameter.lower()

@@ -9,8 +9,10 @@ classes from text.
 """
 
 import ast
+import re
 import string
 
+from policies.facts import library
 from policies.facts.expressions import Expressions
 
 _FORMATS = frozenset({"format", "format_map"})
@@ -50,6 +52,16 @@ class Reflection(Expressions):
                 self.check_attribute(text, node)
                 self.check_bound_format(text, None, node)
 
+    def is_loose(self, node: ast.AST) -> bool:
+        """Whether what this part of an annotation is cannot be seen: it may be text."""
+        if isinstance(node, ast.Name):
+            if self.environment_of(node.id) is None or node.id in self.scopes.classes:
+                return False
+            return self.module_of(node) is None
+        if isinstance(node, ast.Attribute):
+            return self.module_of(node) is None
+        return not isinstance(node, _PLAIN_ANNOTATION)
+
     def check_annotation_text(self, node: ast.Constant) -> None:
         """Text in an annotation may be evaluated; what is not an expression never is."""
         try:
@@ -64,6 +76,35 @@ class Reflection(Expressions):
                 self.check_attribute(inner.attr, node)
             elif isinstance(inner, ast.Name):
                 self.check_name(inner.id, node)
+
+    # Packages that were allowed additionally
+
+    def check_package(self, path: str, member: str, node: ast.Call) -> None:
+        """Of packages outside the table only known dangers are seen, and what leads out."""
+        if library.leads_out(path, member):
+            self.not_modelled("outside", f"{path}.{member}", node)
+        if library.runs_text(member):
+            self.feature("runs-text", f"{path}.{member}", node)
+        self.check_paths(member.rpartition(".")[2], node)
+
+    def check_query(self, method: str, node: ast.Call) -> None:
+        """`DataFrame.query` and `eval` run their text; `@name` in it is a variable."""
+        self.check_paths(method, node)
+        if method not in ("query", "eval") or method in self.scopes.methods or not node.args:
+            return
+        text = self.constant(node.args[0])
+        if not isinstance(text, str):
+            self.not_modelled("runs-text", method, node)
+        elif "__" in text or _REACHING.search(text):
+            self.feature("runs-text", text, node)
+
+    def check_paths(self, name: str, node: ast.Call) -> None:
+        if not library.takes_path(name):
+            return
+        for argument in [*node.args, *(keyword.value for keyword in node.keywords)]:
+            text = self.constant(argument)
+            if isinstance(text, str) and library.is_outside_path(text) and "\n" not in text:
+                self.feature("file-path", text, node)
 
     # Classes made by calling
 
@@ -119,7 +160,10 @@ class Reflection(Expressions):
             node = node if assigned is None else assigned
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return False
-        return self.scopes.classes.get(node.func.id) == 1
+        name = node.func.id
+        owner = self.environment.scope.owner(name)
+        single = owner is not None and owner.bindings.get(name) == 1
+        return single and self.scopes.classes.get(name) == 1
 
     def check_template(self, template: str, node: ast.AST, *, depth: int) -> None:
         try:
@@ -201,6 +245,7 @@ class Reflection(Expressions):
         return None
 
 
+_REACHING = re.compile(r"@\s*\w+\s*[.(\[]")
 _PLAIN_ANNOTATION = (
     ast.Expression | ast.Name | ast.Attribute | ast.Subscript | ast.Constant | ast.Tuple
     | ast.List | ast.BinOp | ast.BitOr | ast.Load | ast.Slice

@@ -218,15 +218,21 @@ def _makes_iterator(value: ast.expr) -> bool:
     return isinstance(value, ast.GeneratorExp)
 
 
+def _stored(scopes: Scopes, arguments: list[ast.expr]) -> None:
+    name = arguments[1] if len(arguments) > 1 else None
+    if isinstance(name, ast.Constant) and isinstance(name.value, str):
+        scopes.stored_attributes.add(name.value)
+
+
 def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
     function, arguments = node.func, node.args
     if isinstance(function, ast.Name) and arguments:
         if function.id == "next" and isinstance(arguments[0], ast.Name):
             scopes.iterators.add(arguments[0].id)
-        elif function.id == "setattr" and len(arguments) > 1:
-            name = arguments[1]
-            if isinstance(name, ast.Constant) and isinstance(name.value, str):
-                scopes.stored_attributes.add(name.value)
+        elif function.id == "setattr":
+            _stored(scopes, arguments)
+    elif isinstance(function, ast.Attribute) and function.attr == "__setattr__":
+        _stored(scopes, arguments)
     scopes.children(node, scope)
 
 

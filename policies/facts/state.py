@@ -132,6 +132,7 @@ class Walk:
         self.scopes = scopes
         self.tools = tools
         self.allowed = frozenset(allowed)
+        self.packages = not self.allowed <= library.DEFAULT_IMPORTS  # additionally allowed
         self.known = known
         self.graph = Graph(18 + len(tools) + len(known) + scopes.definitions)
         self.origins: list[Origin | Function | ClassRecord | None] = []
@@ -146,6 +147,10 @@ class Walk:
         self.mutator_bit = self.new_bit(None)
         self.type_bit = self.new_bit(None)  # a class made by `type(x)`, or a metaclass
         self.class_builders: list[tuple[int, ast.AST]] = []
+        self.class_bases: list[tuple[int, ast.AST]] = []
+        self.special_names: dict[tuple[Scope, str], set[ast.AST]] = {}
+        self.loose_annotations: list[ast.expr] = []
+        self.dispatches = False  # functools may evaluate annotations
         self.applied: set[ast.AST] = set()  # decorators and callees that are calls themselves
         self.moment = 0  # all that the current statement reads, where iterators matter
         self.literal_mask = self.source(LITERAL, Origin(frozenset({LITERAL})))

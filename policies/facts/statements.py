@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from policies.facts import library
 from policies.facts.calls import Arguments, Calls
+from policies.facts.flow import STORE
 from policies.facts.record import FINAL_ANSWER, Import
 from policies.facts.scopes import Definition
 from policies.facts.state import ClassRecord, Environment, Function, Module
@@ -60,8 +61,10 @@ class Statements(Calls):
             self.bind(target, value, fresh=alone and isinstance(node.value, _FRESH))
 
     def special_name(self, target: ast.expr, value: ast.expr | None) -> None:
-        if isinstance(target, ast.Name) and target.id in ("__match_args__", "__slots__"):
+        if isinstance(target, ast.Name) and target.id in library.ATTRIBUTE_LISTS:
             self.check_attribute_names(target.id, value, target)
+            key = self.environment.scope, target.id
+            self.special_names.setdefault(key, set()).add(target)
 
     def annotated(self, node: ast.AnnAssign) -> None:
         self.annotation(node.annotation)
@@ -78,6 +81,8 @@ class Statements(Calls):
         """Annotations are evaluated too, and may hold calls; names in them are only names."""
         if node is None:
             return
+        if any(self.is_loose(inner) for inner in ast.walk(node)):
+            self.loose_annotations.append(node)
         for inner in ast.walk(node):
             if isinstance(inner, ast.Call | ast.NamedExpr | ast.Lambda | ast.Attribute):
                 self.evaluate(node)
@@ -86,8 +91,6 @@ class Statements(Calls):
                 self.check_annotation_text(inner)
             elif isinstance(inner, ast.Name):
                 self.check_name(inner.id, inner)
-                if isinstance(self.single_value(inner.id), ast.Constant | ast.JoinedStr):
-                    self.feature("annotation-code", inner.id, inner)
                 if inner.id in self.tools:
                     self.feature("tool-as-value", inner.id, inner)
 
@@ -170,10 +173,19 @@ class Statements(Calls):
         self.repeat(iterable)
         self.bind_loop(node.target, node.iter, iterable)
         self.loop_body(node.body, before)
+        if _breaks(node.body):
+            self.left_over(iterable)
         self.multiplicity = outer
         self.leave_loop(old)
         self.after_loop(node, path, guard)
         self.rounds = rounds
+
+    def left_over(self, iterable: int) -> None:
+        """How much a loop that was left has consumed depends on why it was left."""
+        if self.path and iterable != self.literal:
+            seen = self.graph.node()
+            self.decide(self.path, seen)
+            self.graph.edge(seen, iterable, STORE)
 
     def enter_loop(self) -> None:
         self.loop_names.append({})
@@ -238,6 +250,8 @@ class Statements(Calls):
         if endless and not _breaks(node.body):
             self.unbounded += 1
         self.narrow(condition)
+        if any(isinstance(inner, ast.Call) for inner in ast.walk(node.test)):
+            self.evaluate(node.test)  # as often as it holds: what it changes tells of that
         self.loop_body(node.body, before)
         self.multiplicity = outer
         self.leave_loop({})
@@ -363,6 +377,7 @@ class Statements(Calls):
             self.note_import(node, "." * node.level + source, "", allowed=False)
             return
         for alias in node.names:
+            self.dispatches = self.dispatches or alias.name in library.DISPATCHERS
             below = f"{source}.{alias.name}"
             is_module = below in library.MODULES or below in library.PACKAGES
             allowed = self.may_import(below if is_module else source) and alias.name != "*"
@@ -484,6 +499,8 @@ class Statements(Calls):
         value = self.evaluate(base) if not isinstance(base, ast.Name) else 0
         if isinstance(base, ast.Name):
             value = self.name(base)
+            if module is None:
+                self.class_bases.append((value, node))
             parent = self.classes.get(self.graph.value[value])
             if parent is not None:
                 self.put(parent.state, record.state)

@@ -1,8 +1,8 @@
 """Programs of the evasion and the benign suite, kept as text files beside this module.
 
 A file holds programs separated by `=== name` lines. They are judged with the tools of
-`tools.json` and under the starter policies; a program may add imports with a first line
-`# imports: numpy, pandas`.
+`tools.json`, or of `office.json` where the name of the file ends in `_office`, and under the
+starter policies; a program may add imports with a first line `# imports: numpy, pandas`.
 """
 
 import json
@@ -48,22 +48,24 @@ def _programs(path: Path) -> list[Program]:
     return found
 
 
-@lru_cache(maxsize=1)
-def tools() -> tuple[ToolSpec, ...]:
-    items = json.loads((HERE / "tools.json").read_text(encoding="utf-8"))
+@lru_cache
+def tools(kind: str = "tools") -> tuple[ToolSpec, ...]:
+    items = json.loads((HERE / f"{kind}.json").read_text(encoding="utf-8"))
     return tuple(
         ToolSpec(**{**item, "labels": frozenset(item["labels"]), "version": ""}) for item in items
     )
 
 
-@lru_cache(maxsize=1)
-def starter() -> PolicySet:
-    return compile_policy(starter_text(), tools=tools())
+@lru_cache
+def starter(kind: str = "tools") -> PolicySet:
+    return compile_policy(starter_text(), tools=tools(kind))
 
 
 def verdict(program: Program) -> Verdict:
-    facts = extract(program.code, tools=tools(), allowed_imports=DEFAULT_IMPORTS | program.imports)
-    return judge(RunContext(), facts, tools(), starter())
+    kind = "office" if program.suite.endswith("_office") else "tools"
+    specs, allowed = tools(kind), DEFAULT_IMPORTS | program.imports
+    facts = extract(program.code, tools=specs, allowed_imports=allowed)
+    return judge(RunContext(), facts, specs, starter(kind))
 
 
 def report(programs: list[Program]) -> Counter[Outcome]:
