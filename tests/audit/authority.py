@@ -1,12 +1,13 @@
 """A time-stamping authority for tests: `openssl ts`, with a root of its own, over HTTP."""
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+
+from tests.audit.openssl import openssl
 
 CONFIG = """
 [req]
@@ -60,8 +61,7 @@ class Authority:
         return (self.folder / "reply").read_bytes()
 
     def openssl(self, arguments: str) -> None:
-        command = ["openssl", *arguments.split()]
-        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
+        openssl(arguments, self.folder)
 
 
 def make(folder: Path) -> Authority:

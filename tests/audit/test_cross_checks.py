@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +28,7 @@ from audit import merkle, notes
 from audit.anchors import timestamp
 from audit.canonical import encode
 from tests.audit import authority, synthetic
+from tests.audit.openssl import openssl
 
 LEAVES = [bytes([index]) * (index + 1) for index in range(70)]
 HASHES = [merkle.leaf_hash(leaf) for leaf in LEAVES]
@@ -72,7 +72,7 @@ def test_openssl_verifies_our_checkpoints(tmp_path: Path) -> None:
     der = bytes.fromhex("302a300506032b6570032100") + SIGNER.public
     (tmp_path / "key").write_bytes(der)
     arguments = "pkeyutl -verify -rawin -pubin -keyform DER -inkey key -in text -sigfile signature"
-    subprocess.run(["openssl", *arguments.split()], cwd=tmp_path, check=True, capture_output=True)
+    openssl(arguments, tmp_path)
 
 
 def test_securesystemslib_verifies_the_manifest() -> None:
