@@ -20,7 +20,7 @@ tool honours the idempotency key it is given.
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -28,6 +28,7 @@ from agents import gate, journal, manifest, switches, tracing
 from agents.bound import BoundTool
 from agents.errors import BudgetCrossed, Divergence, ReplayDiverged, SwitchedOff
 from agents.models import Call, CallState, Effect, KillSwitch, Step
+from agents.redaction import redacted
 from agents.sandbox.contract import Deferred, EndStep, GuestCall, Raise, Reply, Value
 from agents.session import Session
 from agents.tools.errors import Acted, ToolArgumentError, ToolError
@@ -351,11 +352,25 @@ class Broker:
         reply: Value | Raise | EndStep
         try:
             with tracing.tool_call(tool.name, tool.version.effect, str(call.id), arguments):
-                reply = Value(invoke(tool.definition, arguments, context))
+                value = invoke(tool.definition, arguments, context)
+            reply = Value(redacted(value, self._withheld(call, tool, arguments)))
         except ToolError as error:
             doubtful = error.acted in (Acted.UNKNOWN, Acted.YES)
             reply = EndStep(str(error)) if doubtful else Raise(error.kind, str(error))
         return reply, int((time.monotonic() - began) * 1000)
+
+    def _withheld(
+        self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]
+    ) -> Collection[str]:
+        """Fields of the result that neither program nor model may be told."""
+        every = self.session.policy_set.obliged("redact")
+        if not every:
+            return ()
+        decision = self.decisions.get(call.seq)
+        if decision is None:  # recorded by another worker, or signed since
+            decision = gate.decide_call(self.session, self.step, tool, arguments).decision
+        # What is refused by now was allowed when it was signed: then nothing named is told.
+        return every if decision.outcome is Outcome.DENY else decision.obliged("redact")
 
     def _keep(self, call: Call) -> None:
         self.fresh.append(call)

@@ -42,6 +42,7 @@ _ANNOTATIONS = frozenset(
     {"id", "review", "quorum", "reason", "shadow", "title", "form", "redact", "mask", "notify"}
 )
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,47}(:[a-z0-9][a-z0-9_-]{0,47})?")
+_FIELD = re.compile(r"\w{1,80}")
 _OBLIGATIONS = ("redact", "mask", "notify")
 
 
@@ -66,7 +67,7 @@ class FiredRule:
         reason: the author's own words, or "".
         roles: the role that must sign, for a review; else empty.
         quorum: how many signatures of it.
-        obligations: what follows from the rule, e.g. ("mask:iban", "notify:treasury").
+        obligations: what follows from the rule, e.g. ("mask:iban", "notify:reviewer:treasury").
     """
 
     id: str
@@ -112,6 +113,17 @@ class Decision:
     sentence: str = ""
     policy_hash: str = ""
     errors: tuple[str, ...] = ()
+
+    def obliged(self, kind: str) -> tuple[str, ...]:
+        """What the rules that hold oblige to, of one kind: "redact", "mask" or "notify"."""
+        found = [
+            named.removeprefix(f"{kind}:")
+            for rule in self.rules
+            if not rule.shadow
+            for named in rule.obligations
+            if named.startswith(f"{kind}:")
+        ]
+        return tuple(dict.fromkeys(found))
 
     @property
     def requirement(self) -> Requirement:
@@ -170,6 +182,11 @@ class PolicySet:
     shadows: tuple[tuple[str, cedarpy.PolicySet], ...] = field(repr=False)
     trees: Mapping[str, pst.Template] = field(repr=False)
     tools: tuple[ToolSpec, ...] = field(repr=False, default=())
+
+    def obliged(self, kind: str) -> tuple[str, ...]:
+        """What any rule obliges to, of one kind."""
+        found = [o for rule in self.rules.values() for o in rule.obligations]
+        return tuple(o.removeprefix(f"{kind}:") for o in found if o.startswith(f"{kind}:"))
 
 
 # Compiling
@@ -263,6 +280,7 @@ def _rule(tree: pst.Template) -> FiredRule:
     if tree.effect == "permit" and (roles or "shadow" in notes):
         raise PolicyError(f"rule {rule_id!r}: only a forbid can ask for review or be in shadow")
     quorum = _quorum(rule_id, notes) if roles else 0
+    _check_obligations(rule_id, notes)
     return FiredRule(
         id=rule_id,
         sentence=sentences.sentence(tree, roles="".join(roles), quorum=quorum),
@@ -272,6 +290,16 @@ def _rule(tree: pst.Template) -> FiredRule:
         shadow="shadow" in notes,
         obligations=tuple(f"{kind}:{notes[kind]}" for kind in _OBLIGATIONS if kind in notes),
     )
+
+
+def _check_obligations(rule_id: str, notes: Mapping[str, str]) -> None:
+    for kind in ("redact", "mask"):
+        if kind in notes and not _FIELD.fullmatch(notes[kind]):
+            raise PolicyError(f'rule {rule_id!r}: @{kind} must name one field, as in "iban"')
+    if "notify" in notes and not _ROLE.fullmatch(notes["notify"]):
+        raise PolicyError(
+            f'rule {rule_id!r}: @notify must name one role, as in "reviewer:treasury"'
+        )
 
 
 def _quorum(rule_id: str, notes: Mapping[str, str]) -> int:
@@ -410,7 +438,8 @@ def _decide(request: Request, policy_set: PolicySet) -> Decision:
     if errors or whole.decision is cedarpy.Decision.NoDecision:
         return _denied(policy_set, whole.diagnostics.reasons, errors or ["no decision"], shadows)
     if whole.decision is cedarpy.Decision.Allow:
-        return Decision(Outcome.ALLOW, shadows, "Allowed.", policy_set.hash)
+        permits = _obliging(whole.diagnostics.reasons, policy_set)
+        return Decision(Outcome.ALLOW, (*permits, *shadows), "Allowed.", policy_set.hash)
     fired = tuple(policy_set.rules[rule_id] for rule_id in sorted(whole.diagnostics.reasons))
     if not fired or not all(rule.roles for rule in fired):
         return _denied(policy_set, whole.diagnostics.reasons, (), shadows)
@@ -418,7 +447,15 @@ def _decide(request: Request, policy_set: PolicySet) -> Decision:
     errors = list(hard.diagnostics.errors)
     if errors or hard.decision is not cedarpy.Decision.Allow:
         return _denied(policy_set, hard.diagnostics.reasons, errors, shadows)
-    return Decision(Outcome.REVIEW, (*fired, *shadows), _review_sentence(fired), policy_set.hash)
+    permits = _obliging(hard.diagnostics.reasons, policy_set)
+    told = _review_sentence(fired)
+    return Decision(Outcome.REVIEW, (*fired, *permits, *shadows), told, policy_set.hash)
+
+
+def _obliging(reasons: Iterable[str], policy_set: PolicySet) -> tuple[FiredRule, ...]:
+    """The permits among these that oblige to something beside allowing."""
+    rules = [policy_set.rules[name] for name in sorted(reasons)]
+    return tuple(rule for rule in rules if rule.obligations)
 
 
 def _mismatch(request: Request, policy_set: PolicySet) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from agents.models import RunState
+from agents.redaction import WITHHELD
 from agents.registry import tool_specs
 from agents.ruling import rules_for
 from policies import forms
@@ -48,3 +49,24 @@ def test_the_next_run_obeys_a_rule_by_form(stage: Stage) -> None:
     run = stage.play(stage.start(NOTE, program("final_answer({'done': False})")))
     assert run.state == RunState.SUCCEEDED
     assert "No notes any more." in stage.model.observed()
+
+
+REDACT = (
+    '\n@id("no-accounts") @redact("account")'
+    ' permit(principal, action in Action::"call", resource == Tool::"list_vendors");\n'
+)
+READ = program("found = list_vendors()\nprint(found)")
+
+
+def test_a_field_that_a_rule_withholds_reaches_neither_program_nor_model(stage: Stage) -> None:
+    before = stage.play(stage.start(READ, program("final_answer({'done': True})")))
+    assert before.state == RunState.SUCCEEDED
+    [told] = [call.result for call in stage.calls(before)]
+    account = told[0]["account"]
+    assert account in stage.model.observed()
+    change_policy(stage, lambda text: text + REDACT)
+    run = stage.play(stage.start(READ, program("final_answer({'done': True})")))
+    [kept] = [call.result for call in stage.calls(run)]
+    assert [vendor["account"] for vendor in kept] == [WITHHELD] * len(told)
+    assert account not in stage.model.observed()
+    assert WITHHELD in stage.model.observed()
