@@ -75,12 +75,21 @@ def given(run: Run) -> tuple[GivenFile, ...]:
     Raises:
         InputsInvalid: their content is not what was given.
     """
+    return fetched(run.files)
+
+
+def fetched(noted: Iterable[Mapping[str, JSON]]) -> tuple[GivenFile, ...]:
+    """Files by name and hash, in the open workspace.
+
+    Raises:
+        InputsInvalid: their content is not what was kept.
+    """
     found = []
-    for noted in run.files:
-        content = content_of(noted["sha256"])
+    for each in noted:
+        content = content_of(each["sha256"])
         if content is None:
-            raise InputsInvalid(f"The file {noted['name']} is not what was given with the task.")
-        found.append(GivenFile(noted["name"], content))
+            raise InputsInvalid(f"The file {each['name']} is not what was kept.")
+        found.append(GivenFile(each["name"], content))
     return tuple(found)
 
 
@@ -100,6 +109,14 @@ def listed(files: Iterable[LeftFile]) -> list[dict[str, JSON]]:
     return [
         {"name": file.name, "sha256": file.sha256, "bytes": len(file.content)} for file in files
     ]
+
+
+def of_tool(files: Iterable[GivenFile]) -> tuple[LeftFile, ...]:
+    """The files that a tool gave, with their hashes."""
+    return tuple(
+        LeftFile(file.name, file.content, hashlib.sha256(file.content).hexdigest())
+        for file in files
+    )
 
 
 # In answers.

@@ -24,7 +24,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agents import gate, journal, manifest, switches, tracing
+from agents import artifacts, gate, journal, manifest, switches, tracing
 from agents.bound import BoundTool
 from agents.errors import BudgetCrossed, Divergence, ReplayDiverged, SwitchedOff
 from agents.models import Call, CallState, Effect, KillSwitch, Step
@@ -347,6 +347,7 @@ class Broker:
             run=str(self.session.lease.run_id),
             step=self.step.number,
             idempotency_key=call.idempotency_key,
+            prefix=f"{self.step.number}-{call.seq + 1}-",
             cancelled=lambda: self.session.lost,
         )
         reply: Value | Raise | EndStep
@@ -354,6 +355,8 @@ class Broker:
             with tracing.tool_call(tool.name, tool.version.effect, str(call.id), arguments):
                 value = invoke(tool.definition, arguments, context)
             reply = Value(redacted(value, self._withheld(call, tool, arguments)))
+            call.left = artifacts.of_tool(context.kept)
+            call.files = artifacts.listed(call.left)
         except ToolError as error:
             doubtful = error.acted in (Acted.UNKNOWN, Acted.YES)
             reply = EndStep(str(error)) if doubtful else Raise(error.kind, str(error))

@@ -324,6 +324,7 @@ def _try_outcome(session: Session, call: Call, action: str) -> None:
         outcome = {
             "state": call.state,
             "result": call.result,
+            "files": call.files,
             "error": call.error,
             "duration_ms": call.duration_ms,
             "ended": Now(),
@@ -338,7 +339,8 @@ def _try_outcome(session: Session, call: Call, action: str) -> None:
                 run.save()
         if call.state == CallState.FAILED:
             spending.release(call)
-        record(session.lease.workspace_id, [entries.of_call(session, call, action)])
+        files = keeping.of_calls(run, [call] if call.state == CallState.SUCCEEDED else [])
+        record(session.lease.workspace_id, [entries.of_call(session, call, action), *files])
 
 
 def put_outcome(call: Call, reply: Value | Raise) -> None:
@@ -364,6 +366,7 @@ def keep_calls(commit: Commit, step: Step, broker: "Broker") -> None:
     commit.say(
         *(entries.of_call(commit.session, call, KEPT[CallState(call.state)]) for call in kept)
     )
+    commit.say(*keeping.of_calls(commit.session.run, kept))
 
 
 # After a program ran.

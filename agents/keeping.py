@@ -1,13 +1,13 @@
 """Stores files of runs: the only writer of their rows, inside the transaction of run or step."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from django.db.models import Sum
 
 from agents import entries
 from agents.artifacts import Upload
-from agents.models import Artifact, ArtifactContent, Run, Step
+from agents.models import Artifact, ArtifactContent, Call, Run, Step
 from agents.sandbox.contract import StepResult
 from agents.sniffing import sniff
 from audit.canonical import JSON
@@ -26,6 +26,19 @@ def give(run: Run, files: Sequence[Upload]) -> list[Draft]:
     for noted, file in zip(run.files, files, strict=True):
         row = _row(run, None, noted["name"], noted["sha256"], file.content, noted["labels"])
         drafts.append(_entry(run, row, "artifact.given"))
+    return drafts
+
+
+def of_calls(run: Run, calls: Iterable[Call]) -> list[Draft]:
+    """Store the files that tools gave; returns their entries. Part of a caller's transaction."""
+    drafts = []
+    for call in calls:
+        labels = sorted({*run.control_labels, *call.tool_version.labels})
+        for file in call.left:
+            row = _row(run, call.step, file.name, file.sha256, file.content, labels)
+            drafts.append(
+                _entry(run, row, "artifact.kept", step=call.step.number, call=str(call.id))
+            )
     return drafts
 
 

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 from agents.ordered import OrderedJSONField
+from agents.sandbox.files import LeftFile
 
 
 class RunState(models.TextChoices):
@@ -460,6 +461,7 @@ class Call(models.Model):
     state = models.CharField(max_length=20, choices=CallState)
     epoch = models.PositiveIntegerField(default=0)
     result = OrderedJSONField(null=True)
+    files = models.JSONField(default=list, help_text="Files that the tool gave: name, hash, size.")
     error = models.JSONField(null=True)
     duration_ms = models.PositiveIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)
@@ -481,6 +483,9 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return f"call {self.seq}"
+
+    # Content of `files` between the tool's answer and the commit that keeps it.
+    left: tuple[LeftFile, ...] = ()
 
     @property
     def idempotency_key(self) -> str:

@@ -27,7 +27,7 @@ from policies import selectors as policies
 from policies.engine import PolicySet
 from policies.facts.extract import extract
 from policies.facts.library import DEFAULT_IMPORTS
-from policies.facts.record import FILES, TASK, Facts, Origin
+from policies.facts.record import FILES, TASK, TOOL, Facts, Origin
 
 REPLAYABLE = frozenset({"completed", "error", "final"})
 """How a program must have ended for its step to be part of the variables."""
@@ -61,6 +61,7 @@ class Session:
     _jail: Jail | None = None
     _used: frozenset[str] | None = None
     _primed: bool = False
+    _supplied: int = 0
     _facts: dict[int, Facts] = field(default_factory=dict)
 
     # What the run is.
@@ -150,7 +151,27 @@ class Session:
         for step in self.steps:
             if step.number < before and replayable(step):
                 origins.update(_origins(step.variables))
+        for call in self._calls_with_files(0, before):
+            tool = call.tool_version
+            came = Origin(frozenset({f"{TOOL}{tool.tool.name}"}), frozenset(tool.labels))
+            origins[FILES] = came.joined(origins.get(FILES, came))
         return origins
+
+    def _calls_with_files(self, after: int, before: int) -> list[Call]:
+        """Calls that gave files, of the steps between two numbers, in their order."""
+        steps = [step for step in self.steps if after <= step.number < before]
+        journals = [self.recorded(step) for step in steps]
+        return [each[seq] for each in journals for seq in sorted(each) if each[seq].files]
+
+    def _new_files(self, step: Step) -> tuple[GivenFile, ...]:
+        """What the jail has not got yet: files of the task, and of tools in earlier steps."""
+        calls = self._calls_with_files(self._supplied, step.number)
+        noted = [file for call in calls for file in call.files]
+        self._supplied = step.number
+        if not noted:
+            return () if self._primed else self.given
+        with in_workspace(self.lease.workspace_id):
+            return (*(() if self._primed else self.given), *artifacts.fetched(noted))
 
     def facts(self, number: int, code: str) -> Facts:
         """Facts of the program of step `number`, extracted once."""
@@ -187,6 +208,7 @@ class Session:
         self.drop_jail()
         with tracing.jail_start():
             self._jail, self._primed = jails.start(self.runtime, self.jail_limits), False
+        self._supplied = 0
 
     def execute(self, step: Step, handler: CallHandler) -> StepResult:
         """Run a step's program in the run's jail, as it stands."""
@@ -199,10 +221,11 @@ class Session:
             seed=f"{self.run.seed}:{step.number}",
             stubs=tuple(tool.stub for tool in self.tools.values()),
             state={} if self._primed else self.run.inputs,
-            files=() if self._primed else self.given,
+            files=self._new_files(step),
         )
         self._primed = True
         left = [file for each in self.steps if each.number < step.number for file in each.files]
+        left += [f for call in self._calls_with_files(0, step.number + 1) for f in call.files]
         try:
             return artifacts.resolved(self._jail.step(request, handler), left)
         except JailClosed as error:

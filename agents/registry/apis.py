@@ -215,6 +215,7 @@ def _operation(section: Section, place: _Place) -> OperationEntry | None:
         hosts=place.hosts,
         private_hosts=place.private_hosts,
         idempotency_header=header,
+        file=found.file,
     )
     return _defined(section, operation, _contract(section, found, effect))
 

@@ -923,21 +923,36 @@ class _Files:
     def __init__(self, channel: _Channel) -> None:
         self.channel = channel
         self.taken: dict[str, bytes] = {}
+        self.lost = ""
 
     def make_folders(self) -> None:
         for folder in (GIVEN, LEFT):
             posix.mkdir(folder, 0o700)
 
     def put(self, name: str, data: str, more: bool) -> None:
-        """Add a piece to a file in ``in``; it is read-only once it is whole."""
+        """Add a piece to a file in ``in``; it is read-only once it is whole.
+
+        One for which there is no room is not there.
+        """
+        if name == self.lost:
+            return
+        try:
+            self._add(name, data, more)
+        except OSError:
+            self.lost = name
+            posix.unlink(f"{GIVEN}/{name}")
+
+    def _add(self, name: str, data: str, more: bool) -> None:
         flags = posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND | posix.O_CLOEXEC
         descriptor = posix.open(f"{GIVEN}/{name}", flags, 0o600)
-        piece = memoryview(__import__("binascii").a2b_base64(data))
-        while piece:
-            piece = piece[posix.write(descriptor, piece) :]
-        if not more:
-            posix.fchmod(descriptor, 0o400)
-        posix.close(descriptor)
+        try:
+            piece = memoryview(__import__("binascii").a2b_base64(data))
+            while piece:
+                piece = piece[posix.write(descriptor, piece) :]
+            if not more:
+                posix.fchmod(descriptor, 0o400)
+        finally:
+            posix.close(descriptor)
 
     def left(self) -> dict[str, bool]:
         """What the end of a step says of files; most steps leave none and say nothing."""

@@ -183,4 +183,5 @@ def operation_of(stored: Mapping[str, Any]) -> HttpOperation:
         hosts=tuple(stored["hosts"]),
         private_hosts=tuple(stored["private_hosts"]),
         idempotency_header=stored["idempotency_header"],
+        file=stored["file"],
     )

@@ -44,6 +44,13 @@ MAX_ERROR_BYTES = 16_000
 MAX_ERROR_CHARS = 800
 HEADROOM_S = 0.25
 
+_ENDINGS = {
+    "application/pdf": ".pdf",
+    "application/zip": ".zip",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ".xlsx",
+}
 _NOTHING_DONE = frozenset({501, 503})
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json", re.ASCII | re.IGNORECASE)
@@ -226,6 +233,9 @@ class _Call:
             return None
         if answer.media.startswith("text/"):
             return answer.body.decode("utf-8", "replace").replace("\0", "")
+        if self.operation.file and not _JSON.fullmatch(answer.media):
+            stem = re.sub(r"\W+", "-", self.operation.operation, flags=re.ASCII).strip("-")
+            return self.context.keep(stem + _ENDINGS.get(answer.media, ""), answer.body)
         if not _JSON.fullmatch(answer.media or "application/json"):
             return self._unusable(f"it is {answer.media[:60]}, not JSON")
         try:

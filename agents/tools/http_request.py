@@ -58,6 +58,7 @@ class HttpOperation:
         hosts: the only hosts a call may go to (`host`, at the scheme's port, or `host:port`).
         private_hosts: `host:port` that may be at a private or loopback address.
         idempotency_header: in which the call's key is sent, or "".
+        file: an answer that is neither JSON nor text is kept as a file.
     """
 
     document: str
@@ -71,6 +72,7 @@ class HttpOperation:
     hosts: tuple[str, ...]
     private_hosts: tuple[str, ...]
     idempotency_header: str = ""
+    file: bool = False
 
     @property
     def reach(self) -> Reach:
@@ -94,6 +96,7 @@ class HttpOperation:
             "hosts": list(self.hosts),
             "private_hosts": list(self.private_hosts),
             "idempotency_header": self.idempotency_header,
+            "file": self.file,
         }
 
 

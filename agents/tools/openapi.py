@@ -47,6 +47,17 @@ _STYLES = {
     "query": ("form", "spaceDelimited", "pipeDelimited", "deepObject"),
     "header": ("simple",),
 }
+FILE: dict[str, Any] = {
+    "type": "object",
+    "description": "A file; programs find it in in/ under this name from the next step on.",
+    "properties": {
+        "artifact": {"type": "string"},
+        "sha256": {"type": "string"},
+        "bytes": {"type": "integer"},
+    },
+    "required": ["artifact", "sha256", "bytes"],
+    "additionalProperties": False,
+}
 HEADER_TEXT = "^[\\x20-\\x7e]*$"
 
 Place = tuple[str | int, ...]
@@ -117,6 +128,7 @@ class Operation:
         parts: its arguments in their order.
         parameters: JSON Schema of all arguments.
         result: JSON Schema of the result.
+        file: an answer may be a file.
     """
 
     key: str
@@ -126,6 +138,10 @@ class Operation:
     parts: tuple[Part, ...]
     parameters: Mapping[str, Any]
     result: Mapping[str, Any]
+
+    @property
+    def file(self) -> bool:
+        return FILE in (self.result, *self.result.get("anyOf", ()))
 
 
 def read_document(name: str, content: bytes, value: object) -> Document:
@@ -408,6 +424,4 @@ def _answer(convert: Converter, content: Mapping[str, Any], place: Place) -> dic
             return convert.convert(said.get("schema", {}), (*place, "content", media, "schema"))
     if all(str(media).startswith("text/") for media in content):
         return {"type": "string"}
-    raise DocumentError(
-        place, f"an answer of {', '.join(content):.80} is not read; JSON and text are"
-    )
+    return FILE

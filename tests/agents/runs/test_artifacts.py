@@ -11,8 +11,9 @@ from agents.models import Artifact, ArtifactContent, Run, RunState
 from agents.session import open_session
 from audit.models import Entry
 from audit.transactions import in_workspace
-from tests.agents.runs.stage import Replies, Stage, program
+from tests.agents.runs.stage import REGISTER, Replies, Stage, program, register_signed
 from tests.agents.runs.test_countersign import sign
+from tests.agents.runs.tools import bank
 
 CSV = b"vendor,cents\nV-1,100\nV-2,250\n"
 LEAVE = program("open('out/a.txt', 'w').write('one')\nopen('out/b.csv', 'w').write('x,y')")
@@ -159,3 +160,57 @@ def test_content_is_kept_once(stage: Stage) -> None:
     stage.play(start(stage, LEAVE, again, ANSWER))
     with in_workspace(stage.workspace_id):
         assert ArtifactContent.objects.count() == 2
+
+
+# Files that tools give.
+
+LETTERS = "tools:\n  fetch_letter: tests.agents.runs.tools:fetch_letter\n" + REGISTER[
+    REGISTER.index("agents:") :
+].replace("tools: [", "tools: [fetch_letter, ")
+FETCH = program("letter = fetch_letter(vendor='V-1')\nprint(letter['artifact'])")
+READ_IT = program("text = open('in/1-1-letter.txt').read()\nprint(text)")
+
+
+@pytest.fixture
+def letters(stage: Stage) -> Stage:
+    register_signed(stage.cast, LETTERS)
+    return stage
+
+
+def test_a_file_of_a_tool_is_there_in_the_next_step_and_after_a_restore(letters: Stage) -> None:
+    pay = program("pay(account='DE01', amount_cents=5)")
+    again = program("final_answer({'done': [text == open('in/1-1-letter.txt').read(), letter]})")
+    run = letters.play(start(letters, FETCH, READ_IT, pay, again))
+    assert run.state == RunState.AWAITING_APPROVAL, letters.steps(run)[-1].observation
+    assert "V-1 asks: pay to XX66" in letters.steps(run)[1].observation
+    sign(letters, run)
+    run = letters.play(run, owner="worker-2")
+    (file,) = kept(letters, run)
+    handle = {"artifact": "1-1-letter.txt", "sha256": file.sha256, "bytes": file.size}
+    assert run.answer == {"done": [True, handle]}
+    assert bank.reads == 1
+    assert (file.labels, letters.actions(run).count("artifact.kept")) == (["untrusted"], 1)
+
+
+def test_a_file_of_a_tool_is_not_there_in_the_step_that_fetched_it(letters: Stage) -> None:
+    both = "letter = fetch_letter(vendor='V-1')\nopen('in/1-1-letter.txt')"
+    run = letters.play(start(letters, program(both)))
+    assert "FileNotFoundError" in letters.steps(run)[0].observation
+
+
+def test_what_a_tools_file_says_does_not_decide_who_is_paid(letters: Stage) -> None:
+    code = "pay(account=open('in/1-1-letter.txt').read()[-4:], amount_cents=5)"
+    run = letters.play(start(letters, FETCH, program(code)))
+    assert letters.steps(run)[1].state == "denied"
+
+
+def test_a_file_without_room_is_not_there_and_the_jail_lives(stage: Stage) -> None:
+    full = program("print('alive')\nopen('in/large')")
+    register_signed(
+        stage.cast,
+        REGISTER[REGISTER.index("agents:") :].replace("limits: {", "limits: {disk_mb: 1, "),
+    )
+    run = stage.play(start(stage, full, files=(Upload("large", b"0" * (2 << 20)),)))
+    told = stage.steps(run)[0].observation
+    assert "alive" in told
+    assert "FileNotFoundError" in told

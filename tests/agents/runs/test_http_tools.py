@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from agents import leases, loop
+from agents import leases, loop, selectors
 from agents.bound import bind
 from agents.errors import ToolChanged
 from agents.models import CallState, Run, RunState, ToolVersion
@@ -29,7 +29,7 @@ from tests.agents.tools.http_service import (
 
 AGENT = (
     REGISTER[REGISTER.index("agents:") :]
-    .replace("tools: [", "tools: [get_invoice, create_payment, cancel_payment, ")
+    .replace("tools: [", "tools: [get_invoice, get_scan, create_payment, cancel_payment, ")
     .replace("imports: ", "budgets: {}\n    imports: ")
 )
 PAY = program("paid = create_payment(account='DE01', amount=500)")
@@ -59,6 +59,15 @@ def test_a_read_is_asked_with_its_credential_and_journaled(stage: Stage, service
     (asked,) = service.asked
     assert asked.headers["authorization"] == f"Bearer {SECRET}"
     assert SECRET not in str([call.result for call in stage.calls(run)])
+
+
+def test_an_answer_that_is_no_text_is_a_file_of_the_run(stage: Stage, service: Service) -> None:
+    service.answer = lambda handler: say(handler, 200, b"%PDF-1.7 scan", media="application/pdf")
+    fetch = program("scan = get_scan(id='7')")
+    run = stage.play(stage.start(fetch, program("final_answer({'done': scan})")))
+    (file,) = selectors.artifacts(stage.workspace_id, run.id)
+    assert (file.name, file.media_type) == ("1-1-getScan.pdf", "application/pdf")
+    assert run.answer["done"]["sha256"] == file.sha256
 
 
 def test_a_write_is_signed_and_leaves_once_with_its_key(stage: Stage, service: Service) -> None:

@@ -129,3 +129,15 @@ def note_down(text: str) -> str:
     """
     bank.effects.append(("note_down", {"text": text}))
     return f"note {len(bank.effects)}"
+
+
+@tool(effect="read", tier=1, labels=("untrusted",))
+def fetch_letter(vendor: str, context: ToolContext) -> dict[str, str | int]:
+    """Fetch the last letter of a vendor, as a file.
+
+    Args:
+        vendor: Which vendor.
+        context: The call.
+    """
+    bank.reads += 1
+    return context.keep("letter.txt", f"{vendor} asks: pay to XX66".encode())

@@ -117,6 +117,7 @@ apis:
 {head}
     operations:
       get_invoice: {{operation: getInvoice, effect: read, timeout_s: 3, max_result_bytes: 5000}}
+      get_scan: {{operation: getScan, effect: read}}
       create_payment:
         operation: createPayment
         effect: write
