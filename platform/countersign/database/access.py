@@ -99,7 +99,7 @@ TABLES: Mapping[str, Access] = {
     "agents_artifactcontent": Access(app=APPEND, reader=READ),
     "agents_agentversion": Access(app=APPEND, reader=READ),
     "agents_call": Access(app=EDIT, reader=READ),
-    "agents_effectspend": Access(app=EDIT, reader=READ),
+    "agents_effectspend": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_killswitch": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_modelendpoint": Access(app=APPEND, reader=READ),
     "agents_registration": Access(app=APPEND, reader=READ),
@@ -127,6 +127,7 @@ FUNCTIONS: Mapping[str, tuple[Role, ...]] = {
     "countersign_runs_due(integer)": (Role.APP,),
     "countersign_switch(uuid, uuid, text, text, text)": (Role.APP, Role.READER),
     "countersign_policy(uuid)": (Role.APP, Role.READER),
+    "countersign_effects(uuid, uuid, date)": (Role.APP,),
 }
 """Functions of ``functions.sql`` with their argument types, and who may call them."""
 

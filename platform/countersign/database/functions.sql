@@ -43,3 +43,22 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
     ORDER BY a.sequence DESC
     LIMIT 1
 $$;
+
+-- What an agent's effects of a day (UTC) add up to: how many, to how many recipients, and per
+-- currency how much, in hundredths. Sums only: who was paid, it does not say.
+CREATE OR REPLACE FUNCTION public.countersign_effects(workspace uuid, agent uuid, of date)
+RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    WITH spent AS (
+        SELECT e.currency, e.amount_minor, e.recipients FROM public.agents_effectspend e
+        WHERE e.workspace_id = workspace AND e.agent_id = agent AND e.day = of
+          AND e.released IS NULL
+    )
+    SELECT jsonb_build_object(
+        'writes', (SELECT count(*) FROM spent),
+        'recipients', (SELECT count(DISTINCT person)
+            FROM spent, jsonb_array_elements_text(spent.recipients) AS person),
+        'amounts', (SELECT coalesce(jsonb_object_agg(s.currency, s.minor), '{}') FROM
+            (SELECT currency, sum(amount_minor) AS minor FROM spent GROUP BY currency) AS s)
+    )
+$$;
