@@ -9,6 +9,7 @@ from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
+from policies import notices
 from policies.models import DecisionRecord, PolicyVersion
 
 
@@ -69,6 +70,7 @@ def decision_store(
         CanonicalError: a request has no canonical form (the caller's fault).
     """
     rows = DecisionRecord.objects.bulk_create([_row(workspace_id, draft) for draft in decisions])
+    notices.announce(workspace_id, rows)
     entries = [
         _entry(row, draft, _policy_digest(draft.policy_version_id))
         for row, draft in zip(rows, decisions, strict=True)
