@@ -16,6 +16,8 @@ from policies.errors import NotFound
 SLOW = timedelta(seconds=30)
 """A due run that nobody has taken for so long means that no worker works; the sweep rings
 every two seconds."""
+SILENT = timedelta(hours=1)
+"""An anchor that has not answered for so long is worth a word to everybody."""
 
 
 @dataclass(frozen=True)
@@ -54,5 +56,35 @@ def _log(workspace_id: UUID, now: datetime) -> Line:
     newest = audit.entries(workspace_id, limit=1).entries
     if not newest:
         return Line("◆", REVIEW, "The log has no entry yet", "The first run leaves the first ones.")
-    ago = words.span((now - newest[0].time).total_seconds())
-    return Line("✓", ALLOW, "The log is written", f"Last entry {ago} ago")
+    if not audit.sequencing():
+        return Line(
+            "✕",
+            DENY,
+            "Nothing signs the log",
+            "No sequencer is at work. Entries are written and safe. Start it: manage.py up",
+        )
+    return _anchors(workspace_id, now) or Line(
+        "✓",
+        ALLOW,
+        "The log is written and signed",
+        f"Last entry {words.span((now - newest[0].time).total_seconds())} ago",
+    )
+
+
+def _anchors(workspace_id: UUID, now: datetime) -> Line | None:
+    """What is wrong with those outside who hold the log; None where they are well."""
+    states = audit.tree_status(workspace_id).anchors
+    where = "An auditor sees it under Audit, Checkpoints and anchors."
+    refused = [state.anchor for state in states if state.refused]
+    if refused:
+        return Line("✕", DENY, f"{words.names(refused)} holds another history of the log", where)
+    silent = [
+        state.anchor
+        for state in states
+        if state.failures and now - (state.succeeded_at or state.attempted_at) > SILENT
+    ]
+    if silent:
+        return Line(
+            "◆", REVIEW, f"No answer from {words.names(silent)}, which anchors the log", where
+        )
+    return None

@@ -13,13 +13,14 @@ from django.test import Client
 from audit import anchoring, exports, selectors, signing
 from audit.anchors.file import FileAnchor
 from audit.models import AnchorState, Entry, Export
+from audit.sequencer import Sequencer
 from audit.services import Draft, Subject
 from audit.transactions import in_workspace
 from audit.verifier import countersign_verify as verifier
 from countersign.accounts.models import User
 from countersign.console import logbook, proof_drawing
 from countersign.console.logbook import Logbook
-from tests.audit.history import AGENT, History
+from tests.audit.history import AGENT, History, take_lock
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.test_runs import text
 
@@ -303,6 +304,31 @@ def test_checkpoints_and_anchors_say_how_they_are(
     note = dan.get(f"/w/acme/audit/checkpoints/{latest.size}/")
     assert note.content.decode() == latest.note
     assert verifier.Checkpoint.parse(note.content.decode()).size == latest.size
+
+
+def test_the_overview_says_when_nothing_signs_or_an_anchor_contradicts(
+    log: History, dan: Client, tmp_path: Path
+) -> None:
+    def overview() -> str:
+        return text(dan.get("/w/acme/").content.decode())
+
+    assert "Nothing signs the log" in overview()
+    sequencer = Sequencer("sequencer")
+    take_lock(sequencer)
+    try:
+        assert "The log is written and signed" in overview()
+        anchoring.submit_due("sequencer", [FileAnchor("vault", str(tmp_path / "vault"))])
+        with in_workspace(log.workspace):
+            state = AnchorState.objects.get(anchor="vault")
+        state.failures, state.succeeded_at = 9, state.attempted_at - timedelta(hours=2)
+        state.save(using="sequencer")
+        assert "No answer from vault" in overview()
+        state.refused = True
+        state.save(using="sequencer")
+        assert "vault holds another history of the log" in overview()
+        assert "contradicts this log" in get(dan, "checkpoints/")
+    finally:
+        sequencer.unlock()
 
 
 def test_a_check_that_is_under_way_is_not_started_twice(log: History, dan: Client) -> None:

@@ -105,19 +105,22 @@ def _anchors(status: TreeStatus) -> tuple[str, list[AnchorLine]]:
         _anchor(name, kind, states.get(name), status) for name, kind in sorted(configured.items())
     ]
     gone = [state for name, state in sorted(states.items()) if name not in configured]
-    lines += [
-        AnchorLine(
-            state.anchor,
-            state.kind,
-            Word("–", "not configured any more"),
-            "It keeps what it has. To use it again, put it back into COUNTERSIGN_AUDIT_ANCHORS.",
-            state,
-            status.size - state.size,
-        )
-        for state in gone
-        if not problem
-    ]
+    lines += [_gone(state, status) for state in gone if state.refused or not problem]
     return problem, lines
+
+
+def _gone(state: AnchorState, status: TreeStatus) -> AnchorLine:
+    """One that was taken out of the settings; what it said against the log stays said."""
+    if state.refused:
+        return _anchor(state.anchor, state.kind, state, status)
+    return AnchorLine(
+        state.anchor,
+        state.kind,
+        Word("–", "not configured any more"),
+        "It keeps what it has. To use it again, put it back into COUNTERSIGN_AUDIT_ANCHORS.",
+        state,
+        status.size - state.size,
+    )
 
 
 def _anchor(name: str, kind: str, state: AnchorState | None, status: TreeStatus) -> AnchorLine:
