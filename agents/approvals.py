@@ -276,7 +276,13 @@ def _previous_code(session: Session, step: Step) -> str:
 def _rules(decisions: Sequence[Decision]) -> list[JSON]:
     rules = {rule.id: rule for decision in decisions for rule in decision.rules if not rule.shadow}
     return [
-        {"id": rule.id, "sentence": rule.sentence, "reason": rule.reason} for rule in rules.values()
+        {
+            "id": rule.id,
+            "sentence": rule.sentence,
+            "reason": rule.reason,
+            **({"obligations": list(rule.obligations)} if rule.obligations else {}),
+        }
+        for rule in rules.values()
     ]
 
 

@@ -74,12 +74,13 @@ class RunDetail(RunRow):
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that decided, in words."""
+    """A rule that decided, in words; `obligations` such as "mask:iban" follow from it."""
 
     id: str
     sentence: str
     reason: str
     shadow: bool
+    obligations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

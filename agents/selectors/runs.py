@@ -379,6 +379,7 @@ def _decision_view(decision: DecisionRecord | None) -> DecisionView | None:
             str(rule.get("sentence", "")),
             str(rule.get("reason", "")),
             bool(rule.get("shadow", False)),
+            tuple(rule.get("obligations", ())),
         )
         for rule in decision.rules
     )

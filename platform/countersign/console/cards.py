@@ -6,7 +6,7 @@ from typing import Any
 
 from agents.selectors import CallView, RunDetail, StepView
 from audit import canonical
-from countersign.console import code, effects, timeline, words
+from countersign.console import code, effects, policy_words, timeline, words
 from countersign.console.words import Word
 from policies.models import Kind
 from policies.selectors import RequestDetail
@@ -73,7 +73,12 @@ def build(
     request = detail.request
     shown: dict[str, Any] = request.displayed
     states = {call.position: call.state.value for call in calls if call.position is not None}
-    rows = effects.rows(shown.get("effects", ()), effects.labels_of(shown), states)
+    rows = effects.rows(
+        shown.get("effects", ()),
+        effects.labels_of(shown),
+        states,
+        policy_words.masked(shown.get("rules", ())),
+    )
     done, done_word, final = _operation(detail, run, step, calls)
     return Card(
         sentence=request.title,

@@ -4,7 +4,7 @@ Built from what the request displays (and thereby binds); the state of each effe
 it and is not part of what was signed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -32,12 +32,16 @@ class Origin:
 
 @dataclass(frozen=True)
 class Part:
-    """One value with its origins; `about` says which value they are of where it is not plain."""
+    """One value with its origins; `about` says which value they are of where it is not plain.
+
+    `masked`: a rule hides it until whoever reads asks for it.
+    """
 
     value: Shown
     origins: tuple[Origin, ...]
     also: tuple[Origin, ...] = ()
     about: str = ""
+    masked: bool = False
 
     @property
     def untrusted(self) -> bool:
@@ -108,6 +112,7 @@ def rows(
     effects: Sequence[Mapping[str, Any]],
     labels: Mapping[str, Sequence[str]],
     states: Mapping[int, str],
+    masked: Collection[str] = (),
 ) -> tuple[Row, ...]:
     """The effects of a request.
 
@@ -115,6 +120,7 @@ def rows(
         effects: entries of the manifest, as displayed.
         labels: tool → labels of what it returned in this run.
         states: position → state of the call now.
+        masked: arguments that a rule hides until whoever reads asks for them.
     """
     names = {str(e["token"]): f"result of effect {e['position'] + 1}" for e in effects}
     return tuple(
@@ -123,7 +129,7 @@ def rows(
             tool=effect["tool"],
             version=effect["version"],
             words=words.humanise(effect["tool"]),
-            cells=_cells(effect, labels, names),
+            cells=_cells(effect, labels, names, frozenset(masked)),
             state=states.get(effect["position"], ""),
         )
         for effect in effects
@@ -214,7 +220,10 @@ def _ranges(found: Sequence[int]) -> str:
 
 
 def _cells(
-    effect: Mapping[str, Any], labels: Mapping[str, Sequence[str]], names: Mapping[str, str]
+    effect: Mapping[str, Any],
+    labels: Mapping[str, Sequence[str]],
+    names: Mapping[str, str],
+    masked: frozenset[str],
 ) -> tuple[Cell, ...]:
     arguments: Mapping[str, Any] = effect["arguments"]
     by_role = {role: name for name, role in effect["roles"].items() if name in arguments}
@@ -223,7 +232,7 @@ def _cells(
 
     def part(value: Shown, name: str) -> Part:
         used.add(name)
-        return Part(value, _origins(effect, name, labels))
+        return Part(value, _origins(effect, name, labels), masked=name in masked)
 
     recipient, payee = by_role.get("recipient"), by_role.get("payee")
     if recipient:
