@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 
 from audit.transactions import in_workspace
 from policies import approvals, standing
-from policies.directory import Directory, OnePage, directory
+from policies.directory import Directory, OnePage, Person, directory
 from policies.errors import NotFound, Refusal
 from policies.models import (
     OPEN_STATES,
@@ -218,6 +218,13 @@ def request(workspace_id: UUID, request_id: UUID) -> ApprovalRequest | None:
     """One request with votes and events at hand; None where the workspace has no such request."""
     with in_workspace(workspace_id):
         return _complete(ApprovalRequest.objects.filter(id=request_id)).first()
+
+
+def eligible(workspace_id: UUID, request_id: UUID, now: datetime) -> list[Person]:
+    """Everyone who may sign this request now, by name; nobody where there is no such request."""
+    with in_workspace(workspace_id):
+        found = _complete(ApprovalRequest.objects.filter(id=request_id)).first()
+        return [] if found is None else standing.eligible(found, OnePage(directory()), now)
 
 
 def decisions_of_run(workspace_id: UUID, run_id: UUID) -> list[DecisionRecord]:

@@ -3,10 +3,11 @@
 Runs inside the caller's ``in_workspace`` block; roles are read now, never remembered.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from policies import approvals
-from policies.directory import Directory
+from policies.directory import Directory, Person
 from policies.models import Answer, ApprovalRequest, EventKind, Vote
 
 SERVICE = "service"
@@ -77,6 +78,22 @@ def counts(request: ApprovalRequest, vote: Vote, people: Directory) -> bool:
         return False
     view = standing(request, people)
     return bool(approvals.counted(view, [_signature(request, vote, people)]))
+
+
+def eligible(request: ApprovalRequest, people: Directory, now: datetime) -> list[Person]:
+    """Everyone who may sign this request now, by name."""
+    view = standing(request, people)
+    holders = {
+        person.id: person
+        for seat in view.requirement
+        for person in people.members_with_role(request.workspace_id, seat.role)
+    }
+    able = [
+        person
+        for person in holders.values()
+        if approvals.may_sign(view, voter(person.id, request.workspace_id, people), now) is None
+    ]
+    return sorted(able, key=lambda person: (person.name, person.id))
 
 
 def _signature(request: ApprovalRequest, vote: Vote, people: Directory) -> approvals.Signature:

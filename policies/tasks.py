@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
-from policies import approvals, selectors, standing
+from policies import selectors, standing
 from policies.directory import Person, directory
 from policies.models import OPEN_STATES, ApprovalRequest
 
@@ -28,6 +28,17 @@ _SYSTEM = Actor("system", "countersign", "Countersign")
 def notify_reviewers(workspace_id: str, request_id: str) -> None:
     """Mail everyone who may sign a request, once; a second call does nothing."""
     _notify(UUID(workspace_id), UUID(request_id), timezone.now())
+
+
+@shared_task(name="policies.notify_assignee", ignore_result=True)
+def notify_assignee(workspace_id: str, request_id: str) -> None:
+    """Mail the person to whom a request was handed."""
+    with in_workspace(UUID(workspace_id)):
+        request = _claim(UUID(request_id), Q(assignee__isnull=False))
+        person = None if request is None else directory().person(str(request.assignee_id))
+        if request is not None and person is not None:
+            _send(request, [person], "Handed to you: ")
+            _record(request, "approval.handed_on", [person])
 
 
 @shared_task(name="policies.sweep", ignore_result=True)
@@ -68,7 +79,7 @@ def _notify(workspace_id: UUID, request_id: UUID, now: datetime) -> None:
         request = _claim(request_id, Q(notified__isnull=True))
         if request is None:
             return
-        people = _reviewers(request, now)
+        people = standing.eligible(request, directory(), now)
         _send(request, people, "")
         request.notified = now
         request.save(update_fields=["notified"])
@@ -81,7 +92,7 @@ def _remind(workspace_id: UUID, request_id: UUID, now: datetime) -> None:
         if request is None:
             return
         officers = directory().members_with_role(workspace_id, ESCALATE_TO)
-        people = _unique([*_reviewers(request, now), *officers])
+        people = _unique([*standing.eligible(request, directory(), now), *officers])
         _send(request, people, "Reminder: ")
         request.reminded = now
         request.save(update_fields=["reminded"])
@@ -97,22 +108,6 @@ def _claim(request_id: UUID, unsent: Q) -> ApprovalRequest | None:
         .filter(unsent, id=request_id, state__in=OPEN_STATES)
         .first()
     )
-
-
-def _reviewers(request: ApprovalRequest, now: datetime) -> list[Person]:
-    people = directory()
-    view = standing.standing(request, people)
-    holders = [
-        person
-        for seat in view.requirement
-        for person in people.members_with_role(request.workspace_id, seat.role)
-    ]
-    return [
-        person
-        for person in _unique(holders)
-        if approvals.may_sign(view, standing.voter(person.id, request.workspace_id, people), now)
-        is None
-    ]
 
 
 def _unique(people: list[Person]) -> list[Person]:

@@ -1,12 +1,17 @@
 """What people do with a request beside voting: ask, answer, hand on, edit."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
+from django.db import transaction
+
 from audit import canonical
+from audit.canonical import JSON
 from audit.services import Actor, record
 from audit.transactions import in_workspace
-from policies import approvals, standing
+from policies import approvals, standing, tasks
 from policies.directory import directory
 from policies.errors import Reason, Refusal
 from policies.models import (
@@ -80,9 +85,13 @@ def approval_reassign(
                 refusal = Refusal(unable.reason, "That person may not sign this.")
         if refusal is not None:
             return _refuse(request, actor, EventKind.REASSIGNED, refusal)
-        request.assignee_id = UUID(to)
+        person = directory().person(target.id)
+        request.assignee_id = UUID(target.id)
         request.save(update_fields=["assignee"])
-        _note(request, EventKind.REASSIGNED, actor, to, now)
+        name = "" if person is None else person.name
+        _note(request, EventKind.REASSIGNED, actor, name, now, {"to": target.id})
+        notify = partial(tasks.notify_assignee.delay, str(workspace_id), str(request_id))
+        transaction.on_commit(notify, robust=True)
         return None
 
 
@@ -141,7 +150,12 @@ def _move(request: ApprovalRequest, state: ApprovalState) -> None:
 
 
 def _note(
-    request: ApprovalRequest, kind: EventKind, actor: Actor, text: str, now: datetime
+    request: ApprovalRequest,
+    kind: EventKind,
+    actor: Actor,
+    text: str,
+    now: datetime,
+    detail: Mapping[str, JSON] | None = None,
 ) -> None:
     text = canonical.clean(text.strip())[:MAX_TEXT]
     ApprovalEvent.objects.create(
@@ -156,7 +170,7 @@ def _note(
         created=now,
     )
     payloads = {"text": text} if text else {}
-    draft = entry(request, f"approval.{kind.value}", actor, payloads=payloads)
+    draft = entry(request, f"approval.{kind.value}", actor, detail, payloads)
     record(request.workspace_id, [draft])
 
 

@@ -105,6 +105,8 @@ TABLE = (
     Row("approval_sign", get=MOVED, post=INVALID, arguments=REQUEST),
     Row("approval_reject", get=MOVED, post=INVALID, arguments=REQUEST),
     Row("approval_ask", post=OK, arguments=REQUEST),
+    Row("approval_edit", post=INVALID, arguments=REQUEST),
+    Row("approval_reassign", post=INVALID, arguments=REQUEST),
     Row("approval_inform", get=WRONG_METHOD, post=MOVED, arguments=REQUEST),
     Row("agent_list"),
     Row("registry_propose", who=PROPOSERS, post=INVALID),

@@ -48,6 +48,12 @@ _workspace: list[URLPattern | URLResolver] = [
     path("approvals/<uuid:request_id>/sign/", approvals.approval_sign, name="approval_sign"),
     path("approvals/<uuid:request_id>/reject/", approvals.approval_reject, name="approval_reject"),
     path("approvals/<uuid:request_id>/ask/", approvals.approval_ask, name="approval_ask"),
+    path("approvals/<uuid:request_id>/edit/", approvals.approval_edit, name="approval_edit"),
+    path(
+        "approvals/<uuid:request_id>/hand-on/",
+        approvals.approval_reassign,
+        name="approval_reassign",
+    ),
     path("approvals/<uuid:request_id>/answer/", approvals.approval_inform, name="approval_inform"),
     path("agents/", registry.agent_list, name="agent_list"),
     path("agents/propose/", changes.registry_propose, name="registry_propose"),

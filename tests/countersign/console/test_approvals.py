@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.core.mail import EmailMessage
 from django.test import Client
 
 from agents.models import Run
@@ -10,7 +11,9 @@ from audit import canonical
 from audit import selectors as audit
 from audit.transactions import in_workspace
 from policies.models import ApprovalRequest, Kind, Vote
+from policies.tasks import notify_assignee
 from tests.countersign.accounts.cast import Cast
+from tests.countersign.accounts.log import actions
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.test_runs import text
 from tests.countersign.console.world import World
@@ -251,3 +254,57 @@ def test_a_request_that_was_replaced_leads_to_the_newer_one(world: World, log_in
     page = log_in("bob").get(card(world)).content.decode()
     assert f"/w/acme/approvals/{newer.id}/" in page
     assert "replaced by a newer request" in page
+
+
+def test_handing_on_asks_someone_who_may_sign(world: World, log_in: LogIn) -> None:
+    bob = log_in("bob")
+    page = bob.get(f"{card(world)}hand-on/").content.decode()
+    assert "Beth" in page
+    assert "Rita" in page
+    assert ">Bob<" not in page.split("<main", 1)[1]
+    assert "Carol" not in page
+    beth = str(world.cast.id("beth"))
+    done = bob.post(f"{card(world)}hand-on/", {"to": beth}, follow=True).content.decode()
+    assert "Handed on; they get an e-mail." in done
+    assert "Reassigned: Beth" in text(done)
+    assert "handed to you" in log_in("beth").get(QUEUE).content.decode()
+    refused = log_in("alice").post(f"{card(world)}hand-on/", {"to": beth})
+    assert refused.status_code == 403
+
+
+def test_a_handed_request_is_mailed_once_without_personal_data(
+    world: World, log_in: LogIn, mailoutbox: list[EmailMessage]
+) -> None:
+    log_in("bob").post(f"{card(world)}hand-on/", {"to": str(world.cast.id("beth"))})
+    notify_assignee(str(world.workspace_id), str(world.request.id))
+    [mail] = mailoutbox
+    assert mail.to == ["beth@example.org"]
+    assert mail.subject.startswith("Handed to you: High risk")
+    assert "Alice" not in f"{mail.subject} {mail.body}"
+    assert "approval.handed_on" in actions(world.workspace_id)
+
+
+def test_editing_offers_the_program_or_the_effects_one_by_one(world: World, log_in: LogIn) -> None:
+    bob = log_in("bob")
+    page = bob.get(f"{card(world)}edit/").content.decode()
+    assert "for invoice in due:" in page
+    assert "You cannot sign anything of this run any more." in page
+    effects = bob.get(f"{card(world)}edit/?from=effects").content.decode()
+    assert "effect_1 = create_payment(" in effects
+    wrong = bob.post(f"{card(world)}edit/", {"code": "made = [", "reason": "Too many."})
+    assert wrong.status_code == 422
+    assert "This is not Python, line 1" in wrong.content.decode()
+    assert log_in("alice").post(
+        f"{card(world)}edit/", {"code": "made = []", "reason": "Mine."}
+    ).status_code == 403  # fmt: skip
+
+
+def test_an_edited_request_says_that_it_was_superseded(world: World, log_in: LogIn) -> None:
+    bob = log_in("bob")
+    given = {"code": "made = []", "reason": "Nothing is due."}
+    page = text(bob.post(f"{card(world)}edit/", given, follow=True).content.decode())
+    assert "Your program takes its place" in page
+    assert "Edited: Nothing is due." in page
+    with in_workspace(world.workspace_id):
+        assert ApprovalRequest.objects.get(id=world.request.id).state == "superseded"
+        assert Run.objects.get(id=world.runs["waiting"].id).state == "queued"

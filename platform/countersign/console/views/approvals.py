@@ -13,15 +13,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents import selectors as agents
 from agents import services
+from agents.editing import as_program
 from countersign.accounts import services as accounts
 from countersign.console import cards, guards
+from countersign.console.approval_forms import EditForm, ReassignForm
 from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
 from countersign.console.guards import Member
 from countersign.console.pages import posted, render, render_fragment
 from countersign.console.views.session import address
 from policies import selectors as policies
 from policies.errors import Reason, Refusal
-from policies.models import OPEN_STATES, Answer, ApprovalState, Meaning
+from policies.models import OPEN_STATES, Answer, ApprovalRequest, ApprovalState, Kind, Meaning
 from policies.selectors import QueueRow, RequestDetail
 from policies.services.change import change_make
 
@@ -237,6 +239,74 @@ def approval_ask(request: HttpRequest, slug: str, request_id: UUID) -> HttpRespo
         status = STATUS.get(refusal.reason, INVALID)
     context = {"nav": "approvals", "asked": detail.request, "form": form}
     return render(request, member, "console/approval_ask.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@guards.page
+def approval_edit(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    """A program of the reviewer's own in place of what waits for signatures."""
+    member = guards.member(request, slug)
+    asked = _detail(member, request_id).request
+    if asked.kind not in (Kind.CODE, Kind.MANIFEST):
+        raise Http404("only programs and effects can be edited")
+    form = EditForm(posted(request), initial={"code": _program_to_edit(request, asked)})
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if form.is_valid():
+            refusal = services.approval_edit(
+                workspace_id=member.id,
+                request_id=request_id,
+                editor=member.actor,
+                code=form.cleaned_data["code"],
+                reason=form.cleaned_data["reason"],
+            )
+            if refusal is None:
+                messages.success(
+                    request,
+                    "Your program takes its place: it is analysed and decided like any other. "
+                    "What it needs signed, others sign.",
+                )
+                return redirect("console:approval_card", slug, request_id)
+            form.add_error(None, refusal.sentence)
+            status = STATUS.get(refusal.reason, INVALID)
+    context = {"nav": "approvals", "asked": asked, "form": form}
+    return render(request, member, "console/approval_edit.html", context, status=status)
+
+
+def _program_to_edit(request: HttpRequest, asked: ApprovalRequest) -> str:
+    """The agent's program, or the effects written out one by one where that is asked for."""
+    effects = asked.displayed.get("effects") or ()
+    if request.GET.get("from") == "effects" and effects:
+        return as_program(effects)
+    return str(asked.displayed.get("code", ""))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@guards.page
+def approval_reassign(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    """Hand the request to someone else who may sign it."""
+    member = guards.member(request, slug)
+    asked = _detail(member, request_id).request
+    people = policies.eligible(member.id, request_id, datetime.now(UTC))
+    form = ReassignForm(posted(request), [p for p in people if p.id != str(member.user.id)])
+    status = 200
+    if request.method == "POST":
+        status = INVALID
+        if form.is_valid():
+            refusal = services.approval_reassign(
+                workspace_id=member.id,
+                request_id=request_id,
+                actor=member.actor,
+                to=form.cleaned_data["to"],
+            )
+            if refusal is None:
+                messages.success(request, "Handed on; they get an e-mail. Others may still sign.")
+                return redirect("console:approval_card", slug, request_id)
+            form.add_error(None, refusal.sentence)
+            status = STATUS.get(refusal.reason, INVALID)
+    context = {"nav": "approvals", "asked": asked, "form": form, "people": people}
+    return render(request, member, "console/approval_reassign.html", context, status=status)
 
 
 @require_POST
