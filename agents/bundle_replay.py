@@ -6,7 +6,9 @@ clear (`audit_export --run RUN --payloads`). The sandbox and the runtime are thi
 runtime than the recorded one is told as a difference.
 
 Guarantees: nothing is called; a call that the log does not hold is never made. Not covered: a step
-that left no record of its end (refused, stopped, given up), and files that came with the task.
+that left no record of its end (refused, stopped, given up); and runs that were given files, by their
+task or by a tool: bundles hold none, so the replay stops there and says so.
+
 Effects that a program planned and then gave up by failing have no entry; such a step is replayed
 with references in their place, and what it printed is compared all the same.
 """
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from agents import jails
+from agents import artifacts, jails
 from agents.errors import Divergence, Refused, ReplayDiverged
 from agents.replay import Replayed, where_they_part
 from agents.sandbox.contract import (
@@ -71,6 +73,7 @@ class Step:
     told: str = ""
     answered: bool = False
     answer: JSON = None
+    given_files: int = 0
     calls: dict[int, Recorded] = field(default_factory=dict)
 
 
@@ -112,16 +115,20 @@ def rehearse(run: RecordedRun) -> Iterator[Replayed]:
     """
     if not run.setting:
         raise BundleLacks(f"The bundle lacks the beginning of run {run.id}. {HOW}")
+    if run.setting.get("files"):
+        raise BundleLacks(f"Run {run.id} was given files, which are not in bundles.")
     runtime = jails.runtime_named(run.setting["runtime"])
     jail = jails.start(runtime, JailLimits(**run.setting["limits"]))
-    state = run.inputs
+    state, left = run.inputs, list[dict[str, JSON]]()
     try:
         for _, step in sorted(run.steps.items()):
             if step.status not in REPLAYABLE:
                 why = f"it ended as {step.status}" if step.status else "it did not run to its end"
                 yield Replayed(step.number, skipped=why)
                 continue
-            yield (told := _rehearsed(run, step, jail, state, runtime.digest))
+            if step.given_files:
+                raise BundleLacks(f"A tool gave step {step.number} files; they are not in bundles.")
+            yield (told := _rehearsed(run, step, jail, state, runtime.digest, left))
             state = {}
             if told.divergence is not None:
                 return
@@ -161,6 +168,7 @@ def _take_call(step: Step, shown: Shown, detail: Mapping[str, Any]) -> None:
             answer = Value(_payload(shown, "result"))
             step.calls[detail["seq"]] = Recorded(before.tool, before.arguments, answer)
         return
+    step.given_files += detail.get("files", 0)
     arguments = _payload(shown, "arguments")
     if shown.leaf["action"] == "call.succeeded":
         reply: Reply = Value(_payload(shown, "result"))
@@ -218,8 +226,14 @@ class _Answers:
 
 
 def _rehearsed(
-    run: RecordedRun, step: Step, jail: Jail, state: Mapping[str, JSON], runtime: str
+    run: RecordedRun,
+    step: Step,
+    jail: Jail,
+    state: Mapping[str, JSON],
+    runtime: str,
+    left: list[dict[str, JSON]],
 ) -> Replayed:
+    """Replay one step; the files it leaves are added to `left`, for answers that refer to them."""
     answers = _Answers(step)
     request = StepRequest(
         index=step.number,
@@ -231,7 +245,9 @@ def _rehearsed(
     )
     try:
         _same(step, "runtime", step.runtime, runtime)
-        _check(step, jail.step(request, answers), answers)
+        result = artifacts.resolved(jail.step(request, answers), left)
+        left += artifacts.listed(result.files)
+        _check(step, result, answers)
     except ReplayDiverged as error:
         return Replayed(step.number, divergence=error.divergence)
     return Replayed(step.number, f"{len(step.calls)} calls, {step.stdout_bytes} bytes printed")

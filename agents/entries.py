@@ -98,6 +98,7 @@ def setting(session: Session) -> dict[str, JSON]:
         "runtime": session.version.runtime,
         "limits": asdict(session.jail_limits),
         "stubs": [asdict(tool.stub) for tool in session.tools.values()],
+        "files": len(session.run.files),
     }
 
 
@@ -152,6 +153,8 @@ def of_call(session: Session, call: Call, action: str, **detail: JSON) -> Draft:
         "arguments": call.arguments_digest,
         **detail,
     }
+    if call.files:
+        said["files"] = len(call.files)
     if call.approval_request_id:
         said["request"] = str(call.approval_request_id)
     if call.decision_id:

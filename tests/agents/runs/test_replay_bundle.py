@@ -14,9 +14,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from agents import services
+from agents.artifacts import Upload
 from agents.models import Run, RunState
 from audit.export.scope import Kind, Scope
-from tests.agents.runs.stage import Stage, program
+from tests.agents.runs.stage import Replies, Stage, program
 from tests.agents.runs.tools import bank
 from tests.audit.history import History
 from tests.harness.server import ROOT
@@ -25,6 +27,8 @@ READ = program("import random\nsums = statement()\nprint(sums, random.random(), 
 WRITE = program("note = note_down(text=str(sums['day']['z']))\nprint(note)")
 GIVEN_UP = program("pay(account='DE01', amount_cents=5)\n1 / 0")
 PAY = program("made = pay(account='DE01', amount_cents=5)\nprint(made['id'])")
+LEAVE = program("with open('out/sums.txt', 'w') as file:\n    file.write('3')")
+REFER = program("final_answer({'done': {'artifact': 'sums.txt'}})")
 ANSWER = program("import time\nprint(time.time())\nfinal_answer({'done': note, 'a': made})")
 
 
@@ -107,6 +111,25 @@ def test_a_run_replays_from_its_bundle_and_differences_are_shown(
     missing = refused(exported(committing_stage, run, payloads=False))
     assert missing.returncode == 3
     assert "--payloads" in str(missing)
+
+
+def test_files_that_a_program_left_are_made_again_and_those_it_was_given_are_told(
+    committing_stage: Stage, home: Path
+) -> None:
+    stage = committing_stage
+    left = stage.play(stage.start(LEAVE, REFER))
+    assert left.state == RunState.SUCCEEDED, left.reason
+    assert "matches the bundle" in replayed(exported(stage, left))
+    stage.model = Replies([LEAVE, REFER])
+    given = services.run_start(
+        workspace_id=stage.workspace_id,
+        agent="Teller",
+        requester=stage.cast.actor("alice"),
+        files=(Upload("week.csv", b"1"),),
+    ).run
+    assert stage.play(given).state == RunState.SUCCEEDED
+    told = refused(exported(stage, given))
+    assert (told.returncode, "was given files" in str(told)) == (3, True)
 
 
 def test_a_forged_payload_is_refused(bundle: tuple[Run, Path]) -> None:
