@@ -151,6 +151,14 @@ class ExportForm(forms.Form):
         required=False,
         help_text="Prompts, programs, arguments, results. Without them they are only committed to.",
     )
+    sizes = forms.CharField(
+        label="Checkpoints you kept",
+        max_length=MAX_TEXT,
+        required=False,
+        help_text="Their numbers of entries, such as 812, 1024. The bundle then proves that the "
+        "log grew out of them, also where they lie outside of what it shows.",
+        widget=forms.TextInput(attrs={"inputmode": "numeric"}),
+    )
     search = forms.CharField(max_length=2000, required=False, widget=forms.HiddenInput)
 
     def __init__(self, data: Any = None, *, search: str = "") -> None:  # noqa: ANN401 - a QueryDict
@@ -164,6 +172,12 @@ class ExportForm(forms.Form):
         if search:
             kinds.insert(0, (Kind.SEARCH, "The search you came from; all else as hashes"))
         self.fields["kind"].choices = [(str(k), text) for k, text in kinds]  # type: ignore[attr-defined]
+
+    def clean_sizes(self) -> tuple[int, ...]:
+        texts = self.cleaned_data["sizes"].replace(",", " ").split()
+        if not all(text.isascii() and text.isdecimal() and 0 < len(text) < 16 for text in texts):
+            raise forms.ValidationError("Give whole numbers, such as 812, 1024.")
+        return tuple(sorted({int(text) for text in texts} - {0}))
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or self.cleaned_data

@@ -228,6 +228,24 @@ def test_days_a_run_and_a_search_are_exported(log: History, dan: Client) -> None
         assert log.verify(exports.file_of(found), "--allow-open") == 0
 
 
+def test_a_part_of_the_log_is_proved_to_have_grown_out_of_what_was_kept(
+    log: History, dan: Client, tmp_path: Path
+) -> None:
+    first = selectors.checkpoint(log.workspace)
+    assert first is not None
+    kept = tmp_path / "kept"
+    kept.write_bytes(dan.get(f"/w/acme/audit/checkpoints/{first.size}/").content)
+    log.run()
+    run = log.run()
+    log.sign()
+    for given, status in (("", verifier.NUMBER["consistency"]), (f"{first.size}, 3", 0)):
+        job = start(dan, kind="run", run=str(run), sizes=given)
+        assert exports.make_export(log.workspace, job)
+        found = selectors.export(log.workspace, job)
+        assert found is not None
+        assert log.verify(exports.file_of(found), "--seen", str(kept)) == status
+
+
 def test_what_cannot_be_exported_is_said_at_the_form(log: History, dan: Client) -> None:
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     for given, said in (
@@ -235,6 +253,7 @@ def test_what_cannot_be_exported_is_said_at_the_form(log: History, dan: Client) 
         ({"kind": "run", "run": "deadbeef"}, "there is no such run in the log"),
         ({"kind": "range"}, "Say from which day"),
         ({"kind": "range", "since": str(tomorrow)}, "nothing of that time"),
+        ({"kind": "workspace", "sizes": "812; x"}, "Give whole numbers"),
         ({"kind": "everything"}, "everything is not one of the available choices"),
     ):
         answer = dan.post("/w/acme/audit/exports/", given)

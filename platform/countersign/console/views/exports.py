@@ -1,7 +1,7 @@
 """Exports of the log: ask for one, follow it, take it away. For auditors only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +63,7 @@ def audit_exports(request: HttpRequest, slug: str) -> HttpResponse:
         try:
             job = exports.request_export(
                 member.id,
-                _scope(member, form),
+                replace(_scope(member, form), sizes=form.cleaned_data["sizes"]),
                 payloads=form.cleaned_data["payloads"],
                 actor=member.actor,
             )
