@@ -6,8 +6,8 @@ clear (`audit_export --run RUN --payloads`). The sandbox and the runtime are thi
 runtime than the recorded one is told as a difference.
 
 Guarantees: nothing is called; a call that the log does not hold is never made. Not covered: a step
-that left no record of its end (refused, stopped, given up); and runs that were given files, by their
-task or by a tool: bundles hold none, so the replay stops there and says so.
+that left no record of its end (refused, stopped, given up); and runs that were given files, by
+their task or by a tool: bundles hold none, so the replay stops there and says so.
 
 Effects that a program planned and then gave up by failing have no entry; such a step is replayed
 with references in their place, and what it printed is compared all the same.
