@@ -18,7 +18,15 @@ from audit.canonical import JSON
 from audit.services import Actor
 from policies import requests
 from policies.engine import Decision, FiredRule, Outcome, PolicySet, decide
-from policies.facts.record import FILES, TASK, TOOL, UNKNOWN_LABEL, Facts, Origin
+from policies.facts.record import (
+    FILES,
+    TASK,
+    TASK_LITERAL,
+    TOOL,
+    UNKNOWN_LABEL,
+    Facts,
+    Origin,
+)
 from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
@@ -80,7 +88,7 @@ def decide_call(
     # A tool the analysis saw no call of has origins nobody knows, which the request then says.
     seen_at_all = any(site.tool == tool.name for site in facts.calls)
     named = arguments if seen_at_all else {}
-    origins = {name: facts.origins_of(tool.name, name) for name in named}
+    origins = {name: facts.origins_of(tool.name, name, arguments) for name in named}
     day = spending.foresee(session.run, tool.version, arguments, planned)
     context = replace(
         _of(session, step.number),
@@ -132,8 +140,9 @@ def _told(sources: frozenset[str]) -> list[str]:
 
     A program's literals and variables are how a value travelled, not where it came from.
     """
-    ends = {source for source in sources if source == TASK or source.startswith(TOOL)}
-    return sorted(ends or sources)
+    named = {TASK if source == TASK_LITERAL else source for source in sources}
+    ends = {source for source in named if source == TASK or source.startswith(TOOL)}
+    return sorted(ends or named)
 
 
 def _gated(session: Session, request: Request) -> Gated:

@@ -25,6 +25,7 @@ from policies.facts.record import (
     LITERAL,
     STEP,
     TASK,
+    TASK_LITERAL,
     TOOL,
     UNKNOWN_LABEL,
     Argument,
@@ -242,6 +243,7 @@ def restore(stored: Mapping[str, Any]) -> Request:
             came = "tool" in about.get("recipient_sources", ())
             choices = map(str, about.get("choices", ()))
             older = {
+                "amount_sources": [UNKNOWN_LABEL] if about.get("amount_known") else [],
                 "deciders": sorted({choice.partition(" -> ")[0] for choice in choices}),
                 "recipient_tools": [UNKNOWN_LABEL] if came else [],
                 "first_use": True,
@@ -423,6 +425,9 @@ def _call(
         "recipient_sources": sorted(
             {kind for a in passed if a.role == "recipient" for kind in _source_kinds(a)}
         ),
+        "amount_sources": sorted(
+            {kind for a in passed if a.role in _AMOUNT_ROLES for kind in _source_kinds(a)}
+        ),
         "recipient_tools": sorted(
             {name for a in passed if a.role == "recipient" for name in _source_tools(a)}
         ),
@@ -453,13 +458,11 @@ def _pairs(arguments: Iterable[Argument], labels: Callable[[Origin], frozenset[s
 
 
 def _source_kinds(argument: Argument) -> set[str]:
-    """Kinds of source of a recipient: task, literal, tool, step or unknown."""
+    """Kinds of source of an argument: task, literal, tool, step or unknown."""
     sources = argument.origin.sources
-    if argument.known and TASK in sources:
-        return {TASK}  # a literal that stands in the task
     kinds = set()
     for source in sources - {LITERAL}:
-        if source == TASK:
+        if source in (TASK, TASK_LITERAL):
             kinds.add(TASK)
         elif source == ADDRESS:
             kinds.add(LITERAL)
@@ -467,6 +470,10 @@ def _source_kinds(argument: Argument) -> set[str]:
             kinds.add("tool")
         else:
             kinds.add("step" if source.startswith(STEP) else "unknown")
+    if TASK_LITERAL in sources and LITERAL in sources:
+        kinds.add(LITERAL)  # at another place in the program, which may be the one that called
+    if kinds == {TASK, "step"}:
+        return {TASK}  # an input that came as a variable
     return kinds or ({LITERAL} if LITERAL in sources else {"unknown"})
 
 

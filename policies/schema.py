@@ -80,6 +80,7 @@ type Call = {
   rounds: Set<String>,   // labels of what decided how often it happens
   seen: Set<String>,     // labels of what the program read before it, and the model ever
   recipient_sources: Set<String>, // "task", "literal", "tool", "step", "unknown"
+  amount_sources: Set<String>,    // the same of the amounts
   recipient_tools: Set<String>,   // tools whose results became the recipient
   first_use: Bool,       // this agent version has not called the tool with success before
   roles: Set<String>,    // roles of the arguments passed

@@ -45,6 +45,7 @@ _TERMS: Final = {
     "context.call.rounds": "what decides how often it happens",
     "context.call.seen": "what was read before it",
     "context.call.recipient_sources": "where its recipient comes from",
+    "context.call.amount_sources": "where its amount comes from",
     "context.call.amount_minor": "its amount in hundredths",
     "context.call.amount_known": "its amount is known",
     "context.call.today.writes": "write calls of its agent today",
@@ -186,6 +187,10 @@ _MEMBERS: Final = {
     "context.call.roles": ("it has an argument that is a {}", "it has no argument that is a {}"),
     "context.call.hosts": ("its arguments name the host {}", "its arguments do not name {}"),
     "context.call.emails": ("its arguments name the address {}", "its arguments do not name {}"),
+    "context.call.amount_sources": (
+        "the amount comes from {}",
+        "the amount does not come from {}",
+    ),
     "context.call.recipient_tools": (
         "the recipient comes from the tool {}",
         "the recipient does not come from the tool {}",

@@ -20,12 +20,12 @@ from policies.facts import library
 from policies.facts.flow import MAX_STEPS, TooComplexError
 from policies.facts.lookalikes import lookalike
 from policies.facts.record import (
-    ADDRESS,
     CALLS,
     EMPTY,
     FILES,
     FINAL_ANSWER,
-    TASK,
+    LITERAL,
+    TASK_LITERAL,
     Argument,
     CallSite,
     Cost,
@@ -251,9 +251,9 @@ class _Reader:
         found, value = _literal(self.walk, expression)
         origin = self.origin(node)
         if found:
-            also = {TASK} if _stands_in(value, self.task_text) else set()
-            sources = origin.sources - {ADDRESS} | also
-            origin = Origin(sources, origin.labels, origin.control)
+            told = _stands_in(value, self.task_text)
+            source = TASK_LITERAL if told else LITERAL
+            origin = Origin(frozenset({source}), origin.labels, origin.control)
         effect = "read" if spec.effect == "release" else spec.effect
         role = library.role_of(name, spec.roles.get(name, ""), effect)
         text = "" if expression is None or found else self.text(expression)
@@ -379,8 +379,24 @@ def _stands_in(value: object, text: str) -> bool:
     An address is not in a longer address: a joining character beside it counts as a part of
     the word, unless it ends a sentence.
     """
-    if not isinstance(value, str) or len(value) < 3 or not text:
-        return False
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return any(_is_word(form, text) for form in _number_forms(value))
+    return isinstance(value, str) and len(value) >= 3 and _is_word(value, text)
+
+
+def _number_forms(value: float) -> set[str]:
+    """How a person may have written a number; an amount in cents stands there in euros."""
+    if not -1e15 < value < 1e15:
+        return set()
+    forms = {str(value), f"{value:g}", f"{value:.2f}", f"{value:,}", f"{value:,.2f}"}
+    forms |= {f"{value / 100:.2f}", f"{value / 100:,.2f}"} if isinstance(value, int) else set()
+    if isinstance(value, int) and value % 100 == 0:
+        forms |= {str(value // 100), f"{value // 100:,}"}
+    swapped = str.maketrans(",.", ".,")
+    return forms | {form.translate(swapped) for form in forms}
+
+
+def _is_word(value: str, text: str) -> bool:
     start = text.find(value)
     while start >= 0:
         end = start + len(value)

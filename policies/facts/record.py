@@ -19,9 +19,10 @@ from typing import Any
 
 from policies.facts.shape import Syntax
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 
 TASK = "task"
+TASK_LITERAL = "task:literal"
 LITERAL = "literal"
 ADDRESS = "literal:address"
 TOOL = "tool:"
@@ -70,7 +71,8 @@ class Origin:
         sources: "task", "literal", "tool:<name>", "step:<variable>", "unbound:<name>", and
             "calls:<tool>" for a value that holds a function which calls that tool. Most
             values were touched by a literal; "literal:address" says that a written address
-            or account, or a part of one, is among what this may be.
+            or account, or a part of one, is among what this may be; "task:literal" is a
+            literal that stands in the task.
         labels: labels of the data in the value.
         control: labels of what decided which value this is.
     """
@@ -204,6 +206,14 @@ class CallSite:
     def writes(self) -> bool:
         return self.effect == "write"
 
+    def fits(self, actual: Mapping[str, Any]) -> bool:
+        """Whether a call with these arguments may have been made here."""
+        return all(
+            passed.value == actual[passed.name]
+            for passed in self.arguments
+            if passed.known and passed.name in actual
+        )
+
     def to_json(self) -> dict[str, Any]:
         count: dict[str, Any] = {} if self.maximum is None else {"maximum": self.maximum}
         return {
@@ -277,12 +287,18 @@ class Facts:
         """SHA-256, in hex, of the normalised syntax tree; "" where there is none."""
         return "" if self.syntax is None else self.syntax.shape()
 
-    def origins_of(self, tool: str, argument: str) -> Origin:
-        """Joins what every call site of `tool` may pass as `argument`."""
+    def origins_of(self, tool: str, argument: str, actual: Mapping[str, Any] = EMPTY) -> Origin:
+        """Joins what every call site of `tool` may pass as `argument`.
+
+        Args:
+            actual: the arguments of a call that happens. A site whose literals are others did
+                not make it; where no site fits, all count, since then the analysis was wrong.
+        """
+        sites = [site for site in self.calls if site.tool == tool]
+        fitting = [site for site in sites if site.fits(actual)]
         return join_origins(
             passed.origin
-            for site in self.calls
-            if site.tool == tool
+            for site in fitting or sites
             for passed in site.arguments
             if passed.name in (argument, "*", "**")
         )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from policies.facts.extract import extract
-from policies.facts.record import CallSite, Facts, Origin
+from policies.facts.record import FACTS_VERSION, CallSite, Facts, Origin
 from tests.policies.suites import tools
 
 UNTRUSTED = frozenset({"untrusted"})
@@ -161,9 +161,11 @@ def test_task_inputs_and_words_of_the_task() -> None:
         "step:who",
     }
     typed = 'send_mail(to="ann@corp.example", subject="s", body="b")'
-    assert "task" in origin(typed, task="Write to ann@corp.example, please").sources
-    assert "task" not in origin(typed, task="Write to joann@corp.example").sources
-    assert "task" not in origin(typed, task="Write to ann@corp.example.evil.example").sources
+    assert "task:literal" in origin(typed, task="Write to ann@corp.example, please").sources
+    assert "task:literal" not in origin(typed, task="Write to joann@corp.example").sources
+    assert (
+        "task:literal" not in origin(typed, task="To ann@corp.example.evil.example").sources
+    )
 
 
 def test_unbound_names_are_named_and_unknown() -> None:
@@ -226,7 +228,7 @@ def test_the_record_is_canonical_and_hashed() -> None:
         found.digest
         == facts('pay(iban="ä", amount=1.5, reference={"k": [None, 10**3, 2**70]})\nx = 12').digest
     )
-    assert found.version == 1
+    assert found.version == FACTS_VERSION
 
 
 def test_the_digest_is_over_rfc_8785() -> None:
