@@ -251,6 +251,7 @@ def displayed(
         "totals": {
             "effects": summed.effects,
             "amounts": dict(summed.amounts),
+            "uncounted": summed.uncounted,
             "recipients": list(summed.recipients),
         },
         "rules": _rules(decisions),

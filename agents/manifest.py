@@ -15,6 +15,17 @@ from typing import Any
 from audit import canonical
 from audit.canonical import JSON
 
+_AMOUNTS = ("amount_minor", "amount")
+_VERBS = frozenset(
+    {
+        "add", "approve", "archive", "assign", "book", "cancel", "change", "close", "create",
+        "delete", "file", "issue", "make", "open", "order", "post", "publish", "refund", "register",
+        "reject", "release", "remove", "rename", "reserve", "reverse", "schedule", "send", "set",
+        "share", "sign", "start", "stop", "submit", "transfer", "update", "upload", "withdraw",
+        "write",
+    }
+)  # fmt: skip
+"""Words that begin a tool's name and are followed by what is made or changed."""
 REFERENCE = re.compile(r"⟦([A-Za-z0-9_-]{8,64})((?:/[^⟧/]*)*)⟧")
 
 
@@ -71,12 +82,14 @@ class Totals:
     Attributes:
         effects: number of entries.
         amounts: currency (or "" where none is named) → sum in minor units.
-        recipients: distinct recipients.
+        recipients: distinct recipients, each of a list of them.
+        uncounted: amounts that are in no sum, because they are not exact or not known yet.
     """
 
     effects: int
     amounts: Mapping[str, int] = field(default_factory=dict)
     recipients: tuple[str, ...] = ()
+    uncounted: int = 0
 
 
 def digest(entries: Sequence[Entry]) -> str:
@@ -91,6 +104,7 @@ def totals(entries: Sequence[Entry]) -> Totals:
     """
     amounts: dict[str, int] = {}
     recipients: dict[str, None] = {}
+    uncounted = 0
     for entry in entries:
         by_role = {role: entry.arguments.get(name) for name, role in entry.roles.items()}
         minor, currency = minor_units(by_role), by_role.get("currency")
@@ -98,10 +112,17 @@ def totals(entries: Sequence[Entry]) -> Totals:
             key = currency if isinstance(currency, str) else ""
             # A negative amount must not hide a positive one.
             amounts[key] = amounts.get(key, 0) + abs(minor)
+        elif any(by_role.get(role) is not None for role in _AMOUNTS):
+            uncounted += 1
         for name, role in entry.roles.items():
             if role == "recipient":
-                recipients[str(entry.arguments.get(name))] = None
-    return Totals(len(entries), amounts, tuple(recipients))
+                recipients.update(dict.fromkeys(_each(entry.arguments.get(name))))
+    return Totals(len(entries), amounts, tuple(recipients), uncounted)
+
+
+def _each(value: JSON) -> list[str]:
+    """The recipients that one argument names."""
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
 
 
 def money(minor: int, currency: str) -> str:
@@ -121,8 +142,9 @@ def headline(entries: Sequence[Entry]) -> str:
         _verb(tool).capitalize() + (f" ×{len(same)}" if len(same) > 1 else "")  # noqa: RUF001
         for tool, same in _by_tool(entries).items()
     )
-    amounts = [money(minor, currency) for currency, minor in totals(entries).amounts.items()]
-    return " · ".join([acts, *amounts])
+    summed = totals(entries)
+    amounts = [money(minor, currency) for currency, minor in summed.amounts.items()]
+    return " · ".join([acts, *amounts, *([_uncounted(summed)] if summed.uncounted else [])])
 
 
 def fill(template: JSON, results: Mapping[str, JSON]) -> JSON:
@@ -210,14 +232,44 @@ def _by_tool(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _act(tool: str, entries: Sequence[Entry]) -> str:
-    """One kind of effect: ``create payment 12 times (48,310.20 EUR to 12 recipients)``."""
-    count, summed = len(entries), totals(entries)
-    amount = " and ".join(money(minor, currency) for currency, minor in summed.amounts.items())
+    """One kind of effect: ``create 12 payments (48,310.20 EUR, to 11 recipients)``."""
+    summed = totals(entries)
+    amounts = [money(minor, currency) for currency, minor in summed.amounts.items()]
+    if summed.uncounted:
+        amounts.append(_uncounted(summed))
     people = len(summed.recipients)
     to = f"to {people} recipient{'s' if people > 1 else ''}" if people else ""
+    about = ", ".join(part for part in (" and ".join(amounts), to) if part)
+    return _counted(_verb(tool), len(entries)) + (f" ({about})" if about else "")
+
+
+def _uncounted(summed: Totals) -> str:
+    """What a sum leaves out is said beside it, never dropped."""
+    plural = "s" if summed.uncounted > 1 else ""
+    return f"{summed.uncounted} amount{plural} that cannot be added up"
+
+
+def _counted(act: str, count: int) -> str:
+    """``create payment`` 12 → ``create 12 payments``; ``pay`` 12 → ``pay 12 times``."""
+    verb, _, thing = act.partition(" ")
+    if verb in _VERBS and thing:
+        return (
+            f"{verb} {_article(thing)} {thing}" if count == 1 else f"{verb} {count} {_many(thing)}"
+        )
     times = "once" if count == 1 else "twice" if count == 2 else f"{count} times"
-    about = " ".join(part for part in (amount, to) if part)
-    return f"{_verb(tool)} {times}" + (f" ({about})" if about else "")
+    return f"{act} {times}"
+
+
+def _article(thing: str) -> str:
+    return "an" if thing[0] in "aeiou" else "a"
+
+
+def _many(thing: str) -> str:
+    if thing.endswith(("s", "x", "ch", "sh")):
+        return f"{thing}es"
+    if thing.endswith("y") and thing[-2:-1] not in "aeiou":
+        return f"{thing[:-1]}ies"
+    return f"{thing}s"
 
 
 def _join(parts: Sequence[str]) -> str:

@@ -42,9 +42,49 @@ def test_sentence_says_who_what_how_much_to_whom_and_for_whom() -> None:
     mail = replace(entry(12, "", 0), tool="send_mail", roles={"vendor": "recipient"})
     effects = [*(entry(n, f"V-{n}", 120_400) for n in range(12)), mail]
     assert manifest.sentence("Accounts payable", "Alice", effects) == (
-        "Accounts payable wants to create payment 12 times (14,448.00 EUR to 12 recipients) "
-        "and send mail once (to 1 recipient), for Alice."
+        "Accounts payable wants to create 12 payments (14,448.00 EUR, to 12 recipients) "
+        "and send a mail (to 1 recipient), for Alice."
     )
+
+
+def test_every_recipient_of_a_list_counts() -> None:
+    mail = replace(
+        entry(0, "", 0),
+        tool="send_mail",
+        roles={"to": "recipient"},
+        arguments={"to": ["a@b.example", "c@d.example", "a@b.example"]},
+    )
+    assert manifest.totals([mail]).recipients == ("a@b.example", "c@d.example")
+    assert "send a mail (to 2 recipients)" in manifest.sentence("Agent", "Alice", [mail])
+
+
+@pytest.mark.parametrize("amount", [True, "a lot", {"$placeholder": TOKEN, "path": ["sum"]}])
+def test_an_amount_that_cannot_be_added_up_is_said(amount: Any) -> None:
+    effects = [entry(0, "V-1", amount), entry(1, "V-2", 500)]
+    said = manifest.sentence("Agent", "Alice", effects)
+    assert "create 2 payments (5.00 EUR and 1 amount that cannot be added up, to 2" in said
+    assert manifest.headline(effects).endswith("· 5.00 EUR · 1 amount that cannot be added up")
+
+
+def test_a_fraction_of_a_cent_is_not_dropped_silently() -> None:
+    units = replace(entry(0, "V-1", 0), arguments={"sum": "12.505"}, roles={"sum": "amount"})
+    assert manifest.totals([units]).uncounted == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "once", "thrice"),
+    [
+        ("create_payment", "create a payment", "create 3 payments"),
+        ("book_entry", "book an entry", "book 3 entries"),
+        ("update_address", "update an address", "update 3 addresses"),
+        ("pay", "pay once", "pay 3 times"),
+        ("note_down", "note down once", "note down 3 times"),
+    ],
+)
+def test_effects_are_counted_in_english(tool: str, once: str, thrice: str) -> None:
+    one = replace(entry(0, "V-1", 1), tool=tool)
+    assert f"wants to {once} (" in manifest.sentence("Agent", "Alice", [one])
+    assert f"wants to {thrice} (" in manifest.sentence("Agent", "Alice", [one, one, one])
 
 
 def test_headline_names_effects_and_amounts() -> None:

@@ -115,7 +115,7 @@ def test_a_run_is_countersigned_paid_once_and_verified(demo: Demo, browser: Brow
 
     # (5) Every payment that was shown exists, once.
     paid = demo.payments()[len(before) :]
-    shown = re.search(r"create payment (\d+) times", card)
+    shown = re.search(r"create (\d+) payments", card)
     assert shown is not None
     assert len(paid) == len(set(paid)) == int(shown[1])
     assert all(invoice in card for invoice in paid)

@@ -169,7 +169,7 @@ class BallotForm(forms.Form):
         max_length=1000,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="Signing asks for it each time.",
+        help_text="Each answer asks for it.",
     )
 
 
