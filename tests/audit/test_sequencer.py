@@ -1,8 +1,10 @@
 """Positions: every committed entry gets one, whatever happens to transactions and sequencer."""
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -67,6 +69,47 @@ def test_numbers_burnt_by_rollbacks_hold_nothing_up(history: History) -> None:
     sequencer.round()
     assert sequencer.floor == 5
     assert _positions(history.workspace) == [0, 1, 2]
+
+
+def test_a_round_reads_no_positions_below_its_floor(history: History) -> None:
+    """Otherwise each round costs more as the log grows (seen: 11 ms at 70,000 entries)."""
+    history.record(*[NOTE] * 600)
+    sequencer = Sequencer("sequencer")
+    for _ in range(3):
+        sequencer.catch_up()
+    assert sequencer.floor == 600
+    history.record(NOTE)
+    with sequencer.connection.execute_wrapper(watch := _Watch()):
+        rows = sequencer._unplaced()
+    assert len(rows) == 1
+    with sequencer.connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {watch.sql}", watch.parameters)
+        plan = cursor.fetchone()[0][0]["Plan"]
+    assert sum(_rows_of(plan, "audit_position")) == 0
+
+
+class _Watch:
+    sql = ""
+    parameters: Any = ()
+
+    def __call__(
+        self,
+        execute: Callable[..., Any],
+        sql: str,
+        params: Sequence[object],
+        many: bool,
+        context: dict[str, Any],
+    ) -> object:
+        self.sql, self.parameters = sql, params
+        return execute(sql, params, many, context)
+
+
+def _rows_of(plan: dict[str, Any], table: str) -> Iterator[float]:
+    """Yield how many rows each scan of a table handed on."""
+    if plan.get("Relation Name") == table:
+        yield plan["Actual Rows"] * plan["Actual Loops"]
+    for below in plan.get("Plans", []):
+        yield from _rows_of(below, table)
 
 
 def test_two_sequencers_cannot_both_work(history: History, committing_database: Clone) -> None:
