@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from agents.selectors import CallView, RunDetail, StepView
 from audit import canonical
 from countersign.console import code, effects, policy_words, timeline, words
 from countersign.console.words import Word
-from policies.models import Kind
+from policies.models import ApprovalRequest, Kind
 from policies.selectors import RequestDetail
 
 _STALE = "because what it builds on has changed since it was asked for; propose it again"
@@ -32,6 +33,16 @@ class Change:
     old: str
     new: str
     fields: tuple[Field, ...]
+
+    @property
+    def short(self) -> tuple[Field, ...]:
+        """What fits a table."""
+        return tuple(field for field in self.fields if not field.lines)
+
+    @property
+    def long(self) -> tuple[Field, ...]:
+        """What is shown line by line."""
+        return tuple(field for field in self.fields if field.lines)
 
 
 @dataclass(frozen=True)
@@ -141,16 +152,22 @@ def _approval(detail: RequestDetail) -> str:
     signed = f"{detail.signed} of {detail.needed} signed"
     match request.state:
         case "waiting" | "info_requested":
-            return f"{signed}, sign by {request.sign_by:%H:%M}"
+            return f"{signed}, sign by {_clock(request, request.sign_by)}"
         case "approved":
             approval = detail.approval
             if approval is not None and approval.consumed_at is not None:
                 return f"{signed}, used {approval.consumed_at:%H:%M}; it allows nothing more"
-            return f"{signed}, valid to {request.execute_by:%H:%M}"
+            return f"{signed}, valid to {_clock(request, request.execute_by)}"
         case "rejected":
             vote = next((v.vote for v in detail.votes if v.vote.answer == "reject"), None)
             return f"rejected by {vote.user_name} {vote.created:%H:%M}" if vote else "rejected"
     return words.word("approval", request.state).text
+
+
+def _clock(request: ApprovalRequest, moment: datetime) -> str:
+    """A time of the day the request was made; with its date where that is another day."""
+    same = moment.date() == request.created.date()
+    return f"{moment:%H:%M}" if same else f"{moment:%-d %b %H:%M}"
 
 
 def _operation(
