@@ -72,6 +72,8 @@ def test_while_someone_types_only_the_sentence_is_sent(carol: Client) -> None:
     half = carol.post(address, {"over": "1"}, headers=headers)
     assert SENTENCE in html.unescape(whole)
     assert "<html" not in whole
+    carol.post(address, PAY | {"save": "1"}, headers=headers)
+    assert carol.get("/w/acme/policies/v2/").status_code == 404
     assert half.status_code == 200
     assert "appears here" in half.content.decode()
 

@@ -115,15 +115,17 @@ def _rule(
         "address": request.path,
     }
     status = 200
+    # What is sent while someone types may name a button too; only the form itself keeps a rule.
+    typing = "HX-Request" in request.headers
     if request.method == "POST":
         made = _try(form, version, tools, replaces, promise=promise)
         context["preview"] = made
-        if made and "save" in request.POST:
+        if made and "save" in request.POST and not typing:
             return _keep_rule(request, member, version, made, tools, replaces, promise=promise)
         status = 200 if made else INVALID
     elif rule.values:
         context["preview"] = _seen(forms.write(rule), tools)
-    if request.headers.get("HX-Request"):
+    if typing:
         # Half-filled forms are shown as they are while someone types; faults come when it is sent.
         return render_fragment(request, member, "console/_policy_sentence.html", context)
     return render(request, member, "console/policy_rule.html", context, status=status)
