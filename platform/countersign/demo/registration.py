@@ -1,6 +1,7 @@
 """The demo's register file, with the address of the model that this installation asks."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -11,10 +12,24 @@ MODEL = "demo"
 
 
 def text(model: DemoModel) -> str:
-    """What is registered: `demo.yaml` with its model replaced by `model`."""
-    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    entry = {**content["models"][MODEL], "base_url": model.base_url, "model": model.model}
+    """What is registered at first: `demo.yaml` with its model replaced by `model`."""
+    content = {**_content(), **_models(model)}
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+
+
+def model_text(model: DemoModel) -> str:
+    """The model alone: all else that people have changed since is theirs."""
+    return yaml.safe_dump(_models(model), allow_unicode=True, sort_keys=False)
+
+
+def _models(model: DemoModel) -> dict[str, Any]:
+    written = _content()["models"]
+    entry = {**written[MODEL], "base_url": model.base_url, "model": model.model}
     if model.key:
         entry["api_key"] = model.key
-    content["models"][MODEL] = entry
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    return {"models": {**written, MODEL: entry}}
+
+
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return content

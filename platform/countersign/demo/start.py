@@ -19,6 +19,8 @@ from django.urls import reverse
 
 from agents import registry, selectors, services
 from agents.models import FINAL_STATES, RunState
+from agents.registry.looking import look
+from agents.registry.writing import agent_text
 from agents.selectors import ApprovalView, RunDetail, StepView
 from audit.services import Actor
 from countersign.accounts.models import Workspace
@@ -93,15 +95,19 @@ def workspace_ready(model: DemoModel) -> Workspace:
     """Make people and workspaces, and register what the agent is made of (step 3).
 
     Raises:
-        DemoError: what is to be registered is not what was set up, and waits for a signature.
+        DemoError: the model is not what it was, and the change waits for a signature.
     """
     workspace = people.prepare()
     client.ensure_token(workspace.id)
-    text = registration.text(model)
     if not registry.is_set_up(workspace.id):
+        text = registration.text(model)
         registry.register(workspace_id=workspace.id, text=text, actor=COMMAND_LINE)
         return workspace
-    request = _proposed(workspace.id, text)
+    text = registration.model_text(model)
+    if not look(workspace.id, text).changes:
+        return workspace
+    # The agent as people have made it since, with the newest model.
+    request = _proposed(workspace.id, text + agent_text(workspace.id, AGENT))
     if request is not None:
         path = reverse("console:approval_card", args=[people.SLUG, request.id])
         raise DemoError(

@@ -7,6 +7,8 @@ import pytest
 
 from agents import selectors
 from agents.models import RunState
+from agents.registry import Proposal, propose
+from agents.registry.writing import agent_text
 from audit.services import Actor
 from countersign.accounts.models import Workspace
 from countersign.accounts.scopes import Scope
@@ -80,6 +82,23 @@ def test_real_model_is_proposed_once_and_makes_a_version_when_carol_signs(
     assert agent.version.number == 2
     assert not agent.version.endpoint.scripted
     assert agent.version.endpoint.api_key_ref == "env:OPENAI_API_KEY"
+
+
+def test_what_people_changed_since_is_left_alone(workspace: Workspace) -> None:
+    alice = people.person("alice")
+    found = propose(
+        workspace_id=workspace.id,
+        text=agent_text(workspace.id, start.AGENT, {"goal": "Pay nobody."}),
+        actor=Actor("user", str(alice.id), alice.name),
+        now=datetime.now(UTC),
+    )
+    assert isinstance(found, Proposal)
+    assert found.request is not None
+    sign(workspace, found.request)
+    start.workspace_ready(SCRIPTED)
+    [agent] = selectors.agents(workspace.id)
+    assert (agent.version.number, agent.version.goal) == (2, "Pay nobody.")
+    assert policies.requests(workspace.id) == []
 
 
 def sign(workspace: Workspace, request: ApprovalRequest) -> None:
