@@ -31,7 +31,14 @@ from agents.models import Call, CallState, Effect, KillSwitch, Step
 from agents.redaction import redacted
 from agents.sandbox.contract import Deferred, EndStep, GuestCall, Raise, Reply, Value
 from agents.session import Session
-from agents.tools.errors import Acted, ToolArgumentError, ToolError
+from agents.tools.errors import (
+    Acted,
+    ToolArgumentError,
+    ToolBusy,
+    ToolError,
+    ToolUnavailable,
+    ToolUnreachable,
+)
 from agents.tools.invoke import ToolContext, invoke, validate_arguments
 from audit import canonical
 from audit.canonical import JSON
@@ -48,6 +55,14 @@ class Ending(StrEnum):
     EFFECT_FAILED = "effect_failed"
     CALL_LIMIT = "call_limit"
     SWITCHED_OFF = "switched_off"
+
+
+SAYS_NOTHING = frozenset(
+    {ToolBusy.kind, ToolUnavailable.kind, ToolUnreachable.kind}
+    | {"Http408", "Http409", "Http425", "Http429"}
+)
+"""Failures of a repeated call that leave open what became of the first: it did not get through, or
+was refused because the first is there."""
 
 
 @dataclass
@@ -196,12 +211,12 @@ class Broker:
             return self._end(Ending.MISMATCH, problem)
         return self._carry_out(call)
 
-    def _carry_out(self, call: Call) -> Reply:
+    def _carry_out(self, call: Call, earlier: str = "") -> Reply:
         """Make a recorded call; an entry of a manifest that fails ends the manifest."""
         tool = self.session.tools[call.tool_version.tool.name]
         call.arguments = _checked(tool, manifest.fill(call.arguments, self.results))
         call.arguments_digest = canonical.digest(call.arguments)
-        reply = self._perform(call, tool, call.arguments)
+        reply = self._perform(call, tool, call.arguments, earlier)
         if isinstance(reply, Raise) and self._approves(call):
             return self._end(Ending.EFFECT_FAILED, f"{tool.name}: {reply.message}")
         return reply
@@ -235,7 +250,7 @@ class Broker:
         """An intent without outcome: the worker died in between, or the call timed out."""
         tool = self.session.tools[call.tool_version.tool.name]
         if tool.version.idempotent or tool.version.effect == Effect.READ:
-            return self._carry_out(call)
+            return self._carry_out(call, earlier="the worker stopped during the call")
         journal.call_in_doubt(self.session, call, "the worker stopped during the call")
         return self._end(Ending.IN_DOUBT, f"whether {tool.name} happened is not known")
 
@@ -312,8 +327,14 @@ class Broker:
         self._keep(call)
         return reply
 
-    def _perform(self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON]) -> Reply:
-        """Intent, effect, outcome: three moments, two commits around the effect."""
+    def _perform(
+        self, call: Call, tool: BoundTool, arguments: Mapping[str, JSON], earlier: str = ""
+    ) -> Reply:
+        """Intent, effect, outcome: three moments, two commits around the effect.
+
+        Args:
+            earlier: why an attempt before this one is in doubt; "" where there was none.
+        """
         try:
             refused = journal.call_intended(self.session, self.step, call, self)
         except SwitchedOff as error:
@@ -326,7 +347,10 @@ class Broker:
             return self._end(Ending.MISMATCH, refused)
         reply, call.duration_ms = self._invoke(call, tool, arguments)
         if isinstance(reply, EndStep) and tool.version.idempotent:
+            earlier = reply.reason
             reply, call.duration_ms = self._invoke(call, tool, arguments)
+        if earlier and tool.version.effect == Effect.WRITE and _says_nothing(reply):
+            reply = EndStep(earlier)
         if isinstance(reply, EndStep):
             if tool.version.effect == Effect.WRITE:
                 journal.call_in_doubt(self.session, call, reply.reason)
@@ -386,6 +410,10 @@ class Broker:
     def _end(self, ending: Ending, note: str) -> EndStep:
         self.ending, self.note = ending, note
         return EndStep(note)
+
+
+def _says_nothing(reply: Reply) -> bool:
+    return isinstance(reply, Raise) and reply.type in SAYS_NOTHING
 
 
 def _failure(call: Call) -> Raise:

@@ -129,11 +129,14 @@ def perform(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             return call.attempt(wire, ends)
+        except ToolError as error:
+            raise call.over_all(error) from None
         except _Again as again:
+            call.note(again.error)
             wait_s = max(again.wait_s, pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
             last = attempt == ATTEMPTS or not repeatable
             if last or wait_s > MAX_PAUSE_S or time.monotonic() + wait_s >= ends:
-                raise again.error from None
+                raise call.over_all(again.error) from None
             call.pause(wait_s)
             pause_s *= 3
     raise AssertionError("unreachable")
@@ -146,7 +149,7 @@ class _Call:
     network: Network
     writes: bool
     max_bytes: int
-    _said: str = field(default="", init=False)
+    _doubt: str = field(default="", init=False)
 
     def attempt(self, wire: Wire, ends: float) -> Any:  # noqa: ANN401 - JSON
         """One request and what its answer means."""
@@ -165,12 +168,25 @@ class _Call:
             raise _Again(self._lost(watch, f"no HTTP: {_named(fault)}")) from None
         return self._judged(answer)
 
+    def note(self, error: ToolError) -> None:
+        """Remember an attempt of a write that may have acted."""
+        if self.writes and isinstance(error, ToolTimeout):
+            self._doubt = self._doubt or str(error)
+
+    def over_all(self, error: ToolError) -> ToolError:
+        """What all attempts together leave known: after one in doubt, only a result ends it.
+
+        A later one that did not get through, or that the service refuses since the first is there,
+        says nothing about the first.
+        """
+        if not self._doubt or isinstance(error, ToolTimeout):
+            return error
+        return ToolTimeout(f"{self._doubt}; asked again: {error}")
+
     def pause(self, wait_s: float) -> None:
-        """Wait before the next attempt, unless the run is stopped."""
+        """Wait before the next attempt; a stopped run is noticed by that one."""
         until = time.monotonic() + wait_s
-        while time.monotonic() < until:
-            if self.context.cancelled():
-                raise ToolFailed("Cancelled", "the run was stopped")
+        while time.monotonic() < until and not self.context.cancelled():
             time.sleep(0.05)
 
     def _exchange(self, wire: Wire, watch: Watch) -> _Answer:

@@ -402,6 +402,40 @@ def test_only_what_may_be_repeated_is_repeated_with_the_same_key(
     assert keys == ["key-1", "key-1"]
 
 
+@pytest.mark.parametrize("later", [409, 429, 400, 503, "gone"])
+def test_a_repeat_that_fails_does_not_say_that_the_first_did_not_happen(
+    service: Service, write: HttpOperation, later: int | str
+) -> None:
+    def first_is_lost(handler: BaseHTTPRequestHandler) -> None:
+        if len(service.asked) == 1:
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            say(handler, int(later))
+
+    lost: list[str] = []
+
+    def resolver(host: str, port: int) -> list[str]:
+        lost.append(host)
+        return [] if later == "gone" and len(lost) > 1 else ["127.0.0.1"]
+
+    service.answer = first_is_lost
+    with pytest.raises(ToolTimeout, match="asked again"):
+        call(write, writes=True, repeatable=True, network=Network(resolver=resolver), **PAY)
+
+
+def test_a_stop_between_two_attempts_leaves_the_first_in_doubt(
+    service: Service, write: HttpOperation
+) -> None:
+    def hang_up(handler: BaseHTTPRequestHandler) -> None:
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+    service.answer = hang_up
+    told = context(cancelled=lambda: len(service.asked) > 0)
+    with pytest.raises(ToolTimeout):
+        call(write, writes=True, repeatable=True, told=told, **PAY)
+    assert len(service.asked) == 1
+
+
 def test_a_stopped_run_ends_a_running_call(service: Service, write: HttpOperation) -> None:
     stopped = threading.Event()
 

@@ -107,6 +107,22 @@ def test_a_write_that_may_repeat_does_and_one_that_may_not_waits_for_a_person(
     assert len(service.asked) == 1
 
 
+def test_a_repeated_write_that_is_refused_stays_in_doubt(stage: Stage, service: Service) -> None:
+    def lost_then_refused(handler: BaseHTTPRequestHandler) -> None:
+        if len(service.asked) <= 3:
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            say(handler, 409, b'{"why": "this key is in use"}')
+
+    service.answer = lost_then_refused
+    run = stage.play(stage.start(PAY, ANSWER))
+    sign(stage, run)
+    run = stage.play(run)
+    assert run.state == RunState.AWAITING_INPUT
+    assert [call.state for call in stage.calls(run)] == [CallState.UNKNOWN]
+    assert len({asked.headers["idempotency-key"] for asked in service.asked}) == 1
+
+
 def test_a_stopped_run_does_not_wait_for_a_slow_service(stage: Stage, service: Service) -> None:
     run = stage.start(READ, ANSWER)
     lease = leases.claim(workspace_id=stage.workspace_id, run_id=run.id, owner="worker-1")
