@@ -315,7 +315,7 @@ ESCAPES: Final = _words(
 
 # Without an import they are meant as modules all the same, unless variables are called so too.
 UNBOUND_MODULES: Final = ESCAPES - _words(
-    "code gc glob platform requests resource signal site socket"
+    "code dbm gc glob imp nt platform pty requests resource signal site socket tokenize"
 )
 
 CRITICAL_BUILTINS: Final = _words(
