@@ -30,7 +30,9 @@ def play(
 
 
 def rejected(comment: str) -> str:
-    title = "Accounts payable wants to create 12 payments (48,310.20 EUR, to 12 recipients), for Alice."
+    title = (
+        "Accounts payable wants to create 12 payments (48,310.20 EUR, to 12 recipients), for Alice."
+    )
     return observation.rejected(title, "Bob", comment)
 
 
