@@ -53,7 +53,7 @@ def tree_heads(using: str) -> list[TreeHead]:
         cursor.execute(
             """
             WITH RECURSIVE trees(id) AS (
-                SELECT min(workspace_id::text)::uuid FROM audit_batch
+                (SELECT workspace_id FROM audit_batch ORDER BY workspace_id LIMIT 1)
                 UNION ALL
                 SELECT (SELECT b.workspace_id FROM audit_batch b WHERE b.workspace_id > trees.id
                         ORDER BY b.workspace_id LIMIT 1)

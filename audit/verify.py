@@ -102,7 +102,7 @@ def trees() -> list[UUID]:
         # Entries that nobody has placed yet: a loose index scan over few workspaces.
         cursor.execute(
             "WITH RECURSIVE w(id) AS ("
-            " SELECT min(workspace_id::text)::uuid FROM audit_entry"
+            " (SELECT workspace_id FROM audit_entry ORDER BY workspace_id LIMIT 1)"
             " UNION ALL SELECT (SELECT e.workspace_id FROM audit_entry e"
             "  WHERE e.workspace_id > w.id ORDER BY e.workspace_id LIMIT 1)"
             " FROM w WHERE w.id IS NOT NULL) SELECT id FROM w WHERE id IS NOT NULL"
