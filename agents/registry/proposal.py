@@ -18,7 +18,7 @@ from uuid import UUID
 from agents.errors import Refused
 from agents.models import Registration
 from agents.registry.plan import TOOL, Plan, Planned, differences, open_kinds, plan
-from agents.registry.service import hold_registry, tool_specs, write
+from agents.registry.service import hold_registry, require_fit, tool_specs, write
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import services as policies
@@ -71,6 +71,7 @@ def propose(
         made = tuple(str(version) for version in planned.versions)
         if not made:
             return Proposal((), tuple(planned.unchanged), None)
+        require_fit(workspace_id, planned)
         asked = policies.change_request(
             workspace_id=workspace_id,
             requester=actor,
@@ -92,6 +93,7 @@ def apply(*, workspace_id: UUID, request: ApprovalRequest, now: datetime) -> Ref
         hold_registry(workspace_id)
         try:
             planned = plan(text, documents)
+            require_fit(workspace_id, planned)
         except Refused:
             planned = Plan()
         used = policies.approval_consume(

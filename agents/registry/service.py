@@ -26,7 +26,9 @@ from agents.models import (
 from agents.registry.plan import AGENT, MODEL, TOOL, Plan, Planned, plan
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
+from policies.engine import PolicyError, compile_policy
 from policies.facts.record import ToolSpec
+from policies.selectors import active_policy
 
 SYSTEM = "system"
 
@@ -61,6 +63,7 @@ def register(
         hold_registry(workspace_id)
         planned = plan(text, documents)
         if planned.versions:
+            require_fit(workspace_id, planned)
             if actor.type != SYSTEM or is_set_up(workspace_id):
                 raise Refused(
                     "This workspace is set up, so a change of what is registered must be proposed "
@@ -119,10 +122,38 @@ def tool_specs(workspace_id: UUID | str) -> list[ToolSpec]:
         return [spec_of(version) for version in versions.distinct("tool_id")]
 
 
-def spec_of(version: ToolVersion) -> ToolSpec:
-    """A stored version as facts and policies know it."""
+def require_fit(workspace_id: UUID, planned: Plan) -> None:
+    """Raise Refused where the policy in force would not fit the tools any more."""
+    why = misfit(workspace_id, planned)
+    if why:
+        raise Refused(
+            "The policy in force does not fit the tools as this file would make them, so that it "
+            f"could decide nothing any more. Change the policy first, or the file: {why}"
+        )
+
+
+def misfit(workspace_id: UUID, planned: Plan) -> str:
+    """Why the policy in force could not decide any more once a plan is made; "" if it could.
+
+    Decisions fail closed: with tools that the policy does not fit, everything would be denied,
+    another policy too.
+    """
+    specs = {spec.name: spec for spec in tool_specs(workspace_id)}
+    for version in planned.versions:
+        if version.kind == TOOL:
+            row = ToolVersion(**version.content, digest=version.digest)
+            specs[version.name] = spec_of(row, version.name)
+    try:
+        compile_policy(active_policy(workspace_id).text, tools=list(specs.values()))
+    except PolicyError as error:
+        return str(error)
+    return ""
+
+
+def spec_of(version: ToolVersion, name: str = "") -> ToolSpec:
+    """A stored version as facts and policies know it; `name` for one that is not stored yet."""
     return ToolSpec(
-        name=version.tool.name,
+        name=name or version.tool.name,
         version=version.digest,
         effect=version.effect,
         tier=version.tier,
