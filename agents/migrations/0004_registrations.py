@@ -7,6 +7,7 @@ content; an agent may call no tool version, and use no model, that the list does
 """
 
 import uuid
+from typing import Any
 
 import django.db.models.deletion
 from django.db import migrations, models
@@ -128,7 +129,7 @@ def _drop_triggers() -> str:
     return "".join(f"DROP TRIGGER {table}_guard ON {table};\n" for table in TRIGGERS)
 
 
-def _registration() -> models.ForeignKey:
+def _registration() -> "models.ForeignKey[Any, Any]":
     return models.ForeignKey(
         blank=True,
         null=True,

@@ -120,7 +120,12 @@ def stream(chance: random.Random) -> Stream:
             case 3:
                 made.add(body(honest), cut=chance.random() < 0.05)
             case 4:
-                wrong = chance.choice([{"call": number + 1}, {"call": 0}, {"tool": "drop_table"}])
+                lies: list[dict[str, object]] = [
+                    {"call": number + 1},
+                    {"call": 0},
+                    {"tool": "drop_table"},
+                ]
+                wrong = chance.choice(lies)
                 made.add(body({**honest, **wrong}))
             case _:
                 made.add(body(honest))

@@ -163,9 +163,7 @@ def test_task_inputs_and_words_of_the_task() -> None:
     typed = 'send_mail(to="ann@corp.example", subject="s", body="b")'
     assert "task:literal" in origin(typed, task="Write to ann@corp.example, please").sources
     assert "task:literal" not in origin(typed, task="Write to joann@corp.example").sources
-    assert (
-        "task:literal" not in origin(typed, task="To ann@corp.example.evil.example").sources
-    )
+    assert "task:literal" not in origin(typed, task="To ann@corp.example.evil.example").sources
 
 
 def test_unbound_names_are_named_and_unknown() -> None:
