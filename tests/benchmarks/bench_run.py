@@ -147,7 +147,8 @@ class Counted:
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         self.statements += 1
-        self.wrote |= not sql.lstrip().startswith("SELECT") or "FOR UPDATE" in sql
+        reads = sql.lstrip().startswith("SELECT")
+        self.wrote |= not reads or "FOR UPDATE" in sql or "audit_append" in sql
         return execute(sql, params, many, context)
 
 
