@@ -112,6 +112,9 @@ def digest(value: JSON) -> str:
     Raises:
         CanonicalError: NaN, an integer beyond ±(2**53-1), or not a JSON value.
     """
+    if _fits(value, 0):
+        # In the profile sorted JSON is RFC 8785, and the library takes three times as long.
+        return sha256_hex(_dumps(value).encode())
     try:
         return sha256_hex(rfc8785.dumps(value))
     except (rfc8785.CanonicalizationError, UnicodeError, RecursionError) as error:

@@ -24,6 +24,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_the_profile_is_rfc_8785_byte_for_byte(value: dict[str, Any]) -> None:
     assert canonical.encode(value) == rfc8785.dumps(value)
+    assert canonical.digest(value) == canonical.sha256_hex(rfc8785.dumps(value))
     assert canonical.decode(canonical.encode(value)) == value
 
 
