@@ -1,6 +1,7 @@
 """Calls: tools, functions of the program, methods, builtins and the library."""
 
 import ast
+from abc import abstractmethod
 from collections.abc import Iterable
 
 from policies.facts import library
@@ -231,8 +232,8 @@ class Calls(Reflection):
         function.inlined = True
         return own.result
 
-    def walk_body(self, function: Function, *, inline: bool = False) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def walk_body(self, function: Function, *, inline: bool = False) -> None: ...
 
     def connect(self, function: Function, arguments: Arguments, *, shift: int = 0) -> None:
         """Passes arguments to parameters; what cannot be placed goes to all of them."""
@@ -304,8 +305,8 @@ class Calls(Reflection):
 
         self.graph.watch(pool, self.class_mask, link)
 
-    def share(self, function: Function) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def share(self, function: Function) -> None: ...
 
     def enter(self, function: Function, at: tuple[int, int, int, int]) -> None:
         path, guard, rounds, error = at

@@ -1,6 +1,7 @@
 """Expressions: from a syntax node to the node of its value in the graph."""
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from policies.facts import library
@@ -9,7 +10,7 @@ from policies.facts.record import Origin
 from policies.facts.state import Environment, Function, Module, Walk
 
 
-class Expressions(Walk):
+class Expressions(Walk, ABC):
     """Visits every kind of expression."""
 
     def evaluate(self, node: ast.expr | None) -> int:
@@ -129,8 +130,8 @@ class Expressions(Walk):
             self.alias(function.result, bound)
         return bound
 
-    def check_bound_format(self, name: str, receiver: ast.expr | None, node: ast.AST) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def check_bound_format(self, name: str, receiver: ast.expr | None, node: ast.AST) -> None: ...
 
     def check_attribute(self, name: str, node: ast.AST) -> None:
         if library.is_dunder(name):

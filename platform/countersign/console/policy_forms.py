@@ -201,14 +201,6 @@ class CaseForm(forms.Form):
     name = forms.CharField(label="Name of the test", max_length=MAX_NAME)
     expect = forms.ChoiceField(label="The policy must say", choices=_EXPECT)
 
-    def case(self) -> dict[str, Any]:
-        """The test.
-
-        Raises:
-            CaseError: it cannot be one.
-        """
-        raise NotImplementedError
-
 
 class ProgramCaseForm(CaseForm):
     prefix = "program"

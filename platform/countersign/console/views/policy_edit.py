@@ -5,7 +5,7 @@ at, whichever that is; the version in force stays what it was signed to be.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from django.contrib import messages
@@ -22,7 +22,6 @@ from countersign.console.guards import Member
 from countersign.console.pages import posted, render, render_fragment
 from countersign.console.policy_forms import (
     CallCaseForm,
-    CaseForm,
     Choices,
     PastCaseForm,
     ProgramCaseForm,
@@ -42,6 +41,7 @@ from policies.pieces import find
 from policies.readiness import invariant
 
 INVALID = 422
+AnyCaseForm: TypeAlias = ProgramCaseForm | CallCaseForm | PastCaseForm
 
 
 @require_safe
@@ -287,7 +287,8 @@ def policy_test_add(request: HttpRequest, slug: str, number: int) -> HttpRespons
     status = 200
     if request.method == "POST":
         status = INVALID
-        form: CaseForm | None = {"program": program, "call": call, "past": past}.get(kind)
+        offered: dict[str, AnyCaseForm] = {"program": program, "call": call, "past": past}
+        form = offered.get(kind)
         made = _case(member, form) if form is not None else None
         if made is not None:
             tests = [*version.tests, made]
@@ -305,7 +306,7 @@ def policy_test_add(request: HttpRequest, slug: str, number: int) -> HttpRespons
     return render(request, member, "console/policy_test.html", context, status=status)
 
 
-def _case(member: Member, form: CaseForm) -> dict[str, Any] | None:
+def _case(member: Member, form: AnyCaseForm) -> dict[str, Any] | None:
     if not form.is_valid():
         return None
     try:
