@@ -38,7 +38,7 @@ demo-reset: install  ## Stop it and delete everything it made (var/)
 	@$(MANAGE) demo --reset
 
 test: install test-packages  ## Run all tests
-	@$(RUN) -m pytest -q
+	@$(RUN) -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-packages:
 	@deploy/install-system-packages --tests

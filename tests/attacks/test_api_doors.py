@@ -1,5 +1,6 @@
 """Ways into the API that are not a token with the right scope, and ways to vote by it."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
@@ -44,7 +45,7 @@ def browser(stage: Stage, username: str) -> Client:
 def test_a_session_opens_nothing_with_or_without_a_csrf_token(
     stage: Stage, request_of: ApprovalRequest
 ) -> None:
-    things = {"run": request_of.run_id, "request": request_of.id, "entry": request_of.id}
+    things = defaultdict(lambda: request_of.id, run=request_of.run_id, policy=1, size=1)
     for username in ("ada", "alice", "bob"):
         client = browser(stage, username)
         client.get("/")
@@ -56,7 +57,7 @@ def test_a_session_opens_nothing_with_or_without_a_csrf_token(
         for operation in OPERATIONS:
             found = Caller(client=client).send(
                 operation.method,
-                operation.path.format(**things, policy=1),
+                operation.path.format_map(things),
                 "{}" if operation.method == "POST" else "",
                 headers={"X-CSRFToken": csrf, "Referer": "http://localhost/"},
             )

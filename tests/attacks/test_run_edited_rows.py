@@ -57,7 +57,8 @@ def edit_amounts(stage: Stage, old: int, new: int) -> None:
         )
     edit(
         stage,
-        "UPDATE agents_call SET arguments = jsonb_set(arguments, '{amount_cents}', %(new)s::jsonb)"
+        "UPDATE agents_call SET arguments ="
+        " jsonb_set(arguments::jsonb, '{amount_cents}', %(new)s::jsonb)::json"
         " WHERE (arguments->>'amount_cents')::int = %(old)s",
         new=str(new),
         old=old,
@@ -91,7 +92,8 @@ def go_on(stage: Stage, run: Run) -> Run:
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE agents_call SET arguments = jsonb_set(arguments, '{amount_cents}', '900')"
+        "UPDATE agents_call SET arguments ="
+        " jsonb_set(arguments::jsonb, '{amount_cents}', '900')::json"
         " WHERE position = 0",
         "UPDATE agents_call SET position = 1 - position",
         "UPDATE agents_call SET origins = '{}'",
@@ -141,7 +143,8 @@ def test_the_plan_edited_in_the_middle_of_applying_does_not_happen(
     crash_after(stage, run, 1, monkeypatch)
     edit(
         stage,
-        "UPDATE agents_call SET arguments = jsonb_set(arguments, '{account}', '\"XX99\"')"
+        "UPDATE agents_call SET arguments ="
+        " jsonb_set(arguments::jsonb, '{account}', '\"XX99\"')::json"
         " WHERE position = 1",
     )
     go_on(stage, run)
@@ -211,7 +214,8 @@ def test_an_earlier_program_exchanged_is_noticed_when_another_worker_goes_on(sta
     edit(stage, "UPDATE agents_step SET code = replace(code, 'DE01', 'XX99') WHERE number = 1")
     edit(
         stage,
-        "UPDATE agents_call SET arguments = jsonb_set(arguments, '{account}', '\"XX99\"')",
+        "UPDATE agents_call SET arguments ="
+        " jsonb_set(arguments::jsonb, '{account}', '\"XX99\"')::json",
     )
     run = stage.play(run)
     assert run.state == RunState.FAILED

@@ -4,6 +4,7 @@ A program starts the demo run and sees it park; two people sign in the console; 
 the answer. Another workspace's token sees nothing of it.
 """
 
+import base64
 import json
 import re
 import shlex
@@ -49,11 +50,12 @@ class Program:
     run: str = ""
     entry: str = ""
     export: str = ""
+    artifact: str = ""
     played: list[str] = field(default_factory=list)
 
     def request(self, command: str) -> httpx2.Request:
         names = {"COUNTERSIGN": self.address, "TOKEN": self.token, "RUN": self.run}
-        names |= {"ENTRY": self.entry, "EXPORT": self.export}
+        names |= {"ENTRY": self.entry, "EXPORT": self.export, "ARTIFACT": self.artifact}
         text = re.sub(r"\$([A-Z]+)", lambda found: names[found[1]], command)
         words = shlex.split(text.replace("\\\n", " "))
         assert words.pop(0) == "curl"
@@ -263,6 +265,7 @@ def test_the_guide_leads_from_a_task_to_a_countersigned_answer(
         for part in ('/policies/1" ', "/readiness", "/simulations"):
             assert program.play(part)
         follow_the_log(program, clone)
+        give_and_take_a_file(program)
         stopped = program.play('"scope": "tool"')
         assert program.play("/kill-switches?lifted")["items"] == [stopped]
         assert stopped["in_force"]
@@ -287,6 +290,22 @@ def follow_the_log(program: Program, clone: Clone) -> None:
     for name in ("entry.proof.json", "bundle.zip"):
         given = [str(folder / name), "--key", status["keys"][0], "--seen", str(folder / "kept")]
         assert countersign_verify.main(given) == 0, name
+
+
+def give_and_take_a_file(program: Program) -> None:
+    """Start another run with a file and take the file away again."""
+    content = b"vendor,cents\nV-117,1240000\n"
+    file = {"name": "week.csv", "content": base64.b64encode(content).decode()}
+    request = program.request(command_with("Idempotency-Key"))
+    started = httpx2.post(
+        request.url,
+        json=json.loads(request.content) | {"files": [file]},
+        headers={"Authorization": f"Bearer {program.token}"},
+    ).json()
+    program.run = str(started["id"])
+    [listed] = program.play('/artifacts" ')["items"]
+    program.artifact = str(listed["id"])
+    assert program.fetch("/content") == content
 
 
 def assert_hidden_from_another_workspace(program: Program, request: dict[str, Any]) -> None:
