@@ -127,6 +127,7 @@ def writing(session: Session) -> Iterator[Commit]:
             save_changes(session.run, before)
             commit.flush()
     except BaseException:
+        # Whatever it was, nothing was stored: go on from the row as it stands.
         session.run = before
         raise
 
