@@ -10,8 +10,8 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
-from agents.ordered import OrderedJSONField
 from agents.sandbox.files import LeftFile
+from audit.ordered import OrderedJSONField
 
 
 class RunState(models.TextChoices):

@@ -11,6 +11,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 
+from audit.ordered import OrderedJSONField
+
 _DIGEST = 64  # SHA-256 in hexadecimal
 
 
@@ -210,6 +212,8 @@ class ApprovalRequest(models.Model):
     ``requirement``: list of ``{role, count}``. ``barred``: ids of authors and editors.
     ``displayed``: all that the card shows, prepared by the caller; ``displayed_digest`` its hash.
     ``notice``: the sentence that may leave by e-mail, so without personal data.
+    ``likeness``: a digest that requests share which a reviewer would hold side by side; empty where
+    there is nothing to compare. ``assignee`` or ``assignee_role``: who was asked by name or group.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -228,8 +232,9 @@ class ApprovalRequest(models.Model):
     requester_id = models.CharField(max_length=64)
     requester_name = models.CharField(max_length=120)
     barred = ArrayField(models.CharField(max_length=64), default=list)
-    displayed = models.JSONField()
+    displayed = OrderedJSONField()
     displayed_digest = models.CharField(max_length=_DIGEST)
+    likeness = models.CharField(max_length=_DIGEST, blank=True)
     policy_version = models.ForeignKey(PolicyVersion, models.PROTECT, related_name="+")
     decision = models.ForeignKey(DecisionRecord, models.PROTECT, null=True, related_name="+")
     supersedes = models.OneToOneField(
@@ -242,6 +247,7 @@ class ApprovalRequest(models.Model):
     state = models.CharField(max_length=16, choices=ApprovalState, default=ApprovalState.WAITING)
     closed = models.DateTimeField(null=True)
     assignee = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    assignee_role = models.CharField(max_length=80, blank=True)
     notified = models.DateTimeField(null=True)
     reminded = models.DateTimeField(null=True)
 
@@ -253,6 +259,11 @@ class ApprovalRequest(models.Model):
                 name="policies_request_open",
             ),
             models.Index(fields=["run_id", "step"], name="policies_request_run"),
+            models.Index(
+                fields=["workspace", "likeness", "-created"],
+                condition=models.Q(state="approved") & ~models.Q(likeness=""),
+                name="policies_request_alike",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(tier__lte=4), name="policies_request_tier"),
@@ -270,6 +281,10 @@ class ApprovalRequest(models.Model):
             models.CheckConstraint(
                 condition=models.Q(kind=Kind.CHANGE) | models.Q(run_id__isnull=False),
                 name="policies_request_has_run",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(assignee__isnull=True) | models.Q(assignee_role=""),
+                name="policies_request_asked_one",
             ),
         ]
 

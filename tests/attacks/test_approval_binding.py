@@ -51,6 +51,7 @@ def test_the_same_content_in_another_run_is_another_request(cast: Cast) -> None:
         'requirement = \'[{"role": "operator", "count": 1}]\'',
         "barred = '{}', requester_id = 'nobody'",
         "displayed = '{}'",
+        "displayed = (displayed::text || ' ')::json",
         "title = 'Harmless'",
         "tier = 0",
         "policy_version_id = gen_random_uuid()",

@@ -249,7 +249,7 @@ def _cells(
         else:
             plain = part(shown(arguments[total], names), total)
             cells.append(Cell(words.humanise(total), "amount", (plain,)))
-    # The database keeps no order of arguments; long texts go last.
+    # In the order of the call, but long texts go last.
     for name, value in sorted(arguments.items(), key=lambda item: len(str(item[1])) > LONG):
         if name not in used:
             role = str(effect["roles"].get(name, ""))

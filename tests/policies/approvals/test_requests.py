@@ -1,5 +1,6 @@
 """The life of a request: asked, signed or rejected, used, ended."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -7,11 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from audit import canonical
 from audit.services import Actor
 from audit.transactions import in_workspace
 from policies import selectors
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
-from policies.models import Answer, Approval, Kind, Vote
+from policies.models import Answer, Approval, ApprovalRequest, Kind, Vote
 from policies.services import (
     approval_ask,
     approval_cancel,
@@ -68,6 +70,17 @@ def test_the_log_says_who_signed_what_and_with_which_roles(cast: Cast) -> None:
     assert cast_leaf["actor"]["name"] == "Beth"
     assert cast_leaf["detail"]["meaning"] == "approved"
     assert cast_leaf["detail"]["displayed"] == request.displayed_digest
+
+
+SHOWN = {"zeta": {"subject": "b", "amount": 1e22, "to": "a"}, "alpha": [1.0, 2.5e-7, "\u00e9"]}
+
+
+def test_what_was_shown_keeps_its_order_and_can_be_hashed_again(cast: Cast) -> None:
+    asked = ask(cast, displayed=SHOWN)
+    with in_workspace(cast.acme.id):
+        stored = ApprovalRequest.objects.get(id=asked.id)
+    assert json.dumps(stored.displayed) == json.dumps(SHOWN)
+    assert canonical.digest(stored.displayed) == stored.displayed_digest == asked.displayed_digest
 
 
 def test_one_rejection_ends_it_and_says_why(cast: Cast) -> None:
