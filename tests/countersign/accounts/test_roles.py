@@ -3,6 +3,7 @@
 import pytest
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from audit.services import Actor
 from countersign.accounts import selectors
@@ -143,6 +144,25 @@ def test_a_removed_member_is_gone_but_the_person_stays(cast: Cast) -> None:
     assert actions(cast.acme.id)[-1] == "member.removed"
     with pytest.raises(UnknownAccount):
         member_remove(workspace_id=cast.acme.id, actor=cast.actor("ada"), user_id=bob.id)
+
+
+def test_the_list_of_people_says_of_all_at_once_what_counts_of_each(cast: Cast) -> None:
+    rita = cast.user("rita")
+    rita.groups.remove(rita.groups.get(name__contains="security"))
+    User.objects.filter(username="dan").update(is_active=False)
+    with CaptureQueriesContext(connection) as queries:
+        found = {row.user.username: row.roles for row in selectors.people(cast.acme.id)}
+    assert len(queries) == 2
+    for username, roles in found.items():
+        assert set(roles) == selectors.roles_of(cast.id(username), cast.acme.id)
+    assert found["rita"] == ("reviewer:finance",)
+    assert found["dan"] == ()
+
+
+def test_names_are_those_of_the_workspace(cast: Cast) -> None:
+    found = selectors.names(cast.acme.id)
+    assert found[str(cast.id("alice"))] == "Alice"
+    assert str(cast.id("mallory")) not in found
 
 
 def test_a_known_person_joins_a_second_workspace_without_a_new_password(cast: Cast) -> None:

@@ -66,11 +66,7 @@ def audit_filter(request: HttpRequest, member: Member) -> AuditFilter:
 
 
 def logbook(member: Member) -> Logbook:
-    people = {str(row.user.id): row.user.name for row in accounts.people(member.id)}
-    programs = {
-        str(row.account.id): row.account.name for row in accounts.service_accounts(member.id)
-    }
-    return Logbook(member.slug, people | programs)
+    return Logbook(member.slug, accounts.names(member.id))
 
 
 @require_safe
