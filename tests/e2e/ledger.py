@@ -61,6 +61,9 @@ def _enter(text: str, key: str) -> None:
         known = [json.loads(line)["key"] for line in file]
         if not key or key not in known:
             file.write(json.dumps({"text": text, "key": key}) + "\n")
+            file.flush()
+            # Whoever counts reads this, whatever has been killed in between.
+            os.fsync(file.fileno())
     _passed(AFTER, text)
 
 
@@ -74,6 +77,17 @@ def look(name: str) -> str:
     (folder() / f"looked-{name}").touch()
     file = folder() / f"shown-{name}"
     return file.read_text() if file.exists() else ""
+
+
+@tool(effect="read", tier=1, labels=("confidential",))
+def consult(name: str) -> str:
+    """Read what not everybody may know.
+
+    Args:
+        name: Which.
+    """
+    (folder() / f"consulted-{name}").touch()
+    return f"about {name}"
 
 
 @tool(effect="write", tier=0, timeout_s=HELD_AT_MOST_S)
@@ -110,3 +124,15 @@ def pay(account: str, amount_cents: int, context: ToolContext) -> str:
     """
     _enter(f"pay-{account}-{amount_cents}", context.idempotency_key)
     return f"paid {account}"
+
+
+@tool(effect="write", tier=2, roles={"recipient": "recipient", "text": "free_text"})
+def dispatch(recipient: str, text: str) -> str:
+    """Send a message; a second one if called a second time.
+
+    Args:
+        recipient: To whom.
+        text: What.
+    """
+    _enter(f"dispatch-{recipient}-{text}", "")
+    return f"sent to {recipient}"

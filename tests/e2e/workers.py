@@ -43,16 +43,19 @@ models:
   scripted:
     base_url: {base_url}
     model: scripted-clerk
+    labels: ["untrusted", "confidential"]
 tools:
   look: tests.e2e.ledger:look
+  consult: tests.e2e.ledger:consult
   enter: tests.e2e.ledger:enter
   enter_once: tests.e2e.ledger:enter_once
   pay: tests.e2e.ledger:pay
+  dispatch: tests.e2e.ledger:dispatch
 agents:
   Clerk:
     instructions: Keep the ledger.
     model: scripted
-    tools: [look, enter, enter_once, pay]
+    tools: [look, consult, enter, enter_once, pay, dispatch]
     limits: {{steps: 12, step_wall_s: 120, step_cpu_s: 100}}
 """
 
