@@ -1,11 +1,17 @@
 """Bounds what a request may send, before anything of it is kept.
 
 Django spools a body of any size to disk before a view, or the check of who calls, is reached. This
-stands around the whole application: a body announced or grown beyond the limit ends in 413.
+stands around the whole application: a body announced or grown beyond the limit ends in 413, as a
+page for browsers and as problem details for programs.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
+
+from django.template.loader import render_to_string
+
+from countersign.middleware import CONTENT_SECURITY_POLICY
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -22,9 +28,9 @@ def limited(application: Application, limit: int = LIMIT_BYTES) -> Application:
         if scope["type"] != "http":
             await application(scope, receive, send)
         elif _announced(scope) > limit:
-            await _refuse(send)
+            await _refuse(scope, send, limit)
         else:
-            body = _Body(receive, send, limit)
+            body = _Body(scope, receive, send, limit)
             await application(scope, body.receive, body.send)
 
     return guarded
@@ -33,9 +39,9 @@ def limited(application: Application, limit: int = LIMIT_BYTES) -> Application:
 class _Body:
     """One request's body, counted as it arrives."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int) -> None:
-        self._receive, self._send = receive, send
-        self._left = limit
+    def __init__(self, scope: Message, receive: Receive, send: Send, limit: int) -> None:
+        self._scope, self._receive, self._send = scope, receive, send
+        self._limit = self._left = limit
         self._refused = False
 
     async def receive(self) -> Mapping[str, Any]:
@@ -45,7 +51,7 @@ class _Body:
             return message
         if not self._refused:
             self._refused = True
-            await _refuse(self._send)
+            await _refuse(self._scope, self._send, self._limit)
         # To the application the caller is gone.
         return {"type": "http.disconnect"}
 
@@ -61,11 +67,32 @@ def _announced(scope: Message) -> int:
     return 0
 
 
-async def _refuse(send: Send) -> None:
-    text = (
-        b'{"type":"about:blank","title":"Content Too Large","status":413,'
-        b'"detail":"A request may send at most 4 MiB.","code":"too_large"}'
-    )
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
+async def _refuse(scope: Message, send: Send, limit: int) -> None:
+    if _is_browser(scope):
+        kind, text = b"text/html; charset=utf-8", render_to_string("413.html", {"limit": limit})
+    else:
+        kind, text = b"application/problem+json", _problem(limit)
+    headers = [
+        (b"content-type", kind),
+        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": text})
+    await send({"type": "http.response.body", "body": text.encode()})
+
+
+def _is_browser(scope: Message) -> bool:
+    accepts = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    return b"text/html" in accepts
+
+
+def _problem(limit: int) -> str:
+    return json.dumps(
+        {
+            "type": "about:blank",
+            "title": "Content Too Large",
+            "status": 413,
+            "detail": f"A request may send at most {limit >> 20} MiB.",
+            "code": "too_large",
+        }
+    )

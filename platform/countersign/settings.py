@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "countersign.console.views.errors.explain_not_allowed",
 ]
 ROOT_URLCONF = "countersign.urls"
 ASGI_APPLICATION = "countersign.asgi.application"
