@@ -68,10 +68,12 @@ def _announced(scope: Message) -> int:
 
 
 async def _refuse(scope: Message, send: Send, limit: int) -> None:
+    kind, text = b"application/problem+json", _problem(limit)
     if _is_browser(scope):
-        kind, text = b"text/html; charset=utf-8", render_to_string("413.html", {"limit": limit})
-    else:
-        kind, text = b"application/problem+json", _problem(limit)
+        kind, text = (
+            b"text/html; charset=utf-8",
+            str(render_to_string("413.html", {"limit": limit})),
+        )
     headers = [
         (b"content-type", kind),
         (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from agents.models import CallState, Effect, RunState, StepState
@@ -135,20 +136,27 @@ def operation(calls: Sequence[CallView], approval_state: str) -> tuple[str, Word
 def approval_words(view: ApprovalView) -> str:
     """How far a request's signatures have come, who signed and when."""
     signers = ", ".join(
-        f"{vote.name} {vote.time:%H:%M}" for vote in view.votes if vote.answer == "sign"
+        f"{vote.name} {_moment(vote.time)}" for vote in view.votes if vote.answer == "sign"
     )
     who = f" ({signers})" if signers else ""
     if view.state in OPEN_APPROVALS:
-        return f"{view.signed} of {view.needed} signed{who}, sign by {view.sign_by:%H:%M}"
+        return f"{view.signed} of {view.needed} signed{who}, sign by {_moment(view.sign_by)}"
     if view.state == "approved":
         used = (
-            f"used {view.consumed:%H:%M}" if view.consumed else f"valid to {view.execute_by:%H:%M}"
+            f"used {_moment(view.consumed)}"
+            if view.consumed
+            else f"valid to {_moment(view.execute_by)}"
         )
         return f"{view.signed} of {view.needed} signed{who}, {used}"
     if view.state == "rejected":
         vote = next((vote for vote in view.votes if vote.answer == "reject"), None)
-        return f"rejected by {vote.name} {vote.time:%H:%M}" if vote else "rejected"
+        return f"rejected by {vote.name} {_moment(vote.time)}" if vote else "rejected"
     return words.word("approval", view.state).text
+
+
+def _moment(moment: datetime) -> str:
+    """With its day: signatures may come days after the step, and are due on another one."""
+    return f"{moment:%-d %b %H:%M}"
 
 
 def shares(run: RunDetail, steps: Sequence[StepView]) -> list[Share]:

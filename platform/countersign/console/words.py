@@ -92,6 +92,8 @@ ROLES = {
     "admin": "administrator",
 }
 
+ARGUMENT_ROLES = {"amount_minor": "Amount in hundredths", "free_text": "Free text", "url": "URL"}
+
 
 def word(kind: str, state: str) -> Word:
     """The word for a state of `kind` (a key of `KINDS`)."""
@@ -105,6 +107,11 @@ def tier(number: int) -> str:
 def role(name: str) -> str:
     """`reviewer:finance` → `reviewer: finance`."""
     return ROLES.get(name, name.replace(":", ": ").replace("_", " "))
+
+
+def argument_role(name: str) -> str:
+    """What an argument is to policies: `recipient` → `Recipient`."""
+    return ARGUMENT_ROLES.get(name, humanise(name))
 
 
 def names(items: list[str]) -> str:

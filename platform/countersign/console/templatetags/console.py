@@ -181,6 +181,11 @@ def role(name: str) -> str:
 
 
 @register.filter
+def argument_role(name: str) -> str:
+    return words.argument_role(name)
+
+
+@register.filter
 def visible(text: str) -> str:
     """Text of a model or a stranger, with hidden characters shown."""
     return code.visible(str(text))
