@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from agents import editing, entries, gate, journal, observation
+from agents import comparison, editing, entries, gate, journal, observation
 from agents.broker import Broker
 from agents.countersigned import consumer, standing
 from agents.journal import Commit, writing
@@ -100,6 +100,7 @@ def _ask(
     # Those who sign are asked for it because of this, so it stands on their card.
     if crossed := {str(position): list(said) for position, said in over.items() if said}:
         shown["over_budget"] = crossed
+    alike = _compare(session, step, kind, planned, shown)
     commit.flush()
     draft = policies.RequestDraft(
         kind=kind,
@@ -119,6 +120,7 @@ def _ask(
         sign_by=now + SIGN_WITHIN,
         execute_by=now + SIGN_WITHIN + EXECUTE_WITHIN,
         supersedes=supersedes.id if supersedes else None,
+        likeness=alike,
     )
     request = policies.approval_request(
         workspace_id=session.lease.workspace_id, draft=draft, now=now
@@ -127,6 +129,19 @@ def _ask(
     step.save()
     journal.park(commit, RunState.AWAITING_APPROVAL, shown["sentence"])
     return request
+
+
+def _compare(
+    session: Session, step: Step, kind: Kind, planned: Sequence[Call], shown: dict[str, JSON]
+) -> str:
+    """Put beside what is shown how it differs from the last one like it; returns the likeness."""
+    effects = manifest_entries(planned)
+    shape = session.facts(step.number, step.code).shape if kind is Kind.CODE else ""
+    alike = comparison.likeness(session.version.agent_id, kind, shape, effects)
+    if alike:
+        workspace_id = session.lease.workspace_id
+        shown["compared"] = comparison.compared(workspace_id, kind, alike, step.code, effects)
+    return alike
 
 
 def _edited_into(session: Session, step: Step) -> ApprovalRequest | None:

@@ -220,6 +220,21 @@ def request(workspace_id: UUID, request_id: UUID) -> ApprovalRequest | None:
         return _complete(ApprovalRequest.objects.filter(id=request_id)).first()
 
 
+def last_alike(workspace_id: UUID, likeness: str, *, used: bool) -> ApprovalRequest | None:
+    """The newest approved request of this likeness, with its votes and its approval.
+
+    ``used``: only one whose approval was used.
+    """
+    with in_workspace(workspace_id):
+        found = ApprovalRequest.objects.filter(
+            workspace_id=workspace_id, likeness=likeness, state=ApprovalState.APPROVED
+        ).exclude(likeness="")
+        if used:
+            found = found.filter(approval__consumed_at__isnull=False)
+        whole = found.select_related("approval").prefetch_related("votes")
+        return whole.order_by("-created", "-id").first()
+
+
 def eligible(workspace_id: UUID, request_id: UUID, now: datetime) -> list[Person]:
     """Everyone who may sign this request now, by name; nobody where there is no such request."""
     with in_workspace(workspace_id):

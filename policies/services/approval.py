@@ -39,6 +39,7 @@ class RequestDraft:
         title: the sentence on the card. notice: the sentence that may be mailed, so free of
             personal data; a plain one per kind where empty.
         supersedes: the request whose place this one takes; its bars carry over.
+        likeness: see ``ApprovalRequest``.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class RequestDraft:
     notice: str = ""
     decision_id: UUID | None = None
     supersedes: UUID | None = None
+    likeness: str = ""
 
 
 def approval_request(*, workspace_id: UUID, draft: RequestDraft, now: datetime) -> ApprovalRequest:
@@ -227,6 +229,7 @@ def _row(
         barred=barred,
         displayed=displayed,
         displayed_digest=canonical.digest(displayed),
+        likeness=draft.likeness,
         policy_version_id=draft.policy_version_id,
         decision_id=draft.decision_id,
         supersedes_id=draft.supersedes,

@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.selectors import CallView, RunDetail, StepView
 from audit import canonical
-from countersign.console import code, effects, policy_words, timeline, words
+from countersign.console import code, comparison, effects, policy_words, timeline, words
 from countersign.console.words import Word
 from policies.models import ApprovalRequest, Kind
 from policies.selectors import RequestDetail
@@ -66,6 +66,7 @@ class Card:
     sources: tuple[effects.Source, ...]
     program: list[code.Row]
     difference: list[code.Row]
+    compared: comparison.Comparison | None
     changes: tuple[Change, ...]
     approval: str
     approval_word: Word
@@ -103,6 +104,7 @@ def build(
         sources=effects.sources(shown),
         program=_program(shown, step, rows),
         difference=_difference(shown),
+        compared=comparison.build(shown),
         changes=changes(shown),
         approval=_approval(detail),
         approval_word=words.word("approval", request.state),

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.utils.html import escape
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
@@ -20,6 +20,12 @@ _FORMAT = HtmlFormatter(nowrap=True)
 _LEXERS: Mapping[str, type[Lexer]] = {"python": PythonLexer, "json": JsonLexer}
 # A program this long is denied for its size; the bound keeps a hostile reply from costing seconds.
 MAX_HIGHLIGHTED = 200_000
+
+# Comparing costs time by the square of what is compared.
+MAX_COMPARED = 2_000
+MAX_WORDS = 300
+ALIKE = 0.3
+_WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
 # Characters that change how the text around them is shown, without showing themselves.
 _UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
@@ -63,20 +69,72 @@ def rows(
 
 
 def difference(old: str, new: str) -> list[Row]:
-    """What changed from one text to the next, with three lines around each change."""
-    found: list[Row] = []
-    matcher = difflib.SequenceMatcher(a=old.splitlines(), b=new.splitlines(), autojunk=False)
+    """What changed from one text to the next, with three lines around each change.
+
+    In a line that takes the place of another, the words that differ are marked.
+    """
     before, after = old.splitlines(), new.splitlines()
+    if max(len(before), len(after)) > MAX_COMPARED:
+        return _cut(before, 0) + _add(after, 0)
+    found: list[Row] = []
+    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
     for index, group in enumerate(matcher.get_grouped_opcodes(3)):
         if index or group[0][1]:
             found.append(Row(None, _plain("…"), "gap"))
         for kind, a1, a2, b1, b2 in group:
             if kind == "equal":
                 found += [Row(b1 + n + 1, _plain(t)) for n, t in enumerate(after[b1:b2])]
-                continue
-            found += [Row(a1 + n + 1, _plain(t), "cut", "-") for n, t in enumerate(before[a1:a2])]
-            found += [Row(b1 + n + 1, _plain(t), "add", "+") for n, t in enumerate(after[b1:b2])]
+            elif kind == "replace" and a2 - a1 == b2 - b1:
+                pairs = [_marked(*pair) for pair in zip(before[a1:a2], after[b1:b2], strict=True)]
+                found += [Row(a1 + n + 1, one, "cut", "-") for n, (one, _) in enumerate(pairs)]
+                found += [Row(b1 + n + 1, one, "add", "+") for n, (_, one) in enumerate(pairs)]
+            else:
+                found += _cut(before[a1:a2], a1) + _add(after[b1:b2], b1)
     return found
+
+
+def _cut(lines: Sequence[str], start: int) -> list[Row]:
+    return [Row(start + n + 1, _plain(line), "cut", "-") for n, line in enumerate(lines)]
+
+
+def _add(lines: Sequence[str], start: int) -> list[Row]:
+    return [Row(start + n + 1, _plain(line), "add", "+") for n, line in enumerate(lines)]
+
+
+def _marked(old: str, new: str) -> tuple[SafeString, SafeString]:
+    """Two lines with the words that differ marked in each; long or unlike ones stay plain."""
+    before, after = _WORDS.findall(old), _WORDS.findall(new)
+    if max(len(before), len(after)) > MAX_WORDS:
+        return _plain(old), _plain(new)
+    matcher = difflib.SequenceMatcher(a=before, b=after, autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return _plain(old), _plain(new)
+    return (
+        _parts(
+            [
+                ("".join(before[a1:a2]), kind != "equal")
+                for kind, a1, a2, _, _ in matcher.get_opcodes()
+            ]
+        ),
+        _parts(
+            [
+                ("".join(after[b1:b2]), kind != "equal")
+                for kind, _, _, b1, b2 in matcher.get_opcodes()
+            ]
+        ),
+    )
+
+
+def _parts(parts: Sequence[tuple[str, bool]]) -> SafeString:
+    return format_html_join(
+        "",
+        "{}",
+        (
+            (format_html("<mark>{}</mark>", _plain(t)) if hit else _plain(t),)
+            for t, hit in parts
+            if t
+        ),
+    )
 
 
 def effect_lines(
