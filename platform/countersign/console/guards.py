@@ -87,6 +87,16 @@ class Member:
         return self.is_admin or self.is_officer
 
     @property
+    def may_replay(self) -> bool:
+        """Whoever audits, and whoever works with runs: it costs a worker's time."""
+        return self.is_auditor or self.is_operator
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether any request can wait for this person."""
+        return self.is_reviewer or self.is_officer
+
+    @property
     def may_settle(self) -> bool:
         return self.is_operator or self.is_reviewer
 
@@ -170,6 +180,14 @@ def stopper(request: HttpRequest, slug: str) -> Member:
     found = member(request, slug)
     if not found.may_stop:
         raise PermissionDenied(_needs("operator, administrator or reviewer", "stop a run"))
+    return found
+
+
+def replayer(request: HttpRequest, slug: str) -> Member:
+    """A member who may have a run replayed: auditors and operators."""
+    found = member(request, slug)
+    if not found.may_replay:
+        raise PermissionDenied(_needs("auditor or operator", "replay a run"))
     return found
 
 

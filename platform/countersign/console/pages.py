@@ -59,7 +59,7 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 def _waiting(member: Member) -> int:
     """How many requests this person could sign now."""
-    if not (member.is_reviewer or member.is_officer):
+    if not member.may_sign:
         return 0
     roles = member.roles | ({ANY_REVIEWER} if member.is_reviewer else set())
     return waiting_count(member.id, str(member.user.id), roles, datetime.now(UTC))

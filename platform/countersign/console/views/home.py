@@ -1,6 +1,6 @@
 """The workspaces of a person, and the overview of one."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -8,10 +8,12 @@ from django.views.decorators.http import require_safe
 
 from agents import selectors as agents
 from agents.models import FINAL_STATES, RunState
+from agents.selectors.spend import spend_by_day
 from countersign.accounts import selectors as accounts
-from countersign.console import guards, health
+from countersign.console import days, guards, health
 from countersign.console.pages import render, render_plain
 from policies import selectors as policies
+from policies.tally import decisions_by_day
 
 RECENT = 8
 
@@ -30,7 +32,10 @@ def home(request: HttpRequest) -> HttpResponse:
 @guards.page
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     member = guards.member(request, slug)
-    queue = policies.queue(member.id, str(member.user.id), datetime.now(UTC))
+    now = datetime.now(UTC)
+    today = now.date()
+    first = datetime.combine(days.since(today), time(), UTC)
+    queue = policies.queue(member.id, str(member.user.id), now)
     open_states = [state for state in RunState if not state.final]
     counts = agents.run_counts(member.id)
     context = {
@@ -42,5 +47,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "counts": counts,
         "doubts": agents.calls_in_doubt(member.id),
         "health": health.lines(member.id),
+        "decisions": days.decisions(decisions_by_day(member.id, first), today),
+        "spend": days.spend(spend_by_day(member.id, first), today),
     }
     return render(request, member, "console/overview.html", context)
