@@ -577,6 +577,38 @@ class EffectSpend(models.Model):
         return f"{self.amount_minor} {self.currency} on {self.day}"
 
 
+class ReplayState(models.TextChoices):
+    """How far a replay is."""
+
+    WAITING = "waiting", "waits for a worker"
+    RUNNING = "running", "under way"
+    DONE = "done"
+    FAILED = "failed", "could not be made"
+
+
+class Replay(models.Model):
+    """A replay of a run that somebody asked for; `steps` is what came of each, in order."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    run = models.ForeignKey(Run, models.PROTECT, related_name="replays")
+    state = models.CharField(max_length=20, choices=ReplayState, default=ReplayState.WAITING)
+    requester_id = models.CharField(max_length=64)
+    requester_name = models.CharField(max_length=200)
+    steps = models.JSONField(default=list)
+    error = models.TextField(blank=True, help_text="Why it could not be made, for people.")
+    requested = models.DateTimeField(auto_now_add=True)
+    touched = models.DateTimeField(auto_now_add=True, help_text="The last sign of life.")
+    ended = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-requested"]
+        indexes = [models.Index(fields=["run", "-requested"], name="replays_of_run")]
+
+    def __str__(self) -> str:
+        return f"replay of {self.run_id}: {self.state}"
+
+
 class KillScope(models.TextChoices):
     """What a kill switch stops; a tool, an agent and a model by name, in all their versions."""
 

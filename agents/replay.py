@@ -9,9 +9,10 @@ lease: it goes through every step, also the one whose plan waits for signatures,
 Neither makes a call: an answer that the journal does not hold ends the replay.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 from agents import artifacts
 from agents.broker import Broker
@@ -38,6 +39,12 @@ class Replayed:
     matched: str = ""
     skipped: str = ""
     divergence: Divergence | None = None
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Replayed":
+        """Take back what `dataclasses.asdict` gave."""
+        apart = stored["divergence"]
+        return cls(**{**stored, "divergence": Divergence(**apart) if apart else None})
 
 
 def restore(session: Session, *, before: int) -> None:

@@ -12,7 +12,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import connection
 
-from agents import journal, leases, loop, services, tracing
+from agents import journal, leases, loop, replays, services, tracing
 from agents.endpoints import chat_model
 from agents.errors import ToolChanged
 from agents.models import RunState
@@ -61,6 +61,12 @@ def sweep() -> None:
     for late in policies.approvals_due(datetime.now(UTC)):
         if late.run_id is not None:
             services.approval_lapse(workspace_id=late.workspace_id, request_id=late.request_id)
+
+
+@shared_task(name="agents.replay", ignore_result=True)
+def replay(workspace_id: str, replay_id: str) -> None:
+    """Replay a run for a person who asked."""
+    replays.replay_make(workspace_id=UUID(workspace_id), replay_id=UUID(replay_id))
 
 
 def due() -> list[tuple[str, str]]:

@@ -44,6 +44,7 @@ from agents.selectors.registry import (
     tool_versions,
     tools,
 )
+from agents.selectors.replays import ReplayView, replay, replays
 from agents.selectors.runs import (
     PAGE_SIZE,
     call,
@@ -71,6 +72,7 @@ __all__ = [
     "EndpointView",
     "KillSwitchView",
     "Page",
+    "ReplayView",
     "Rule",
     "RunCounts",
     "RunDetail",
@@ -93,6 +95,8 @@ __all__ = [
     "kill_switch",
     "kill_switches",
     "oldest_due",
+    "replay",
+    "replays",
     "request_calls",
     "run",
     "run_counts",

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.db.models import Count, F, Sum
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import TruncDate
 
 from agents.models import Run
@@ -36,10 +36,14 @@ def spend_by_day(workspace_id: UUID, since: datetime) -> tuple[DaySpend, ...]:
             .order_by()
             .annotate(
                 day=TruncDate("created", tzinfo=UTC),
-                currency=KT("agent_version__endpoint__settings__currency"),
+                currency=KeyTextTransform("currency", "agent_version__endpoint__settings"),
             )
             .values_list("day", "currency")
-            .annotate(Count("id"), Sum(F("input_tokens") + F("output_tokens")), Sum("cost_micros"))
+            .annotate(
+                runs=Count("id"),
+                tokens=Sum(F("input_tokens") + F("output_tokens")),
+                cost=Sum("cost_micros"),
+            )
         )
         found = (DaySpend(day, currency or CURRENCY, *sums) for day, currency, *sums in rows)
         return tuple(sorted(found, key=lambda row: (row.day, row.currency)))

@@ -15,6 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from agents.kill_switches import kill_set
 from agents.models import KillScope, KillSwitch
+from agents.replays import replay_ask
 from audit import selectors
 from audit.export.scope import Kind, Scope
 from audit.exports import request_export
@@ -87,6 +88,8 @@ TABLE = (
     Row("run_detail", arguments=RUN),
     Row("run_live", arguments=RUN),
     Row("run_stop", who=STOPPERS, post=MOVED, arguments={"run_id": "running"}),
+    Row("run_replays", who=("alice", "dan"), get_by=MEMBERS, post=MOVED, arguments=RUN),
+    Row("run_replay", arguments={**RUN, "replay_id": "replay"}),
     Row("run_step", arguments={**RUN, "number": "3"}),
     Row("run_file", arguments=FILE),
     Row("run_file_image", arguments=FILE),
@@ -296,6 +299,11 @@ def known_ids(world: World) -> dict[str, Any]:
             Scope(Kind.WORKSPACE),
             payloads=False,
             actor=world.cast.actor("dan"),
+        ).id,
+        "replay": replay_ask(
+            workspace_id=world.workspace_id,
+            run_id=world.runs["waiting"].id,
+            asker=world.cast.actor("dan"),
         ).id,
         "check": request_verification(world.workspace_id, world.cast.actor("dan")).id,
     }

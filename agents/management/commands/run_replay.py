@@ -17,7 +17,7 @@ from uuid import UUID
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
-from agents import bundle_replay, replay
+from agents import bundle_replay, replay, replays
 from agents.errors import Refused, ToolChanged
 from agents.leases import Lease
 from agents.models import Run
@@ -26,11 +26,8 @@ from agents.sandbox.errors import RuntimeBuildError, SandboxUnavailable
 from agents.session import Session, open_session
 from audit.export.reading import BundleUnreadable
 from audit.search import ids_from
-from audit.services import Actor, Draft, Subject, record
+from audit.services import Actor
 from audit.transactions import in_workspace
-
-NO_LEASE = -1
-"""An epoch that no run has: whatever tried to write under it would be refused."""
 
 DIFFERS, NOT_HERE, NO_SANDBOX = 1, 3, 4
 
@@ -63,7 +60,7 @@ class Command(BaseCommand):
 
     def _from_journal(self, text: str) -> None:
         workspace, run = _named(text)
-        session = open_session(Lease(workspace, run, NO_LEASE, "run_replay"))
+        session = open_session(Lease(workspace, run, replays.NO_LEASE, "run_replay"))
         self.stdout.write(f"run {run}: {session.version}, {session.run.state}")
         told = self._show(replay.rehearse(session))
         _record(session, told)
@@ -133,17 +130,5 @@ def _matched(told: list[Replayed]) -> int:
 
 
 def _record(session: Session, told: list[Replayed]) -> None:
-    """Outside of the run's own chain, which its worker or its end has closed to us."""
-    differs = [each.divergence for each in told if each.divergence]
-    sides = {"recorded": differs[0].recorded, "replayed": differs[0].replayed} if differs else {}
-    where = {"step": differs[0].step, "what": differs[0].what} if differs else {}
-    draft = Draft(
-        action="run.replayed",
-        actor=Actor("system", "command-line", "command line"),
-        subject=Subject("run", str(session.run.id)),
-        detail={"matches": not differs, "steps": _matched(told), **where},
-        payloads=dict(sides),
-        data_subject=f"run:{session.run.id}",
-    )
     with in_workspace(session.lease.workspace_id):
-        record(session.lease.workspace_id, [draft])
+        replays.replayed(session.run, told, Actor("system", "command-line", "command line"))

@@ -55,6 +55,8 @@ PHRASES: Mapping[str, str] = {
     "run.ended": "ended the run",
     "run.cancelled": "stopped the run",
     "run.replayed": "replayed the run",
+    "run.replay_asked": "asked for a replay of the run",
+    "run.replay_failed": "could not have the run replayed",
     "step.proposed": "proposed the program of step {step}",
     "step.executed": "ran the program of step {step}",
     "answer.released": "gave the final answer",

@@ -15,6 +15,7 @@ from countersign.console.views import (
     policies,
     policy_edit,
     registry,
+    replays,
     runs,
     session,
 )
@@ -29,6 +30,8 @@ _workspace: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/", runs.run_detail, name="run_detail"),
     path("runs/<uuid:run_id>/live/", runs.run_live, name="run_live"),
     path("runs/<uuid:run_id>/stop/", runs.run_stop, name="run_stop"),
+    path("runs/<uuid:run_id>/replays/", replays.run_replays, name="run_replays"),
+    path("runs/<uuid:run_id>/replays/<uuid:replay_id>/", replays.run_replay, name="run_replay"),
     path("runs/<uuid:run_id>/steps/<int:number>/", runs.run_step, name="run_step"),
     path("runs/<uuid:run_id>/calls/<uuid:call_id>/", runs.run_call, name="run_call"),
     path("runs/<uuid:run_id>/files/<uuid:artifact_id>/", files.run_file, name="run_file"),

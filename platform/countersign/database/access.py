@@ -103,6 +103,7 @@ TABLES: Mapping[str, Access] = {
     "agents_killswitch": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_modelendpoint": Access(app=APPEND, reader=READ),
     "agents_registration": Access(app=APPEND, reader=READ),
+    "agents_replay": Access(app=EDIT, reader=READ),
     "agents_run": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_step": Access(app=EDIT, reader=READ),
     "agents_tool": Access(app=EDIT, reader=READ),
