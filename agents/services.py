@@ -239,9 +239,15 @@ def approval_edit(
 
 
 def approval_reassign(
-    *, workspace_id: UUID, request_id: UUID, actor: Actor, to: str
+    *,
+    workspace_id: UUID,
+    request_id: UUID,
+    actor: Actor,
+    reason: str,
+    to: str = "",
+    role: str = "",
 ) -> Refusal | None:
-    """Hand a request to another person who may sign it; they are mailed.
+    """Hand a request to another person, or to a group of reviewers; who may sign it is mailed.
 
     Raises:
         policies.errors.NotFound: no such request in this workspace.
@@ -253,6 +259,8 @@ def approval_reassign(
             request_id=request_id,
             actor=actor,
             to=to,
+            role=role,
+            reason=reason,
             now=datetime.now(UTC),
         )
 

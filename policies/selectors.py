@@ -58,7 +58,8 @@ class QueueRow:
     """One request in the queue, as one person sees it.
 
     ``refusal`` says why this person may not sign; None where they may. ``signed`` counts the
-    seats that signatures which count now fill, of ``needed``.
+    seats that signatures which count now fill, of ``needed``. ``mine``: handed to this person;
+    ``ours``: to a group of theirs.
     """
 
     request: ApprovalRequest
@@ -67,6 +68,7 @@ class QueueRow:
     refusal: Refusal | None
     left: timedelta
     mine: bool
+    ours: bool
 
 
 @dataclass(frozen=True)
@@ -242,6 +244,13 @@ def eligible(workspace_id: UUID, request_id: UUID, now: datetime) -> list[Person
         return [] if found is None else standing.eligible(found, OnePage(directory()), now)
 
 
+def eligible_groups(workspace_id: UUID, request_id: UUID, now: datetime) -> dict[str, list[Person]]:
+    """Reviewers' groups of which somebody may sign this request now, with those people."""
+    with in_workspace(workspace_id):
+        found = _complete(ApprovalRequest.objects.filter(id=request_id)).first()
+        return {} if found is None else standing.groups(found, OnePage(directory()), now)
+
+
 def decisions_of_run(workspace_id: UUID, run_id: UUID) -> list[DecisionRecord]:
     """Every decision on a run in the order it was made."""
     with in_workspace(workspace_id):
@@ -308,6 +317,7 @@ def _queue_row(
         refusal=approvals.may_sign(standing.standing(request, people), viewer, now),
         left=max(request.sign_by - now, timedelta(0)),
         mine=str(request.assignee_id) == viewer.id,
+        ours=request.assignee_role in viewer.roles,
     )
 
 

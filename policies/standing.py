@@ -12,6 +12,8 @@ from policies.models import Answer, ApprovalRequest, EventKind, Vote
 
 SERVICE = "service"
 USER = "user"
+GROUP = "reviewer:"
+"""What the roles of reviewers' groups begin with."""
 
 
 def terms(request: ApprovalRequest) -> approvals.Terms:
@@ -94,6 +96,24 @@ def eligible(request: ApprovalRequest, people: Directory, now: datetime) -> list
         if approvals.may_sign(view, voter(person.id, request.workspace_id, people), now) is None
     ]
     return sorted(able, key=lambda person: (person.name, person.id))
+
+
+def eligible_of(
+    request: ApprovalRequest, role: str, people: Directory, now: datetime
+) -> list[Person]:
+    """Those of a role who may sign this request now; the role alone lets nobody sign."""
+    able = eligible(request, people, now)
+    return [person for person in able if role in people.roles(person.id, request.workspace_id)]
+
+
+def groups(request: ApprovalRequest, people: Directory, now: datetime) -> dict[str, list[Person]]:
+    """Reviewers' groups of which somebody may sign now, each with those people."""
+    found: dict[str, list[Person]] = {}
+    for person in eligible(request, people, now):
+        for role in people.roles(person.id, request.workspace_id):
+            if role.startswith(GROUP):
+                found.setdefault(role, []).append(person)
+    return dict(sorted(found.items()))
 
 
 def _signature(request: ApprovalRequest, vote: Vote, people: Directory) -> approvals.Signature:

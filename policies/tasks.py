@@ -31,14 +31,27 @@ def notify_reviewers(workspace_id: str, request_id: str) -> None:
 
 
 @shared_task(name="policies.notify_assignee", ignore_result=True)
-def notify_assignee(workspace_id: str, request_id: str) -> None:
-    """Mail the person to whom a request was handed."""
+def notify_assignee(workspace_id: str, request_id: str, by: str = "") -> None:
+    """Mail whom a request was handed to: a person, or all of a group who may sign it.
+
+    ``by``: who handed it on; they know.
+    """
     with in_workspace(UUID(workspace_id)):
-        request = _claim(UUID(request_id), Q(assignee__isnull=False))
-        person = None if request is None else directory().person(str(request.assignee_id))
-        if request is not None and person is not None:
-            _send(request, [person], "Handed to you: ")
-            _record(request, "approval.handed_on", [person])
+        handed = Q(assignee__isnull=False) | ~Q(assignee_role="")
+        request = _claim(UUID(request_id), handed)
+        if request is None:
+            return
+        people = [person for person in _handed_to(request, timezone.now()) if person.id != by]
+        whose = " to your group" if request.assignee_role else " to you"
+        _send(request, people, f"Handed{whose}: ")
+        _record(request, "approval.handed_on", people)
+
+
+def _handed_to(request: ApprovalRequest, now: datetime) -> list[Person]:
+    if request.assignee_role:
+        return standing.eligible_of(request, request.assignee_role, directory(), now)
+    person = directory().person(str(request.assignee_id))
+    return [] if person is None else [person]
 
 
 @shared_task(name="policies.sweep", ignore_result=True)

@@ -27,9 +27,9 @@ from policies.services.conversation import (
     approval_ask,
     approval_edited,
     approval_inform,
-    approval_reassign,
 )
 from policies.services.decision import DecisionDraft, decision_record, decision_store
+from policies.services.handing_on import approval_reassign
 from policies.services.policy import (
     policy_activate,
     policy_apply,

@@ -1,17 +1,14 @@
-"""What people do with a request beside voting: ask, answer, hand on, edit."""
+"""What people do with a request beside voting and handing it on: ask, answer, edit."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from functools import partial
 from uuid import UUID
-
-from django.db import transaction
 
 from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, record
 from audit.transactions import in_workspace
-from policies import approvals, standing, tasks
+from policies import approvals, standing
 from policies.directory import directory
 from policies.errors import Reason, Refusal
 from policies.models import (
@@ -36,11 +33,11 @@ def approval_ask(
     """
     with in_workspace(workspace_id):
         request = locked(request_id)
-        refusal = _may_take_part(request, asker, now) or _needs(text, "Ask a question.")
+        refusal = may_take_part(request, asker, now) or needs(text, "Ask a question.")
         if refusal is not None:
-            return _refuse(request, asker, EventKind.INFO_REQUESTED, refusal)
+            return refuse(request, asker, EventKind.INFO_REQUESTED, refusal)
         _move(request, ApprovalState.INFO_REQUESTED)
-        _note(request, EventKind.INFO_REQUESTED, asker, text, now)
+        note(request, EventKind.INFO_REQUESTED, asker, text, now)
         return None
 
 
@@ -55,43 +52,15 @@ def approval_inform(
     with in_workspace(workspace_id):
         request = locked(request_id)
         member = bool(directory().roles(informer.id, workspace_id))
-        refusal = _needs(text, "Write an answer.")
+        refusal = needs(text, "Write an answer.")
         if not member:
             refusal = Refusal(Reason.ROLE, "Only members of this workspace may answer.")
         elif request.state != ApprovalState.INFO_REQUESTED:
             refusal = Refusal(Reason.STATE, "Nobody is waiting for an answer.")
         if refusal is not None:
-            return _refuse(request, informer, EventKind.INFO_GIVEN, refusal)
+            return refuse(request, informer, EventKind.INFO_GIVEN, refusal)
         _move(request, ApprovalState.WAITING)
-        _note(request, EventKind.INFO_GIVEN, informer, text, now)
-        return None
-
-
-def approval_reassign(
-    *, workspace_id: UUID, request_id: UUID, actor: Actor, to: str, now: datetime
-) -> Refusal | None:
-    """Hand a request to another person who may sign it. It changes whom we ask, not who may sign.
-
-    Raises:
-        NotFound: no such request in this workspace.
-    """
-    with in_workspace(workspace_id):
-        request = locked(request_id)
-        target = standing.voter(to, workspace_id, directory())
-        refusal = _may_take_part(request, actor, now)
-        if refusal is None:
-            unable = approvals.may_sign(standing.standing(request, directory()), target, now)
-            if unable is not None:
-                refusal = Refusal(unable.reason, "That person may not sign this.")
-        if refusal is not None:
-            return _refuse(request, actor, EventKind.REASSIGNED, refusal)
-        person = directory().person(target.id)
-        request.assignee_id = UUID(target.id)
-        request.save(update_fields=["assignee"])
-        name = "" if person is None else person.name
-        _note(request, EventKind.REASSIGNED, actor, name, now, {"to": target.id})
-        notify = partial(tasks.notify_assignee.delay, str(workspace_id), str(request_id))
-        transaction.on_commit(notify, robust=True)
+        note(request, EventKind.INFO_GIVEN, informer, text, now)
         return None
 
 
@@ -118,14 +87,14 @@ def approval_edited(
     """
     with in_workspace(workspace_id):
         request = locked(request_id)
-        refusal = _may_take_part(request, editor, now) or refusal
+        refusal = may_take_part(request, editor, now) or refusal
         if refusal is not None:
-            return _refuse(request, editor, EventKind.EDITED, refusal)
-        _note(request, EventKind.EDITED, editor, text, now)
+            return refuse(request, editor, EventKind.EDITED, refusal)
+        note(request, EventKind.EDITED, editor, text, now)
         return None
 
 
-def _may_take_part(request: ApprovalRequest, actor: Actor, now: datetime) -> Refusal | None:
+def may_take_part(request: ApprovalRequest, actor: Actor, now: datetime) -> Refusal | None:
     """Reviewers of this request may, whether or not they have voted or edited it already."""
     if request.state not in OPEN_STATES:
         return Refusal(Reason.STATE, "This request is closed.")
@@ -140,7 +109,8 @@ def _may_take_part(request: ApprovalRequest, actor: Actor, now: datetime) -> Ref
     return None
 
 
-def _needs(text: str, sentence: str) -> Refusal | None:
+def needs(text: str, sentence: str) -> Refusal | None:
+    """A refusal with this sentence where there is no text."""
     return None if text.strip() else Refusal(Reason.INCOMPLETE, sentence)
 
 
@@ -149,7 +119,7 @@ def _move(request: ApprovalRequest, state: ApprovalState) -> None:
     request.save(update_fields=["state"])
 
 
-def _note(
+def note(
     request: ApprovalRequest,
     kind: EventKind,
     actor: Actor,
@@ -157,6 +127,7 @@ def _note(
     now: datetime,
     detail: Mapping[str, JSON] | None = None,
 ) -> None:
+    """Write the event and its entry; the caller holds the request's row."""
     text = canonical.clean(text.strip())[:MAX_TEXT]
     ApprovalEvent.objects.create(
         workspace_id=request.workspace_id,
@@ -174,7 +145,8 @@ def _note(
     record(request.workspace_id, [draft])
 
 
-def _refuse(request: ApprovalRequest, actor: Actor, kind: EventKind, refusal: Refusal) -> Refusal:
+def refuse(request: ApprovalRequest, actor: Actor, kind: EventKind, refusal: Refusal) -> Refusal:
+    """Record that someone was refused this, and why; returns the refusal."""
     detail = {"reason": refusal.reason.value, "attempt": kind.value}
     record(request.workspace_id, [entry(request, "approval.refused", actor, detail)])
     return refusal

@@ -40,7 +40,7 @@ def test_an_approval_is_not_used_from_elsewhere(cast: Cast) -> None:
     with pytest.raises(NotFound):
         approval_consume(**elsewhere, binding=BINDING, consumer="w", now=NOW)
     with pytest.raises(NotFound):
-        approval_reassign(**elsewhere, actor=cast.actor("mallory"), to="x", now=NOW)
+        approval_reassign(**elsewhere, actor=cast.actor("mallory"), to="x", reason="y", now=NOW)
 
 
 def test_a_guest_of_both_signs_only_with_the_role_of_the_place(cast: Cast) -> None:

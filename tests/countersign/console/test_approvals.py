@@ -264,18 +264,34 @@ def test_handing_on_asks_someone_who_may_sign(world: World, log_in: LogIn) -> No
     assert ">Bob<" not in page.split("<main", 1)[1]
     assert "Carol" not in page
     beth = str(world.cast.id("beth"))
-    done = bob.post(f"{card(world)}hand-on/", {"to": beth}, follow=True).content.decode()
-    assert "Handed on; they get an e-mail." in done
-    assert "Reassigned: Beth" in text(done)
+    given = {"to": beth, "reason": "She knows them."}
+    assert bob.post(f"{card(world)}hand-on/", {"to": beth}).status_code == 422
+    done = bob.post(f"{card(world)}hand-on/", given, follow=True).content.decode()
+    assert "Handed on, with an e-mail." in done
+    assert "Reassigned: Beth: She knows them." in text(done)
     assert "handed to you" in log_in("beth").get(QUEUE).content.decode()
-    refused = log_in("alice").post(f"{card(world)}hand-on/", {"to": beth})
+    refused = log_in("alice").post(f"{card(world)}hand-on/", given)
     assert refused.status_code == 403
+
+
+def test_handing_on_to_a_group_asks_those_of_it_who_may_sign(world: World, log_in: LogIn) -> None:
+    page = text(log_in("bob").get(f"{card(world)}hand-on/").content.decode())
+    assert "Reviewers of finance who may sign it: Beth and Rita" in page
+    assert "Reviewers of security who may sign it: Rita" in page
+    given = {"to": "reviewer:security", "reason": "New supplier."}
+    done = log_in("bob").post(f"{card(world)}hand-on/", given, follow=True).content.decode()
+    assert "Reassigned: reviewers of security: New supplier." in text(done)
+    assert "handed to your group" in log_in("rita").get(QUEUE).content.decode()
+    assert "handed to your group" not in log_in("beth").get(QUEUE).content.decode()
+    strange = {"to": "reviewer:elsewhere", "reason": "Friends."}
+    assert log_in("bob").post(f"{card(world)}hand-on/", strange).status_code == 422
 
 
 def test_a_handed_request_is_mailed_once_without_personal_data(
     world: World, log_in: LogIn, mailoutbox: list[EmailMessage]
 ) -> None:
-    log_in("bob").post(f"{card(world)}hand-on/", {"to": str(world.cast.id("beth"))})
+    given = {"to": str(world.cast.id("beth")), "reason": "She knows them."}
+    log_in("bob").post(f"{card(world)}hand-on/", given)
     notify_assignee(str(world.workspace_id), str(world.request.id))
     [mail] = mailoutbox
     assert mail.to == ["beth@example.org"]

@@ -6,6 +6,7 @@ import pytest
 from django.core.mail import EmailMessage
 
 from policies import tasks
+from policies.services import approval_reassign
 from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions, last
 from tests.policies.approvals.asking import ask, vote
@@ -60,3 +61,26 @@ def test_the_sweep_sends_what_was_lost_and_reminds_in_the_last_quarter(
     assert [word for word in found if word in ("notified", "reminded")] == sent
     reminders = [mail for mail in mailoutbox if mail.subject.startswith("Reminder: ")]
     assert len(reminders) == (5 if "reminded" in sent else 0)
+
+
+def test_a_group_is_mailed_as_far_as_it_may_sign_without_personal_data(
+    cast: Cast, mailoutbox: list[EmailMessage]
+) -> None:
+    request = ask(cast)
+    bob = cast.actor("bob")
+    approval_reassign(
+        workspace_id=cast.acme.id,
+        request_id=request.id,
+        actor=bob,
+        role="reviewer:finance",
+        reason="Beth knows Kessler.",
+        now=NOW,
+    )
+    vote(cast, request, "rita")
+    tasks.notify_assignee(str(cast.acme.id), str(request.id), bob.id)
+    [mail] = mailoutbox
+    assert mail.to == ["beth@example.org"]
+    assert mail.subject.startswith("Handed to your group: High risk")
+    for private in ("Kessler", "Alice", "Bob", "1,200"):
+        assert private not in f"{mail.subject} {mail.body}"
+    assert last(cast.acme.id, "approval.handed_on")["detail"]["people"] == [str(cast.id("beth"))]

@@ -234,15 +234,47 @@ def test_only_reviewers_ask_and_only_members_answer(cast: Cast) -> None:
     assert told.reason is Reason.ROLE
 
 
+def hand_on(cast: Cast, request: ApprovalRequest, who: str, **changes: Any) -> Refusal | None:
+    given: dict[str, Any] = {"reason": "I am away.", "now": NOW, **changes}
+    return approval_reassign(
+        workspace_id=cast.acme.id, request_id=request.id, actor=cast.actor(who), **given
+    )
+
+
 def test_a_request_is_handed_to_someone_who_may_sign(cast: Cast) -> None:
     request = ask(cast)
-    common: dict[str, Any] = {"workspace_id": cast.acme.id, "request_id": request.id, "now": NOW}
-    bob = cast.actor("bob")
-    assert approval_reassign(**common, actor=bob, to=str(cast.id("alice"))) is not None
-    assert approval_reassign(**common, actor=bob, to=str(cast.id("mallory"))) is not None
-    assert approval_reassign(**common, actor=bob, to=str(cast.id("beth"))) is None
+    assert hand_on(cast, request, "bob", to=str(cast.id("alice"))) is not None
+    assert hand_on(cast, request, "bob", to=str(cast.id("mallory"))) is not None
+    assert hand_on(cast, request, "bob", to=str(cast.id("beth")), reason=" ") is not None
+    assert hand_on(cast, request, "bob", to=str(cast.id("beth"))) is None
     (row,) = selectors.queue(cast.acme.id, str(cast.id("beth")), NOW)
-    assert row.mine
+    assert (row.mine, row.ours) == (True, False)
+
+
+def test_a_request_is_handed_to_a_group_and_back_to_one_person(cast: Cast) -> None:
+    request = ask(cast)
+    assert hand_on(cast, request, "bob", role="reviewer:security") is None
+    (ritas,) = selectors.queue(cast.acme.id, str(cast.id("rita")), NOW)
+    (beths,) = selectors.queue(cast.acme.id, str(cast.id("beth")), NOW)
+    assert (ritas.mine, ritas.ours, beths.ours) == (False, True, False)
+    leaf = last(cast.acme.id, "approval.reassigned")
+    assert leaf["detail"]["to_role"] == "reviewer:security"
+    assert "I am away." not in str(leaf)  # in its payload, encrypted
+    with in_workspace(cast.acme.id):
+        assert request.events.get().text == "reviewers of security: I am away."
+    assert hand_on(cast, request, "rita", to=str(cast.id("beth"))) is None
+    (ritas,) = selectors.queue(cast.acme.id, str(cast.id("rita")), NOW)
+    assert not ritas.ours
+
+
+def test_the_groups_that_can_be_asked_are_those_with_someone_who_may_sign(cast: Cast) -> None:
+    request = ask(cast)
+    found = selectors.eligible_groups(cast.acme.id, request.id, NOW)
+    assert {role: [p.name for p in able] for role, able in found.items()} == {
+        "reviewer:finance": ["Beth", "Bob", "Rita"],
+        "reviewer:security": ["Rita"],
+    }
+    assert selectors.eligible_groups(cast.other.id, request.id, NOW) == {}
 
 
 def test_the_queue_is_sorted_and_says_why_not(cast: Cast) -> None:

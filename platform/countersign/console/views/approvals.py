@@ -285,11 +285,10 @@ def _program_to_edit(request: HttpRequest, asked: ApprovalRequest) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 @guards.page
 def approval_reassign(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
-    """Hand the request to someone else who may sign it."""
+    """Hand the request to someone else who may sign it, or to a group."""
     member = guards.member(request, slug)
     asked = _detail(member, request_id).request
-    people = policies.eligible(member.id, request_id, datetime.now(UTC))
-    form = ReassignForm(posted(request), [p for p in people if p.id != str(member.user.id)])
+    form = _reassign_form(request, member, request_id)
     status = 200
     if request.method == "POST":
         status = INVALID
@@ -298,15 +297,29 @@ def approval_reassign(request: HttpRequest, slug: str, request_id: UUID) -> Http
                 workspace_id=member.id,
                 request_id=request_id,
                 actor=member.actor,
-                to=form.cleaned_data["to"],
+                reason=form.cleaned_data["reason"],
+                **form.target(),
             )
             if refusal is None:
-                messages.success(request, "Handed on; they get an e-mail. Others may still sign.")
+                messages.success(request, "Handed on, with an e-mail. Others may still sign.")
                 return redirect("console:approval_card", slug, request_id)
             form.add_error(None, refusal.sentence)
             status = STATUS.get(refusal.reason, INVALID)
-    context = {"nav": "approvals", "asked": asked, "form": form, "people": people}
+    context = {"nav": "approvals", "asked": asked, "form": form}
     return render(request, member, "console/approval_reassign.html", context, status=status)
+
+
+def _reassign_form(request: HttpRequest, member: Member, request_id: UUID) -> ReassignForm:
+    """Everyone but this person who may sign; a form that was sent may name anybody else."""
+    now, own = datetime.now(UTC), str(member.user.id)
+    able = policies.eligible_groups(member.id, request_id, now)
+    groups = {role: [p for p in people if p.id != own] for role, people in able.items()}
+    people = policies.eligible(member.id, request_id, now)
+    return ReassignForm(
+        posted(request),
+        {role: others for role, others in groups.items() if others},
+        [person for person in people if person.id != own],
+    )
 
 
 @require_POST
