@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_UP, Decimal, InvalidOperation
 from typing import Any
 
-from policies.facts.library import role_of
 from policies.facts.record import (
     ADDRESS,
     FINAL_ANSWER,
@@ -166,7 +165,7 @@ def call(
         seen: labels of what this step read before the call (`Facts.read_before`).
     """
     passed = [
-        Argument(name, _role(tool, name), True, value, "", _origin_for(name, origins))
+        Argument(name, tool.role(name), True, value, "", _origin_for(name, origins))
         for name, value in arguments.items()
     ]
     typed, problems = typed_arguments(tool, arguments)
@@ -391,10 +390,6 @@ def _flows(sites: Iterable[CallSite]) -> tuple[set[str], set[str]]:
 
 def _family(role: str) -> str:
     return "amount" if role in _AMOUNT_ROLES else role
-
-
-def _role(tool: ToolSpec, name: str) -> str:
-    return role_of(name, tool.roles.get(name, ""), tool.effect)
 
 
 def _origin_for(name: str, origins: Mapping[str, Origin]) -> Origin:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from policies.facts import library
 from policies.facts.expressions import VISITORS
 from policies.facts.flow import STEER, STORE
-from policies.facts.record import CALLS, Origin, Place, ToolSpec
+from policies.facts.record import CALLS, ToolSpec
 from policies.facts.reflection import Reflection
 from policies.facts.state import ClassRecord, Environment, Function, Module, Site
 
@@ -81,19 +81,19 @@ class Calls(Reflection):
         passed = self.tool_arguments(spec, node)
         site = Site(
             spec=spec,
-            place=Place(node.lineno, node.col_offset),
+            line=node.lineno,
+            column=node.col_offset,
             arguments=passed,
             guard=self.guard,
             path=self.path,
             rounds=self.rounds,
             in_loop=self.multiplicity != 1,
             maximum=self.multiplicity,
-            after=set(self.ran),
+            after=self.ran,
         )
         self.sites.append(site)
-        self.ran.add(spec.name)
-        origin = Origin(frozenset({f"tool:{spec.name}"}), spec.labels)
-        result = self.graph.node(self.source(f"tool:{spec.name}", origin))
+        self.ran |= {spec.name}
+        result = self.graph.node(self.result_of(spec))
         for name, value, _ in passed:
             if spec.effect == "read" and library.is_key(name, spec.roles.get(name, "")):
                 self.decide(value, result)
@@ -106,7 +106,7 @@ class Calls(Reflection):
     def tool_arguments(
         self, spec: ToolSpec, node: ast.Call
     ) -> list[tuple[str, int, ast.expr | None]]:
-        names = list(spec.parameter_names)
+        names = spec.parameter_names
         passed: list[tuple[str, int, ast.expr | None]] = []
         starred = False
         for index, argument in enumerate(node.args):
@@ -182,14 +182,15 @@ class Calls(Reflection):
     def hidden_site(self, spec: ToolSpec, value: int, node: ast.Call) -> Site:
         return Site(
             spec=spec,
-            place=Place(node.lineno, node.col_offset),
+            line=node.lineno,
+            column=node.col_offset,
             arguments=[("**", value, None)],
             guard=self.guard,
             path=self.path,
             rounds=self.rounds,
             in_loop=True,
             maximum=None,
-            after=set(self.tools),
+            after=frozenset(self.tools),
         )
 
     def inlineable(self, name: str, environment: Environment | None) -> Function | None:

@@ -14,7 +14,9 @@ Order:
 
 import ast
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 
 from policies.facts import library
 from policies.facts.flow import MAX_STEPS, TooComplexError
@@ -38,7 +40,7 @@ from policies.facts.resources import resources_in
 from policies.facts.scopes import MAX_DEPTH, MAX_NODES, Scopes, TooDeepError, TooLargeError
 from policies.facts.shape import Syntax
 from policies.facts.source import Source, parse
-from policies.facts.state import ClassRecord, Environment, Function, Site
+from policies.facts.state import Environment, Function, Site
 from policies.facts.statements import Statements
 
 ANSWER = ToolSpec(
@@ -96,8 +98,7 @@ def _analyse(
     walk = Statements(scopes, specs, allowed, known)
     walk.run(tree.body)
     walk.walk_uncalled()
-    walk.graph.everywhere = (walk.implicit_mask, walk.run_implicitly)
-    walk.graph.solve()
+    walk.graph.solve(walk.implicit_mask, walk.run_implicitly)
     _rebindings(walk)
     _computed_classes(walk)
     reader = _Reader(walk, task_text, code)
@@ -175,9 +176,7 @@ class _Reader:
         self.lines = code.encode().split(b"\n") if plain else []
         self.task_text = task_text
         self._origins: dict[int, Origin] = {}
-
-    def origin(self, node: int) -> Origin:
-        return self.origin_of_mask(self.walk.graph.value[node])
+        self._written: dict[tuple[str, int], Origin] = {}
 
     def origin_of_mask(self, mask: int) -> Origin:
         origin = self._origins.get(mask)
@@ -186,78 +185,92 @@ class _Reader:
         return origin
 
     def _read(self, mask: int) -> Origin:
-        width = self.walk.graph.width
+        graph = self.walk.graph
+        data, steering = mask & graph.low, mask >> graph.width
         sources: set[str] = set()
         labels: set[str] = set()
         control: set[str] = set()
-        for index, meaning in enumerate(self.walk.origins):
-            if not isinstance(meaning, Origin):
-                continue
-            if mask >> index & 1:
+        for bit, meaning in self._meanings(data | steering):
+            if data & bit:
                 sources |= meaning.sources
                 labels |= meaning.labels
                 control |= meaning.control
-            elif mask >> (index + width) & 1:
+            else:
                 control |= meaning.labels | meaning.control
         return Origin(frozenset(sources), frozenset(labels), frozenset(control))
 
-    def labels(self, node: int) -> frozenset[str]:
-        origin = self.origin(node)
+    def _meanings(self, bits: int) -> Iterator[tuple[int, Origin]]:
+        """The sources among these bits; others stand for functions and classes."""
+        while bits:
+            bit = bits & -bits
+            bits ^= bit
+            meaning = self.walk.origins[bit.bit_length() - 1]
+            if isinstance(meaning, Origin):
+                yield bit, meaning
+
+    def labels(self, *nodes: int) -> frozenset[str]:
+        """Labels of what these values contain or were decided by."""
+        mask = 0
+        for node in nodes:
+            mask |= self.walk.graph.value[node]
+        origin = self.origin_of_mask(mask)
         return origin.labels | origin.control
 
     # Call sites
 
     def calls(self) -> tuple[CallSite, ...]:
-        groups: dict[tuple[int, int, str], list[Site]] = {}
+        """One for each place in the code; its function may have been walked for many callers."""
+        found: dict[tuple[int, int, str], CallSite] = {}
         for site in self.walk.sites:
-            key = (site.place.line, site.place.column, site.spec.name)
-            groups.setdefault(key, []).append(site)
-        return tuple(self.call_site(groups[key]) for key in sorted(groups))
+            place = site.line, site.column, site.spec.name
+            call = self.call_site(site)
+            found[place] = _same_place(found[place], call) if place in found else call
+        return tuple(found[place] for place in sorted(found))
 
-    def call_site(self, sites: list[Site]) -> CallSite:
-        """One place in the code; its function may have been walked for several callers."""
-        spec, place = sites[0].spec, sites[0].place
-        counts = [site.maximum for site in sites]
-        known = [count for count in counts if count is not None]
+    def call_site(self, site: Site) -> CallSite:
+        spec = site.spec
         return CallSite(
             tool=spec.name,
             effect=spec.effect,
             tier=spec.tier,
             tool_labels=spec.labels,
-            line=place.line,
-            column=place.column,
-            arguments=self.arguments(spec, sites),
-            guarded_by=frozenset().union(*(self.labels(site.guard) for site in sites)),
-            looped_by=frozenset().union(
-                *(self.labels(site.rounds) | self.labels(site.path) for site in sites)
-            ),
-            in_loop=any(site.in_loop for site in sites),
-            maximum=sum(known) if len(known) == len(counts) else None,
-            after=frozenset().union(*(site.after for site in sites)),
+            line=site.line,
+            column=site.column,
+            arguments=self.arguments(site),
+            guarded_by=self.labels(site.guard),
+            looped_by=self.labels(site.rounds, site.path),
+            in_loop=site.in_loop,
+            maximum=site.maximum,
+            after=site.after,
         )
 
-    def arguments(self, spec: ToolSpec, sites: list[Site]) -> tuple[Argument, ...]:
-        merged: dict[str, Argument] = {}
-        for site in sites:
-            for name, node, expression in _spread(spec, site):
-                found = self.argument(spec, name, node, expression)
-                before = merged.get(name)
-                merged[name] = found if before is None else _either(before, found)
-        return tuple(merged.values())
+    def arguments(self, site: Site) -> tuple[Argument, ...]:
+        found: dict[str, Argument] = {}
+        for name, node, expression in _spread(site):
+            argument = self.argument(site.spec, name, node, expression)
+            found[name] = _either(found[name], argument) if name in found else argument
+        return tuple(found.values())
 
     def argument(
         self, spec: ToolSpec, name: str, node: int, expression: ast.expr | None
     ) -> Argument:
+        role = "" if spec is ANSWER else spec.role(name)
+        mask = self.walk.graph.value[node]
         found, value = _literal(self.walk, expression)
-        origin = self.origin(node)
         if found:
-            told = _stands_in(value, self.task_text)
-            source = TASK_LITERAL if told else LITERAL
-            origin = Origin(frozenset({source}), origin.labels, origin.control)
-        effect = "read" if spec.effect == "release" else spec.effect
-        role = library.role_of(name, spec.roles.get(name, ""), effect)
-        text = "" if expression is None or found else self.text(expression)
-        return Argument(name, role, found, value if found else None, text, origin)
+            source = TASK_LITERAL if _stands_in(value, self.task_text) else LITERAL
+            return Argument(name, role, True, value, "", self.written(source, mask))
+        text = "" if expression is None else self.text(expression)
+        return Argument(name, role, False, None, text, self.origin_of_mask(mask))
+
+    def written(self, source: str, mask: int) -> Origin:
+        """The origin of a literal that stands at the call itself."""
+        origin = self._written.get((source, mask))
+        if origin is None:
+            read = self.origin_of_mask(mask)
+            origin = Origin(frozenset({source}), read.labels, read.control)
+            self._written[source, mask] = origin
+        return origin
 
     def text(self, node: ast.expr) -> str:
         """The source of an expression, on one line, cut at 200 characters."""
@@ -285,22 +298,26 @@ class _Reader:
 
     def with_functions(self, mask: int) -> Origin:
         """A function's origin: what it returns, and the tools it may call when called."""
-        origin = self.origin_of_mask(mask)
         functions = self._functions(mask)
         if not functions:
-            return origin
+            return self.origin_of_mask(mask)
         origin = self.origin_of_mask(mask | self._results(functions))
-        tools = {f"{CALLS}{site.spec.name}" for site in self.walk.sites if self._inside(site)}
-        return Origin(origin.sources | tools, origin.labels, origin.control)
+        return Origin(origin.sources | self._kept_calls, origin.labels, origin.control)
+
+    @cached_property
+    def _kept_calls(self) -> frozenset[str]:
+        """What a function that is kept may call: the tools called in the body of any."""
+        spans = [(f.node.lineno, f.node.end_lineno or 0) for f in self.walk.functions.values()]
+        return frozenset(
+            f"{CALLS}{site.spec.name}"
+            for site in self.walk.sites
+            if any(first <= site.line <= last for first, last in spans)
+        )
 
     def _functions(self, mask: int) -> list[Function]:
-        found: list[Function] = []
-        for index, meaning in enumerate(self.walk.origins):
-            if mask >> index & 1:
-                if isinstance(meaning, Function):
-                    found.append(meaning)
-                elif isinstance(meaning, ClassRecord):
-                    found.extend(f for functions in meaning.methods.values() for f in functions)
+        found = list(self.walk.functions_in(mask))
+        for record in self.walk.classes_in(mask):
+            found.extend(f for functions in record.methods.values() for f in functions)
         return found
 
     def _results(self, functions: list[Function]) -> int:
@@ -319,35 +336,48 @@ class _Reader:
             environment = environment.parent
         return [] if environment is None else environment.versions.get(name, [])
 
-    def _inside(self, site: Site) -> bool:
-        """Whether a call site stands in the body of some function."""
-        return any(
-            function.node.lineno <= site.place.line <= (function.node.end_lineno or 0)
-            for function in self.walk.functions.values()
-        )
+
+_STARS = ("*", "**")
 
 
-def _spread(spec: ToolSpec, site: Site) -> list[tuple[str, int, ast.expr | None]]:
+def _spread(site: Site) -> list[tuple[str, int, ast.expr | None]]:
     """`*` and `**` may fill any parameter that is not passed by name."""
-    named = [given for given in site.arguments if given[0] not in ("*", "**")]
+    named = [given for given in site.arguments if given[0] not in _STARS]
+    if len(named) == len(site.arguments):
+        return named
     names = {name for name, _, _ in named}
-    open_ = [p for p in dict.fromkeys((*spec.parameter_names, *spec.roles)) if p not in names]
+    declared = dict.fromkeys((*site.spec.parameter_names, *site.spec.roles))
+    open_ = [name for name in declared if name not in names]
     for star, node, _ in site.arguments:
-        if star in ("*", "**"):
+        if star in _STARS:
             named.extend((name, node, None) for name in open_ or [star])
     return named
 
 
-def _either(first: Argument, second: Argument) -> Argument:
-    known = first.known and second.known and first.value == second.value
-    return Argument(
-        first.name,
-        first.role,
-        known,
-        first.value if known else None,
-        first.text,
-        first.origin.joined(second.origin),
+def _same_place(first: CallSite, second: CallSite) -> CallSite:
+    """Calls from one place in the code, walked for two callers."""
+    arguments = {argument.name: argument for argument in first.arguments}
+    for passed in second.arguments:
+        before = arguments.get(passed.name)
+        arguments[passed.name] = passed if before is None else _either(before, passed)
+    counts = first.maximum, second.maximum
+    return replace(
+        first,
+        arguments=tuple(arguments.values()),
+        guarded_by=first.guarded_by | second.guarded_by,
+        looped_by=first.looped_by | second.looped_by,
+        in_loop=first.in_loop or second.in_loop,
+        maximum=None if None in counts else sum(filter(None, counts)),
+        after=first.after | second.after,
     )
+
+
+def _either(first: Argument, second: Argument) -> Argument:
+    """An argument that is passed at one place with one value or another."""
+    known = first.known and second.known and first.value == second.value
+    value = first.value if known else None
+    origin = first.origin.joined(second.origin)
+    return replace(first, known=known, value=value, origin=origin)
 
 
 def _literal(walk: Statements, node: ast.expr | None) -> tuple[bool, object]:

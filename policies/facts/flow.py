@@ -15,7 +15,7 @@ same object, so each node also has `shallow` (stored into the object itself) and
 - WHOLE: this value holds the target: what is deep here may be in the target.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 COPY, CONTROL, STORE, CHANGES, STEER = range(5)
@@ -36,26 +36,24 @@ class Graph:
         self.value: list[int] = [0]
         self.shallow: list[int] = [0]
         self.deep: list[int] = [0]
-        self.forward: list[list[int]] = [[]]
-        self.back: list[list[int]] = [[]]
+        self.forward: defaultdict[int, list[int]] = defaultdict(list)
+        self.back: defaultdict[int, list[int]] = defaultdict(list)
         self.constant = 0  # a node that nothing flows into: all literals are one value
         self.edges = 0
         self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
-        self.everywhere: tuple[int, Callable[[int, int], None]] = (0, lambda _node, _mask: None)
         self._queue: deque[int] = deque()
-        self._queued = bytearray(1)
+        self._queued: bytearray | None = None  # until the graph is being solved
 
     def node(self, mask: int = 0) -> int:
-        if mask:
-            self._wake(len(self.value))
+        node = len(self.value)
         self.value.append(mask)
         self.shallow.append(0)
         self.deep.append(0)
-        self.forward.append([])
-        self.back.append([])
-        if not mask:
+        if self._queued is not None:
             self._queued.append(0)
-        return len(self.value) - 1
+            if mask:
+                self._wake(node)
+        return node
 
     def edge(self, source: int, target: int, kind: int = COPY) -> None:
         if target == self.constant:
@@ -65,7 +63,7 @@ class Graph:
             self.edges += 1
             if self.edges > MAX_STEPS:
                 raise TooComplexError
-            if self.value[source] or self.shallow[source] or self.deep[source]:
+            if self.value[source]:
                 self._wake(source)
 
     def hold(self, value: int, target: int, kind: int) -> None:
@@ -89,17 +87,19 @@ class Graph:
             self._wake(node)
 
     def _wake(self, node: int) -> None:
-        if node == len(self._queued):  # a node in the making
-            self._queued.append(0)
-        if not self._queued[node]:
+        """Has `node` pushed; before `solve` there is no need, since it begins with all."""
+        if self._queued is not None and not self._queued[node]:
             self._queued[node] = 1
             self._queue.append(node)
 
-    def solve(self) -> None:
+    def solve(self, special: int, broadcast: Callable[[int, int], None]) -> None:
+        """Pushes until nothing changes; calls `broadcast(node, bits)` for new bits of `special`."""
         seen: dict[tuple[int, int], int] = {}
         spread: dict[int, int] = {}
-        queue, queued = self._queue, self._queued
-        special, broadcast = self.everywhere
+        queue, queued = self._queue, self._queued = (
+            deque(node for node, mask in enumerate(self.value) if mask),
+            bytearray(map(bool, self.value)),
+        )
         budget = MAX_STEPS
         while queue:
             budget -= 1
@@ -119,12 +119,13 @@ class Graph:
             if new:
                 spread[node] = spread.get(node, 0) | new
                 broadcast(node, new)
+        self.watchers.clear()  # they hold what made the graph: nothing need wait for a collector
 
     def _push(self, node: int) -> None:
         value, shallow, deep = self.value, self.shallow, self.deep
         changes = shallow[node] | deep[node]
         mask = value[node] = value[node] | changes
-        for edge in self.forward[node]:
+        for edge in self.forward.get(node, ()):
             target, kind = edge >> 3, edge & 7
             if kind == COPY:
                 new = value[target] | mask
@@ -147,7 +148,7 @@ class Graph:
 
     def _push_back(self, node: int) -> None:
         shallow, deep = self.shallow, self.deep
-        for edge in self.back[node]:
+        for edge in self.back.get(node, ()):
             target, kind = edge >> 2, edge & 3
             if kind == ALIAS:
                 top, below = shallow[node], deep[node]

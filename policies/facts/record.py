@@ -17,6 +17,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from policies.facts.library import role_of
 from policies.facts.shape import Syntax
 
 FACTS_VERSION = 2
@@ -57,10 +58,20 @@ class ToolSpec:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     idempotent: bool = False
 
-    @property
+    @cached_property
     def parameter_names(self) -> tuple[str, ...]:
         properties = self.parameters.get("properties", {})
         return tuple(properties) if isinstance(properties, Mapping) else ()
+
+    def role(self, argument: str) -> str:
+        """The role of an argument: declared, or else what its name implies."""
+        role = self._roles.get(argument)
+        return role_of(argument, "", self.effect) if role is None else role
+
+    @cached_property
+    def _roles(self) -> dict[str, str]:
+        declared = {**dict.fromkeys(self.parameter_names, ""), **self.roles}
+        return {name: role_of(name, role, self.effect) for name, role in declared.items()}
 
 
 @dataclass(frozen=True)
@@ -101,14 +112,6 @@ def join_origins(origins: Iterable[Origin]) -> Origin:
     for origin in origins:
         result = result.joined(origin)
     return result
-
-
-@dataclass(frozen=True)
-class Place:
-    """A position in the source: 1-based line, 0-based column as in `ast`."""
-
-    line: int
-    column: int
 
 
 @dataclass(frozen=True)

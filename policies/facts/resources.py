@@ -35,14 +35,19 @@ def hosts_in(text: str) -> list[str]:
 def resources_in(strings: Sequence[ast.Constant]) -> tuple[Finding, ...]:
     """Findings of kinds host, path, email, sql, table, secret, personal, blob."""
     found: dict[Finding, None] = {}
+    seen: dict[str, list[tuple[str, str]]] = {}
     for node in strings:
-        for kind, name in _look_at(node.value):
+        value = node.value
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        named = seen.get(text)
+        if named is None:
+            named = seen[text] = _look_at(text)
+        for kind, name in named:
             found[Finding(kind, name[:_SHOWN], node.lineno, node.col_offset)] = None
     return tuple(sorted(found, key=lambda f: (f.line, f.column, f.kind, f.name)))
 
 
-def _look_at(value: object) -> list[tuple[str, str]]:
-    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+def _look_at(text: str) -> list[tuple[str, str]]:
     if len(text) < 4:
         return []
     found: list[tuple[str, str]] = []
@@ -53,7 +58,8 @@ def _look_at(value: object) -> list[tuple[str, str]]:
     if not _INTERESTING.search(text):
         return found
     found.extend(("host", host) for host in hosts_in(text))
-    found.extend(("path", path) for path in _PATH.findall(text))
+    if "/" in text or "\\" in text:
+        found.extend(("path", path) for path in _PATH.findall(text))
     found.extend(("email", address.lower()) for address in emails_in(text))
     found.extend(("secret", kind) for kind in secrets_in(text))
     found.extend(("personal", kind) for kind in personal_in(text))

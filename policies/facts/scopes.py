@@ -13,7 +13,13 @@ from policies.facts.library import is_hook
 MAX_DEPTH = 90
 MAX_NODES = 30_000
 
-_LEAVES = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+# Fields that hold contexts, operators, names and flags, but nothing that has a scope.
+_PLAIN_FIELDS = frozenset({"ctx", "op", "id", "attr", "arg", "kind", "conversion", "type_comment"})
+_FIELDS: dict[type, tuple[str, ...]] = {
+    kind: tuple(name for name in kind._fields if name not in _PLAIN_FIELDS)
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
 _LAZY = frozenset({"function", "lambda", "generator"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -145,13 +151,13 @@ class Scopes:
 
     def children(self, node: ast.AST, scope: Scope) -> None:
         pending, level = self._pending, self._level
-        for name in node._fields:
+        for name in _FIELDS[type(node)]:
             value = getattr(node, name, None)
             if isinstance(value, list):
                 for item in value:
                     if isinstance(item, ast.AST):
                         pending.append((item, scope, level))
-            elif isinstance(value, ast.AST) and not isinstance(value, _LEAVES):
+            elif isinstance(value, ast.AST):
                 pending.append((value, scope, level))
 
     def bind(self, name: str, scope: Scope, node: ast.AST, value: ast.expr | None = None) -> None:

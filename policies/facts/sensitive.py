@@ -24,6 +24,7 @@ _MAYBE_SECRET = re.compile(
     r"(?<![\w+/=.-])(?=[\w+/=.-]*\d)[\w+/=.-]{16,}|PRIVATE KEY|://[^\s/@:]+:[^\s/@]+@|xox[baprs]-",
     re.ASCII,
 )
+_DIGIT = re.compile(r"\d")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,5}")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b")
 _CARD = re.compile(r"\b\d(?:[ -]?\d){12,18}\b")
@@ -96,6 +97,8 @@ def personal_in(text: str) -> tuple[str, ...]:
     found: list[str] = []
     if "@" in text and _EMAIL.search(text):
         found.append("email")
+    if not _DIGIT.search(text):
+        return tuple(found)  # no account, card or telephone number
     if any(iban.is_valid(match.group()) for match in _IBAN.finditer(text)):
         found.append("iban")
     if any(luhn.is_valid(re.sub(r"\D", "", m.group())) for m in _CARD.finditer(text)):

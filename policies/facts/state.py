@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
-from policies.facts.record import ADDRESS, FILES, LITERAL, Finding, Import, Origin, Place, ToolSpec
+from policies.facts.record import ADDRESS, FILES, LITERAL, TOOL, Finding, Import, Origin, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
 
 
@@ -98,17 +98,22 @@ class ClassRecord:
 
 @dataclass(eq=False)
 class Site:
-    """A call site as the walk met it; its origins are read after the graph is solved."""
+    """A call site as the walk met it; its origins are read after the graph is solved.
+
+    Attributes:
+        line, column: where it stands: 1-based and 0-based, as in `ast`.
+    """
 
     spec: ToolSpec
-    place: Place
+    line: int
+    column: int
     arguments: list[tuple[str, int, ast.expr | None]]
     guard: int
     path: int
     rounds: int
     in_loop: bool
     maximum: int | None
-    after: set[str]
+    after: frozenset[str]
 
 
 @dataclass(eq=False)
@@ -185,7 +190,7 @@ class Walk:
         self.loops = 0
         self.deepest_loop = 0
         self.unbounded = 0
-        self.ran: set[str] = set()
+        self.ran: frozenset[str] = frozenset()
         self.active: list[ast.AST] = []
         self.budget = 4_000
         self.kept_methods = False
@@ -197,6 +202,14 @@ class Walk:
         mask = self._bits.get(name)
         if mask is None:
             mask = self._bits[name] = self.new_bit(origin)
+        return mask
+
+    def result_of(self, spec: ToolSpec) -> int:
+        """The mask of what a tool returns."""
+        mask = self._bits.get(TOOL + spec.name)
+        if mask is None:
+            origin = Origin(frozenset({TOOL + spec.name}), spec.labels)
+            mask = self.source(TOOL + spec.name, origin)
         return mask
 
     def new_bit(self, meaning: "Origin | Function | ClassRecord | None") -> int:

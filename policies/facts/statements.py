@@ -524,7 +524,7 @@ class Statements(Calls):
         self.class_record = None
         self.moment = 0
         if not inline:
-            self.multiplicity, self.ran = None, set(self.tools)
+            self.multiplicity, self.ran = None, frozenset(self.tools)
         if isinstance(node, ast.Lambda):
             self.alias(self.evaluate(node.body), function.result)
             self.decide(self.path, function.result)
