@@ -39,6 +39,8 @@ from policies.models import OPEN_STATES, ApprovalRequest, Kind
 AGENT = "Accounts payable"
 RUN_TIMEOUT_S = 150.0
 POLL_S = 0.1
+RESTART_POLLS = 100
+"""A web server that has just ended is back within seconds."""
 OPEN = [state.value for state in RunState if state not in FINAL_STATES]
 MOVING = frozenset({RunState.QUEUED, RunState.RUNNING})
 
@@ -63,6 +65,7 @@ def service_runs(model: DemoModel) -> None:
     """
     if Claim(settings.HOME).holder() is not None:
         if not model.process or PROCESS in state_of(settings.HOME):
+            _listens_here()
             return
         stop_other(settings.HOME)
     if web_answers():
@@ -72,6 +75,22 @@ def service_runs(model: DemoModel) -> None:
         )
     also = [model.process] if model.process else []
     call_command("up", background=True, also=also, stdout=StringIO())
+
+
+def _listens_here() -> None:
+    """Whoever comes back without the port they chose would be sent to another address.
+
+    Raises:
+        DemoError: what runs is not where the settings say.
+    """
+    for _ in range(RESTART_POLLS):
+        if web_answers():
+            return
+        time.sleep(POLL_S)
+    raise DemoError(
+        f"The demo runs, but not at port {settings.COUNTERSIGN_PORT}. Give the port that it was "
+        "started with (COUNTERSIGN_PORT=8123 make demo), or stop it first: make demo-stop"
+    )
 
 
 def books_installed() -> None:
