@@ -32,7 +32,7 @@ class LoginForm(forms.Form):
 
 class PasswordForm(forms.Form):
     old = forms.CharField(
-        label="Present password",
+        label="Current password",
         max_length=1000,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
