@@ -38,7 +38,7 @@ from agents.models import Call, CallState, KillSwitch, Run, RunState, Step, Step
 from agents.parsing import Problem, Program
 from agents.sandbox.contract import Raise, StepResult, Value
 from agents.session import Session
-from audit import canonical
+from audit import canonical, rows
 from audit.canonical import JSON
 from audit.services import Draft, record
 from audit.transactions import in_workspace
@@ -76,6 +76,8 @@ RAN = (
 )
 """What the end of a program changes in its step's row."""
 
+COLUMNS = tuple(field.attname for field in Run._meta.concrete_fields)
+
 KEPT = {CallState.SUCCEEDED: "call.succeeded", CallState.FAILED: "call.failed"}
 """Entries of calls that are stored when they are over; plans get theirs when they are applied."""
 
@@ -102,9 +104,9 @@ class Commit:
             return []
         run, version_id = self.session.run, self.session.policy.version_id
         drafts = [gate.draft(run, each, version_id, step=step, seq=seq) for each, seq in gated]
-        rows, made = policies.decision_store(workspace_id=run.workspace_id, decisions=drafts)
-        self.say(*made)
-        return [row.id for row in rows]
+        made, said = policies.decision_store(workspace_id=run.workspace_id, decisions=drafts)
+        self.say(*said)
+        return [row.id for row in made]
 
     def flush(self) -> None:
         """Write the entries collected so far, where others must come after them."""
@@ -134,10 +136,10 @@ def writing(session: Session) -> Iterator[Commit]:
 
 def save_changes(run: Run, before: Run) -> None:
     """Write the columns in which a row differs from what is known to be stored."""
-    names = [field.attname for field in run._meta.concrete_fields]
-    changed = [name for name in names if getattr(run, name) != getattr(before, name)]
+    now, then = run.__dict__, before.__dict__
+    changed = [name for name in COLUMNS if now[name] != then[name]]
     if changed:
-        run.save(update_fields=changed)
+        rows.update(run, changed)
 
 
 # Before a program runs.
@@ -179,7 +181,7 @@ def step_unparsed(session: Session, reply: ChatReply, problem: Problem) -> Step:
         step = new_step(session, reply, StepState.UNPARSED)
         step.observation = problem.message
         step.ended = datetime.now(UTC)
-        step.save(force_insert=True)
+        rows.insert([step])
         commit.say(entries.step_proposed(session, step))
     session.steps.append(step)
     return step
@@ -198,7 +200,7 @@ def step_proposed(
         if refused:
             step.observation = observation.refused(gate.explain(gated.decision))
             step.ended = datetime.now(UTC)
-        step.save(force_insert=True)
+        rows.insert([step])
     session.steps.append(step)
     return step
 
@@ -361,7 +363,7 @@ def keep_calls(commit: Commit, step: Step, broker: "Broker") -> None:
     ids = commit.decide(step.number, *gated)
     for (_, seq), decision_id in zip(gated, ids, strict=True):
         broker.recorded[seq].decision_id = decision_id
-    Call.objects.bulk_create(fresh)
+    rows.insert(fresh)
     commit.session.run.calls_made += len(fresh)
     kept = [call for call in fresh if call.state in KEPT]
     commit.say(
@@ -478,7 +480,7 @@ def ran(
     step.observation = canonical.clean(told)
     step.jail_ms = result.wall_ms
     step.ended = datetime.now(UTC)
-    step.save(update_fields=RAN)
+    rows.update(step, RAN)
     session.run.working_ms += ms
     session.run.attempts = 0
     labels_read(session, broker.recorded.values())

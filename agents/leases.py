@@ -21,6 +21,7 @@ from django.db.models.functions import Coalesce, Now
 from agents import switches, tracing
 from agents.errors import LeaseLost
 from agents.models import KillSwitch, Run, RunState
+from audit import wire
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 
@@ -77,6 +78,9 @@ def _named(run_id: UUID) -> Run:
     )
 
 
+_LOCK = "SELECT epoch, state, now() FROM agents_run WHERE id = $1 FOR UPDATE"
+
+
 @contextlib.contextmanager
 def held(lease: Lease) -> Iterator[datetime]:
     """One transaction of the lease's holder, the run's row locked; with PostgreSQL's time.
@@ -88,15 +92,14 @@ def held(lease: Lease) -> Iterator[datetime]:
         LeaseLost: the run is another worker's by now, or was stopped.
     """
     with in_workspace(lease.workspace_id):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT epoch, state, now() FROM agents_run WHERE id = %s FOR UPDATE",
-                [lease.run_id],
-            )
-            epoch, state, now = cursor.fetchone()
-        if epoch != lease.epoch or state != RunState.RUNNING:
-            raise LeaseLost(f"run {lease.run_id} moved on to epoch {epoch} ({state})")
-        yield now
+        found = wire.row(connection, _LOCK, [wire.uuid(lease.run_id)])
+        if found is None:
+            raise LeaseLost(f"run {lease.run_id} is not in this workspace")
+        epoch, state, now = found
+        stands = (wire.integer(epoch), state.decode())
+        if stands != (lease.epoch, RunState.RUNNING):
+            raise LeaseLost("run {} moved on to epoch {} ({})".format(lease.run_id, *stands))
+        yield wire.moment(now)
 
 
 @contextlib.contextmanager

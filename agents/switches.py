@@ -5,10 +5,15 @@ loop begins, or a tool call is made, is seen there; the lease keeper sees it for
 computes. A call that is already under way is not taken back.
 """
 
+from uuid import UUID
+
 from django.db import connection
 
 from agents.models import KillSwitch, Run
+from audit import wire
 from audit.transactions import in_workspace
+
+_SWITCH = "SELECT countersign_switch($1, $2, $3, $4, $5)"
 
 
 def in_force(run: Run, *, tool: str = "") -> KillSwitch | None:
@@ -20,14 +25,13 @@ def in_force(run: Run, *, tool: str = "") -> KillSwitch | None:
         run: with its agent version's agent and endpoint at hand.
     """
     version = run.agent_version
-    names = (run.workspace_id, run.id, version.agent.name, version.endpoint.name, tool)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT countersign_switch(%s, %s, %s, %s, %s)", names)
-        found = cursor.fetchone()[0]
+    names = (version.agent.name, version.endpoint.name, tool)
+    wanted = [wire.uuid(run.workspace_id), wire.uuid(run.id), *map(wire.text, names)]
+    found = wire.call(connection, _SWITCH, wanted)
     if found is None:
         return None
     with in_workspace(run.workspace_id):
-        return KillSwitch.objects.get(id=found)
+        return KillSwitch.objects.get(id=UUID(bytes=found))
 
 
 def holding(run: Run) -> KillSwitch | None:

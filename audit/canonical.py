@@ -31,6 +31,7 @@ MAX_DEPTH = 32
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _unstorable = _UNSTORABLE.search
 _dumps = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 _many_digits = re.compile("[0-9]{16}").search
 
 
@@ -86,15 +87,26 @@ def clean(value: JSON) -> JSON:
     """Return `value` with characters no leaf can hold replaced by U+FFFD.
 
     Hostile text (a NUL in a tool name that a model made up) must be recorded, not stop
-    its recording.
+    its recording. A value without such characters is returned as it is, not copied.
     """
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
+    if _storable(value):
+        return value
     if isinstance(value, Mapping):
-        return {key: clean(item) for key, item in value.items()}
+        return {clean(key): clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [clean(item) for item in value]
     return value
+
+
+def _storable(value: JSON) -> bool:
+    """Tell quickly that a whole value needs no cleaning; False: look closely."""
+    try:
+        text = _as_json(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return "\\u0000" not in text and not _unstorable(text)
 
 
 def timestamp(time: datetime) -> str:

@@ -18,10 +18,10 @@ from uuid import UUID
 from psycopg import Connection, OperationalError
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
-from psycopg.pq.abc import PGconn, PGresult
+from psycopg.pq.abc import PGresult
 
 if TYPE_CHECKING:
-    from django.db.backends.postgresql.base import DatabaseWrapper
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 Value: TypeAlias = tuple[int, bytes]
 """(PostgreSQL's number of the type, the value in its binary form)"""
@@ -63,31 +63,61 @@ def array(element: int, items: Sequence[bytes | None]) -> Value:
     return _ARRAY_OF[element], b"".join(parts)
 
 
+def text(value: str) -> Value:
+    return TEXT, value.encode()
+
+
+def integer(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True)
+
+
+def moment(data: bytes) -> datetime:
+    return _EPOCH + integer(data) * _MICROSECOND
+
+
 def integers(data: bytes) -> list[int]:
     """Read an array of bigint without NULL."""
     return [item for (item,) in struct.iter_unpack("!4xq", data[20:])]
 
 
-def call(connection: "DatabaseWrapper", sql: str, values: Sequence[Value]) -> bytes | None:
-    """Run one statement in the open transaction; return its first value, in binary form.
+def call(connection: "BaseDatabaseWrapper", sql: str, values: Sequence[Value]) -> bytes | None:
+    """Run one statement; return its first value, as `row` does.
 
     None where that is NULL, or the statement returns nothing.
 
     Raises:
         django.db.DatabaseError: As for any statement through Django.
     """
-    types, data = zip(*values, strict=True)
+    found = row(connection, sql, values)
+    return found[0] if found else None
 
-    conn: PGconn = connection.connection.pgconn
+
+def row(connection: "BaseDatabaseWrapper", sql: str, values: Sequence[Value]) -> list[Any] | None:
+    """Run one statement, in the open transaction if there is one; return its first row.
+
+    Returns:
+        Each value as bytes, in binary form, or None for NULL; None if there is no row.
+
+    Raises:
+        django.db.DatabaseError: As for any statement through Django.
+    """
+    types, data = zip(*values, strict=True)
+    connection.ensure_connection()
+    raw: Connection[Any] = connection.connection
+    conn = raw.pgconn
+    if not raw.autocommit and conn.transaction_status == TransactionStatus.IDLE:
+        raw.execute("SELECT")  # the transaction that `atomic` asked for, begun by psycopg
 
     def send() -> PGresult:
         return conn.exec_params(sql.encode(), data, types, [_BINARY] * len(data), _BINARY)
 
     result = _run(connection, sql, values, send)
-    return result.get_value(0, 0) if result.ntuples else None
+    if not result.ntuples:
+        return None
+    return [result.get_value(0, column) for column in range(result.nfields)]
 
 
-def begin(connection: "DatabaseWrapper", sql: str) -> list[bytes | None]:
+def begin(connection: "BaseDatabaseWrapper", sql: str) -> list[bytes | None]:
     """Run one statement, opening the transaction that `atomic` asked for in the same trip.
 
     Args:
@@ -112,7 +142,7 @@ def begin(connection: "DatabaseWrapper", sql: str) -> list[bytes | None]:
 
 
 def _run(
-    connection: "DatabaseWrapper", sql: str, values: object, send: Callable[[], PGresult]
+    connection: "BaseDatabaseWrapper", sql: str, values: object, send: Callable[[], PGresult]
 ) -> PGresult:
     def execute(*_: object) -> PGresult:
         connection.validate_no_broken_transaction()
@@ -128,7 +158,7 @@ def _run(
     return found
 
 
-def _refuse(connection: "DatabaseWrapper", result: PGresult) -> NoReturn:
+def _refuse(connection: "BaseDatabaseWrapper", result: PGresult) -> NoReturn:
     conn = connection.connection.pgconn
     if conn.status == ConnStatus.BAD:
         raise OperationalError(conn.error_message.decode(errors="replace").strip())

@@ -15,6 +15,7 @@ from django.apps import apps
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from audit import wire
 from audit.transactions import in_workspace
 from policies import approvals, standing
 from policies.directory import Directory, OnePage, Person, directory
@@ -110,12 +111,10 @@ def active_policy(workspace_id: UUID) -> ActivePolicy:
     Raises:
         NotFound: the workspace has none; nothing may be decided without one.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT countersign_policy(%s)", [workspace_id])
-        version_id = cursor.fetchone()[0]
-    if version_id is None:
+    version = wire.call(connection, "SELECT countersign_policy($1)", [wire.uuid(workspace_id)])
+    if version is None:
         raise NotFound("This workspace has no active policy.")
-    return _version(workspace_id, version_id)
+    return _version(workspace_id, UUID(bytes=version))
 
 
 @lru_cache(maxsize=256)

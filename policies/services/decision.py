@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from audit import canonical
+from audit import canonical, rows
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
@@ -53,9 +53,9 @@ def decision_record(
     if not decisions:
         return []
     with in_workspace(workspace_id):
-        rows, entries = decision_store(workspace_id=workspace_id, decisions=decisions)
+        made, entries = decision_store(workspace_id=workspace_id, decisions=decisions)
         record(workspace_id, entries)
-    return rows
+    return made
 
 
 def decision_store(
@@ -69,13 +69,14 @@ def decision_store(
     Raises:
         CanonicalError: a request has no canonical form (the caller's fault).
     """
-    rows = DecisionRecord.objects.bulk_create([_row(workspace_id, draft) for draft in decisions])
-    notices.announce(workspace_id, rows)
+    made = [_row(workspace_id, draft) for draft in decisions]
+    rows.insert(made)
+    notices.announce(workspace_id, made)
     entries = [
         _entry(row, draft, _policy_digest(draft.policy_version_id))
-        for row, draft in zip(rows, decisions, strict=True)
+        for row, draft in zip(made, decisions, strict=True)
     ]
-    return rows, entries
+    return made, entries
 
 
 @functools.lru_cache(maxsize=1000)

@@ -92,6 +92,16 @@ def test_only_the_canonical_spelling_decodes(data: bytes) -> None:
 def test_hostile_text_is_cleaned_not_refused() -> None:
     cleaned = canonical.clean({"a": ["x\0y", "\ud800"], "b": {"c": 1}})
     assert json.loads(canonical.encode(cleaned)) == {"a": ["x\ufffdy", "\ufffd"], "b": {"c": 1}}
+    assert canonical.clean({"a\0b": [{"\udfff": ("\0",)}]}) == {
+        "a\ufffdb": [{"\ufffd": ["\ufffd"]}]
+    }
+
+
+def test_what_needs_no_cleaning_is_not_copied() -> None:
+    value = {"a": ["\\u0000", "ü"], "n": float("nan")}
+    assert canonical.clean(value) == value
+    plain = {"a": ["ü", 1, None, True]}
+    assert canonical.clean(plain) is plain
 
 
 def test_digest_covers_floats_and_refuses_what_has_no_form() -> None:
