@@ -114,6 +114,11 @@ def argument_role(name: str) -> str:
     return ARGUMENT_ROLES.get(name, humanise(name))
 
 
+def rule(name: str) -> str:
+    """`read-both-sensitive-and-untrusted` → `Read both sensitive and untrusted`."""
+    return humanise(name.replace("-", "_"))
+
+
 def names(items: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1]

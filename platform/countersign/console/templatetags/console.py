@@ -186,6 +186,11 @@ def argument_role(name: str) -> str:
 
 
 @register.filter
+def rule_words(name: str) -> str:
+    return words.rule(name)
+
+
+@register.filter
 def visible(text: str) -> str:
     """Text of a model or a stranger, with hidden characters shown."""
     return code.visible(str(text))
