@@ -12,7 +12,7 @@ from agents.tools.definition import ToolDefinition
 from countersign.settings import env
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "deploy" / "docs").rglob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "deploy").rglob("*.md"))]
 OPERATE = (ROOT / "deploy" / "docs" / "operate.md").read_text()
 
 
@@ -20,11 +20,51 @@ def name_of(file: Path) -> str:
     return str(file.relative_to(ROOT))
 
 
+def without_code(text: str) -> str:
+    """What is neither in a fence nor between backticks."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+
+
+def anchors(file: Path) -> set[str]:
+    """What a link may name in a document: its headings, as GitHub spells them."""
+    found: dict[str, int] = {}
+    fenceless = re.sub(r"^```.*?^```", "", file.read_text(), flags=re.M | re.S)
+    for heading in re.findall(r"^#{1,6} +(.+?) *#*$", fenceless, flags=re.M):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        anchor = re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+        found[anchor] = found.get(anchor, -1) + 1
+    return set(found) | {f"{name}-{n}" for name, last in found.items() for n in range(1, last + 1)}
+
+
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
 def test_links_and_pictures_lead_somewhere(file: Path) -> None:
-    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", file.read_text())
-    local = [target for target in targets if "://" not in target]
-    assert [target for target in local if not (file.parent / target).exists()] == []
+    targets = re.findall(r"\]\(([^)\s]+)\)", without_code(file.read_text()))
+    dead = []
+    for target in targets:
+        path, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        leads = (file.parent / path).resolve() if path else file
+        if not leads.exists() or (anchor and anchor not in anchors(leads)):
+            dead.append(target)
+    assert dead == []
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
+def test_pictures_say_what_they_show(file: Path) -> None:
+    assert not re.findall(r"!\[\s*\]\(", file.read_text())
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    reached, left = set(), [ROOT / "README.md"]
+    while left:
+        file = left.pop()
+        if file in reached:
+            continue
+        reached.add(file)
+        targets = re.findall(r"\]\(([^)#\s]+\.md)(?:#[^)]*)?\)", file.read_text())
+        left += [(file.parent / target).resolve() for target in targets if "://" not in target]
+    assert {name_of(file) for file in DOCUMENTS} - {name_of(file) for file in reached} == set()
 
 
 @pytest.mark.parametrize("file", DOCUMENTS, ids=name_of)
