@@ -110,6 +110,7 @@ def _ask(
         agent_name=str(session.version),
         binding=binding(session, step, kind, planned),
         requirement=requirement(decisions),
+        factor=next((f for each in decisions if (f := each.requirement.factor)), ""),
         requester=entries.requester(session.run),
         displayed=shown,
         policy_version_id=session.policy.version_id,

@@ -241,6 +241,9 @@ class Broker:
         request = self.step.approval_request
         seats = {} if request is None else {s["role"]: s["count"] for s in request.requirement}
         named = sum(count for role, count in seats.items() if role.startswith("reviewer:"))
+        factor = decision.requirement.factor
+        if factor and (request is None or request.factor != factor):
+            return False
         return all(
             seats.get(role, 0) + (named if role == "reviewer" else 0) >= count
             for role, count in decision.requirement

@@ -6,7 +6,8 @@ Guarantees, given true views of request, voters and time:
   it was asked for; a changed byte is another digest;
 * nobody signs what they asked for, wrote, edited, or had asked for by an account they control;
 * one person fills one seat, however many roles they hold;
-* only votes of people who may *still* sign count, at completion and again at use.
+* only votes of people who may *still* sign count, at completion and again at use;
+* where a request asks for a factor beside the password, a vote without it does not count.
 
 Does not guarantee: that the displayed content is true, or that two people are not one person with
 two accounts; the first is the caller's part, the second is governed where accounts are made.
@@ -31,6 +32,9 @@ MAX_SEATS = 12
 
 OPEN = frozenset({"waiting", "info_requested"})
 
+PASSWORD, TOTP = "password", "totp"
+"""What a person gives when answering. Each answer takes the password."""
+
 
 @dataclass(frozen=True)
 class Seat:
@@ -45,6 +49,7 @@ class Terms:
     """What a request fixes beside the caller's binding; all of it is covered by the digest.
 
     ``requester``: "user:<uuid>" or "service:<uuid>". ``displayed``: hash of what the card shows.
+    ``factor``: what signing needs beside the password, or "".
     """
 
     kind: str
@@ -58,6 +63,7 @@ class Terms:
     displayed: str
     sign_by: datetime
     execute_by: datetime
+    factor: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class Standing:
     binding_digest: str
     policy_version: str
     voted: frozenset[str] = frozenset()
+    factor: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,10 +96,11 @@ class Voter:
 
 @dataclass(frozen=True)
 class Signature:
-    """A vote that signs: who, as they stand now, and the digest they signed."""
+    """A vote that signs: who, as they stand now, the digest they signed, and what they gave."""
 
     voter: Voter
     binding_digest: str
+    factors: frozenset[str] = frozenset({PASSWORD})
 
 
 def parse_requirement(value: JSON) -> tuple[Seat, ...]:
@@ -188,11 +196,15 @@ def needed(requirement: Sequence[Seat]) -> int:
 
 
 def counted(request: Standing, signatures: Sequence[Signature]) -> list[Signature]:
-    """The signatures that count now: on this digest, one per person, by people who may sign."""
+    """The signatures that count now: on this digest, one per person, by people who may sign.
+
+    One without the factor that the request asks for is none.
+    """
     found: dict[str, Signature] = {}
     for signature in signatures:
         same = signature.binding_digest == request.binding_digest
-        if same and may_count(request, signature.voter) is None:
+        whole = same and has_factor(request, signature.factors)
+        if whole and may_count(request, signature.voter) is None:
             found.setdefault(signature.voter.id, signature)
     return list(found.values())
 
@@ -232,6 +244,11 @@ def may_use(
     return None
 
 
+def has_factor(request: Standing, given: Collection[str]) -> bool:
+    """Whether a signature with these factors has the one that the request asks for."""
+    return not request.factor or request.factor in given
+
+
 def is_fresh(reauthenticated_at: datetime, now: datetime, within: timedelta) -> bool:
     """Whether the password was given recently enough, and not in the future."""
     return timedelta(0) <= now - reauthenticated_at <= within
@@ -258,7 +275,10 @@ def _seat(item: JSON) -> Seat:
 
 
 def _terms_json(terms: Terms) -> dict[str, JSON]:
+    # Absent rather than empty: requests of before there was a factor keep their digest.
+    factor = {"factor": terms.factor} if terms.factor else {}
     return {
+        **factor,
         "kind": terms.kind,
         "workspace": terms.workspace,
         "run": terms.run,

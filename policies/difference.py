@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from cedarpy import pst
 
 from policies import witness
-from policies.engine import Decision, PolicySet, compile_policy, decide
+from policies.engine import Decision, PolicySet, Requirement, compile_policy, decide
 from policies.facts.record import ToolSpec
 from policies.requests import Request
 from policies.witness import Way
@@ -105,9 +105,10 @@ def _told_rule(policies: PolicySet, name: str) -> str:
 
 def _differs(before: PolicySet, after: PolicySet, name: str) -> bool:
     one, other = before.rules[name], after.rules[name]
-    same = (one.roles, one.quorum, one.shadow, one.obligations) == (
+    same = (one.roles, one.quorum, one.factor, one.shadow, one.obligations) == (
         other.roles,
         other.quorum,
+        other.factor,
         other.shadow,
         other.obligations,
     )
@@ -178,9 +179,9 @@ def _search(
     return tuple(examples.values()), tried
 
 
-def answer(decision: Decision) -> tuple[str, tuple[tuple[str, int], ...]]:
-    """What a decision comes to: its outcome, and who must sign."""
-    return decision.outcome.value, tuple(decision.requirement)
+def answer(decision: Decision) -> tuple[str, Requirement]:
+    """What a decision comes to: its outcome, who must sign, and with what."""
+    return decision.outcome.value, decision.requirement
 
 
 def _facts(request: Request, way: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

@@ -4,6 +4,7 @@ The room does not import the Django project; settings name the implementation.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Protocol, cast
 from uuid import UUID
@@ -39,6 +40,15 @@ class Directory(Protocol):
         They can act through it, so they may not countersign what it asked for.
         """
 
+    def has_factor(self, user_id: str) -> bool:
+        """Whether the person has an authenticator set up."""
+
+    def gave_code(self, user_id: str, purpose: str, since: datetime) -> bool:
+        """Whether the person gave a right code of their authenticator for just this, since then.
+
+        ``purpose``: what the code was given for, such as the id of the request to be signed.
+        """
+
 
 class OnePage:
     """A directory that asks each question once, for one page of many requests.
@@ -51,6 +61,8 @@ class OnePage:
         self.person = cache(people.person)
         self.members_with_role = cache(people.members_with_role)
         self.behind = cache(people.behind)
+        self.has_factor = cache(people.has_factor)
+        self.gave_code = cache(people.gave_code)
 
 
 @cache

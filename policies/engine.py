@@ -39,11 +39,14 @@ MAX_QUORUM = 12
 """More people than this cannot be found to sign before a request expires."""
 _PERMIT_ALL = "permit(principal, action, resource);"
 _ANNOTATIONS = frozenset(
-    {"id", "review", "quorum", "reason", "shadow", "title", "form", "redact", "mask", "notify"}
+    {"id", "review", "quorum", "factor", "reason", "shadow", "title", "form"}
+    | {"redact", "mask", "notify"}
 )
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,47}(:[a-z0-9][a-z0-9_-]{0,47})?")
 _FIELD = re.compile(r"\w{1,80}")
 _OBLIGATIONS = ("redact", "mask", "notify")
+TOTP = "totp"
+"""The one factor that a rule can ask for beside the password: a code of an authenticator."""
 
 
 class PolicyError(Exception):
@@ -67,6 +70,7 @@ class FiredRule:
         reason: the author's own words, or "".
         roles: the role that must sign, for a review; else empty.
         quorum: how many signatures of it.
+        factor: what signing needs beside the password: "totp" or "".
         obligations: what follows from the rule, e.g. ("mask:iban", "notify:reviewer:treasury").
     """
 
@@ -77,13 +81,19 @@ class FiredRule:
     quorum: int = 0
     shadow: bool = False
     obligations: tuple[str, ...] = ()
+    factor: str = ""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """Signatures needed: (role, how many) pairs, each role once, in order of role."""
+    """Signatures needed: (role, how many) pairs, each role once, in order of role.
+
+    Attributes:
+        factor: what each of them needs beside the password: "totp" or "".
+    """
 
     quorums: tuple[tuple[str, int], ...] = ()
+    factor: str = ""
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         return iter(self.quorums)
@@ -96,7 +106,8 @@ class Requirement:
         return tuple(role for role, _ in self.quorums)
 
     def to_json(self) -> list[dict[str, Any]]:
-        return [{"role": role, "quorum": quorum} for role, quorum in self.quorums]
+        more = {"factor": self.factor} if self.factor else {}
+        return [{"role": role, "quorum": quorum, **more} for role, quorum in self.quorums]
 
 
 @dataclass(frozen=True)
@@ -131,7 +142,9 @@ class Decision:
         for rule in self.rules:
             for role in () if rule.shadow else rule.roles:
                 needed[role] = max(needed.get(role, 0), rule.quorum)
-        return Requirement(tuple(sorted(needed.items())))
+        # One rule is enough: where several hold, the strictest of each thing is what counts.
+        factors = {rule.factor for rule in self.rules if rule.roles and not rule.shadow}
+        return Requirement(tuple(sorted(needed.items())), TOTP if TOTP in factors else "")
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -143,6 +156,7 @@ class Decision:
                     "reason": rule.reason,
                     "roles": list(rule.roles),
                     "quorum": rule.quorum,
+                    "factor": rule.factor,
                     "shadow": rule.shadow,
                     "obligations": list(rule.obligations),
                 }
@@ -280,14 +294,20 @@ def _rule(tree: pst.Template) -> FiredRule:
     if tree.effect == "permit" and (roles or "shadow" in notes):
         raise PolicyError(f"rule {rule_id!r}: only a forbid can ask for review or be in shadow")
     quorum = _quorum(rule_id, notes) if roles else 0
+    factor = notes.get("factor", "")
+    if "factor" in notes and (factor != TOTP or not roles):
+        raise PolicyError(
+            f'rule {rule_id!r}: @factor("{TOTP}") stands beside a @review, or nowhere'
+        )
     _check_obligations(rule_id, notes)
     return FiredRule(
         id=rule_id,
-        sentence=sentences.sentence(tree, roles="".join(roles), quorum=quorum),
+        sentence=sentences.sentence(tree, roles="".join(roles), quorum=quorum, factor=factor),
         reason=notes.get("reason", ""),
         roles=roles,
         quorum=quorum,
         shadow="shadow" in notes,
+        factor=factor,
         obligations=tuple(f"{kind}:{notes[kind]}" for kind in _OBLIGATIONS if kind in notes),
     )
 

@@ -17,6 +17,10 @@ class Reason(StrEnum):
     WRONG_PASSWORD = "wrong_password"  # noqa: S105 - the name of a refusal
     LOCKED = "locked"
     RATE_LIMITED = "rate_limited"
+    WRONG_CODE = "wrong_code"
+    USED_CODE = "used_code"
+    NOT_ENROLLED = "not_enrolled"
+    ENROLLED = "enrolled"
     WEAK_PASSWORD = "weak_password"  # noqa: S105 - the name of a refusal
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - the name of a refusal
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a refusal
@@ -36,6 +40,7 @@ class Reason(StrEnum):
     EXECUTE_BY = "execute_by"
     DISPLAYED = "displayed"
     REAUTHENTICATE = "reauthenticate"
+    FACTOR = "factor"
     INCOMPLETE = "incomplete"
     CONSUMED = "consumed"
     BINDING = "binding"

@@ -100,6 +100,8 @@ def at_least(outcome: Outcome, requirement: Requirement, wanted: FiredRule) -> b
         return True
     if outcome is Outcome.ALLOW or not wanted.roles:
         return False
+    if wanted.factor and requirement.factor != wanted.factor:
+        return False
     needed = dict(requirement)
     [role] = wanted.roles
     count = needed.get(role, 0)
@@ -115,7 +117,8 @@ def _says_the_same(tree: pst.Template, wanted: FiredRule, policies: PolicySet, n
         return False
     if not rule.roles:
         return True
-    return at_least(Outcome.REVIEW, Requirement(((rule.roles[0], rule.quorum),)), wanted)
+    alone = Requirement(((rule.roles[0], rule.quorum),), rule.factor)
+    return at_least(Outcome.REVIEW, alone, wanted)
 
 
 def _bare(tree: pst.Template) -> pst.Template:

@@ -125,14 +125,17 @@ def past_decisions(workspace_id: UUID, since: datetime) -> Iterator[list[PastDec
 def _past(row: Sequence[object]) -> PastDecision:
     key, run, step, action, outcome, rules, request, created = row
     needed: dict[str, int] = {}
+    factor = ""
     for rule in rules if isinstance(rules, list) else ():
         for role in () if rule.get("shadow") else rule.get("roles", ()):
             needed[role] = max(needed.get(role, 0), int(rule.get("quorum", 1)))
+            factor = factor or str(rule.get("factor", ""))
     return PastDecision(
         key=key,
         action=str(action),
         outcome=str(outcome),
         requirement=tuple(sorted(needed.items())),
+        factor=factor,
         request=request if isinstance(request, dict) else {},
         run=run if isinstance(run, UUID) else None,
         step=step if isinstance(step, int) else None,

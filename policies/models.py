@@ -12,8 +12,13 @@ from django.db import models
 from django.db.models.functions import Now
 
 from audit.ordered import OrderedJSONField
+from policies.approvals import PASSWORD, TOTP
 
 _DIGEST = 64  # SHA-256 in hexadecimal
+
+
+def _password_only() -> list[str]:
+    return [PASSWORD]
 
 
 class PolicySet(models.Model):
@@ -209,7 +214,8 @@ class ApprovalRequest(models.Model):
 
     ``binding``: what the caller derives again just before execution (code, manifest, versions).
     ``binding_digest`` covers it *and* the terms of this row: see ``approvals.bind``.
-    ``requirement``: list of ``{role, count}``. ``barred``: ids of authors and editors.
+    ``requirement``: list of ``{role, count}``. ``factor``: what each signature needs beside the
+    password: ``totp`` or nothing. ``barred``: ids of authors and editors.
     ``displayed``: all that the card shows, prepared by the caller; ``displayed_digest`` its hash.
     ``notice``: the sentence that may leave by e-mail, so without personal data.
     ``likeness``: a digest that requests share which a reviewer would hold side by side; empty where
@@ -228,6 +234,7 @@ class ApprovalRequest(models.Model):
     binding = models.JSONField()
     binding_digest = models.CharField(max_length=_DIGEST)
     requirement = models.JSONField()
+    factor = models.CharField(max_length=8, blank=True, default="", db_default="")
     requester_type = models.CharField(max_length=10)
     requester_id = models.CharField(max_length=64)
     requester_name = models.CharField(max_length=120)
@@ -286,6 +293,10 @@ class ApprovalRequest(models.Model):
                 condition=models.Q(assignee__isnull=True) | models.Q(assignee_role=""),
                 name="policies_request_asked_one",
             ),
+            models.CheckConstraint(
+                condition=models.Q(factor__in=["", TOTP]),
+                name="policies_request_factor",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -309,7 +320,8 @@ class Vote(models.Model):
     """One person's answer, once.
 
     ``roles``: what the person held when answering. ``binding_digest`` and ``displayed_digest``
-    say what was answered to, and what was on the screen.
+    say what was answered to, and what was on the screen. ``factors``: what the person gave:
+    ``password``, and ``totp`` where it was asked for.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -323,6 +335,9 @@ class Vote(models.Model):
     binding_digest = models.CharField(max_length=_DIGEST)
     displayed_digest = models.CharField(max_length=_DIGEST)
     reauthenticated_at = models.DateTimeField()
+    factors = ArrayField(
+        models.CharField(max_length=8), default=_password_only, db_default=[PASSWORD]
+    )
     roles = ArrayField(models.CharField(max_length=80))
     created = models.DateTimeField(editable=False)
 

@@ -277,12 +277,13 @@ _TIERS: Final = {
 }
 
 
-def sentence(policy: pst.Template, *, roles: str = "", quorum: int = 0) -> str:
+def sentence(policy: pst.Template, *, roles: str = "", quorum: int = 0, factor: str = "") -> str:
     """One sentence that says what `policy` does.
 
     Args:
         roles: who must sign, for a rule that asks for review; "" for the others.
         quorum: how many of them.
+        factor: what signing needs beside the password; "" for nothing.
     """
     subject = _subject(policy)
     conditions = [_clause(clause) for clause in policy.clauses]
@@ -290,16 +291,18 @@ def sentence(policy: pst.Template, *, roles: str = "", quorum: int = 0) -> str:
     if policy.effect == "permit":
         return f"Allow {subject}{rest}."
     if roles:
-        return f"Ask {people(roles, quorum)} to countersign {subject}{rest}."
+        signers = people(roles, quorum, factor)
+        return f"Ask {signers} to countersign {subject}{rest}."
     return f"Never allow {subject}{rest}."
 
 
-def people(role: str, quorum: int) -> str:
-    """How many of whom, as in "two finance reviewers"."""
+def people(role: str, quorum: int, factor: str = "") -> str:
+    """How many of whom, as in "two finance reviewers, each with a code,"."""
     number = _NUMBERS[quorum] if quorum < len(_NUMBERS) else str(quorum)
     family, _, group = role.partition(":")
     words = f"{group} {family}".strip().replace("_", " ")
-    return f"{number} {words}{'' if quorum == 1 else 's'}"
+    code = f",{' each' if quorum > 1 else ''} with a code of their authenticator," if factor else ""
+    return f"{number} {words}{'' if quorum == 1 else 's'}{code}"
 
 
 def _subject(policy: pst.Template) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from policies.cases import CaseError, today
-from policies.engine import Decision, PolicySet, decide
+from policies.engine import Decision, PolicySet, Requirement, decide
 from policies.requests import Request, restore
 
 MOST_REMEMBERED = 100_000
@@ -26,6 +26,7 @@ class Past:
     Attributes:
         key: the caller's own, such as its id.
         requirement: who had to sign: (role, count), in order of role.
+        factor: what they needed beside the password, or "".
     """
 
     key: Any
@@ -33,6 +34,11 @@ class Past:
     outcome: str
     requirement: tuple[tuple[str, int], ...]
     request: Mapping[str, Any]
+    factor: str = ""
+
+    @property
+    def signatures(self) -> Requirement:
+        return Requirement(self.requirement, self.factor)
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,14 @@ class Replayed:
     def changed(self) -> bool:
         if self.now is None:
             return False
-        after = (self.now.outcome.value, tuple(self.now.requirement))
-        return after != (self.past.outcome, self.past.requirement)
+        after = (self.now.outcome.value, self.now.requirement)
+        return after != (self.past.outcome, self.past.signatures)
 
     @property
     def move(self) -> str:
         """Such as "allow -> deny"; "allow -> ?" where it cannot be said.
 
-        Where only who must sign differs it is "review -> other".
+        Where only who must sign, or with what, differs it is "review -> other".
         """
         after = self.now.outcome.value if self.now else "?"
         if self.changed and after == self.past.outcome:

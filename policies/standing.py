@@ -30,6 +30,7 @@ def terms(request: ApprovalRequest) -> approvals.Terms:
         displayed=request.displayed_digest,
         sign_by=request.sign_by,
         execute_by=request.execute_by,
+        factor=request.factor,
     )
 
 
@@ -44,6 +45,7 @@ def standing(request: ApprovalRequest, people: Directory) -> approvals.Standing:
         execute_by=request.execute_by,
         binding_digest=request.binding_digest,
         policy_version=str(request.policy_version_id),
+        factor=request.factor,
         voted=frozenset(str(vote.user_id) for vote in request.votes.all()),
     )
 
@@ -118,7 +120,7 @@ def groups(request: ApprovalRequest, people: Directory, now: datetime) -> dict[s
 
 def _signature(request: ApprovalRequest, vote: Vote, people: Directory) -> approvals.Signature:
     person = voter(str(vote.user_id), request.workspace_id, people)
-    return approvals.Signature(person, vote.binding_digest)
+    return approvals.Signature(person, vote.binding_digest, frozenset(vote.factors))
 
 
 def _controllers(request: ApprovalRequest, people: Directory) -> frozenset[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import cedarpy
 
-from policies.engine import MAX_QUORUM
+from policies.engine import MAX_QUORUM, TOTP
 from policies.forms.kinds import KINDS, FormError
 from policies.schema import quoted
 
@@ -32,6 +32,7 @@ class RuleForm:
         values: of the kind's fields.
         role: who must sign; "" makes the rule final.
         agent: the agent that the rule is for; "" for all.
+        code: whoever signs gives a code of their authenticator beside the password.
         shadow: evaluated and recorded, not enforced.
     """
 
@@ -43,6 +44,7 @@ class RuleForm:
     quorum: int = 1
     shadow: bool = False
     agent: str = ""
+    code: bool = False
 
 
 def write(form: RuleForm) -> str:
@@ -62,7 +64,8 @@ def write(form: RuleForm) -> str:
         f"@form({quoted(_annotation(form, values))})",
     ]
     if form.role:
-        lines.append(f'@review({quoted(form.role)}) @quorum("{form.quorum}")')
+        code = f" @factor({quoted(TOTP)})" if form.code else ""
+        lines.append(f'@review({quoted(form.role)}) @quorum("{form.quorum}")' + code)
     if form.reason:
         lines.append(f"@reason({quoted(form.reason)})")
     lines.append(f"forbid({_principal(form)}, {_action(kind.action(values))}, {_resource(values)})")
@@ -87,6 +90,7 @@ def read(text: str) -> RuleForm | None:
             quorum=int(held.get("quorum", 1)),
             shadow=held.get("shadow") is True,
             agent=str(held.get("agent", "")),
+            code=held.get("code") is True,
         )
         return form if write(form) == text.strip() else None
     except (ValueError, KeyError, TypeError, AttributeError, FormError):
@@ -111,6 +115,8 @@ def _annotation(form: RuleForm, values: Mapping[str, Any]) -> str:
         held["reason"] = form.reason
     if form.role:
         held |= {"role": form.role, "quorum": form.quorum}
+        if form.code:
+            held["code"] = True
     if form.shadow:
         held["shadow"] = True
     if form.agent:

@@ -40,6 +40,7 @@ class RequestDraft:
             personal data; a plain one per kind where empty.
         supersedes: the request whose place this one takes; its bars carry over.
         likeness: see ``ApprovalRequest``.
+        factor: what each signature needs beside the password: "totp" or "".
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class RequestDraft:
     decision_id: UUID | None = None
     supersedes: UUID | None = None
     likeness: str = ""
+    factor: str = ""
 
 
 def approval_request(*, workspace_id: UUID, draft: RequestDraft, now: datetime) -> ApprovalRequest:
@@ -211,7 +213,7 @@ def _row(
 ) -> ApprovalRequest:
     if not now < draft.sign_by <= draft.execute_by:
         raise InvalidRequest("Sign-by lies in the future, execute-by not before it.")
-    displayed = canonical.clean(draft.displayed)
+    displayed = _displayed(draft)
     request = ApprovalRequest(
         workspace_id=workspace_id,
         run_id=draft.run_id,
@@ -223,6 +225,7 @@ def _row(
         agent_name=canonical.clean(draft.agent_name),
         binding=dict(draft.binding),
         requirement=[dict(seat) for seat in draft.requirement],
+        factor=draft.factor,
         requester_type=draft.requester.type,
         requester_id=_requester(draft.requester),
         requester_name=draft.requester.name,
@@ -239,6 +242,18 @@ def _row(
     )
     request.binding_digest = approvals.bind(draft.binding, standing.terms(request))
     return request
+
+
+def _displayed(draft: RequestDraft) -> JSON:
+    """What the card shows; what a signature takes beside the password is a part of it."""
+    shown = draft.displayed
+    if draft.factor:
+        if not isinstance(shown, Mapping):
+            raise InvalidRequest(
+                "What is shown is an object, so that it can say what signing takes."
+            )
+        shown = {**shown, "factor": draft.factor}
+    return canonical.clean(shown)
 
 
 def _requester(requester: Actor) -> str:
@@ -319,6 +334,8 @@ def _requested(request: ApprovalRequest, requester: Actor) -> Draft:
         "sign_by": request.sign_by.isoformat(),
         "execute_by": request.execute_by.isoformat(),
     }
+    if request.factor:
+        detail["factor"] = request.factor
     if request.step is not None:
         detail["step"] = request.step
     if request.decision_id is not None:

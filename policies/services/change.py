@@ -108,6 +108,7 @@ def change_request(
             agent_name=change.kind.capitalize(),
             binding=change.binding,
             requirement=_requirement(decision),
+            factor=decision.requirement.factor,
             requester=requester,
             barred=change.barred,
             displayed=_displayed(change, decision),

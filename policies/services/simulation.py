@@ -106,7 +106,7 @@ def _change(one: Replayed) -> dict[str, JSON]:
         "now": one.now.outcome.value if one.now else "?",
         "sentence": one.now.sentence if one.now else one.problem,
         "rules": [rule.id for rule in one.now.rules if not rule.shadow] if one.now else [],
-        "then_signatures": [{"role": role, "quorum": n} for role, n in past.requirement],
+        "then_signatures": list(past.signatures.to_json()),
         "now_signatures": list(one.now.requirement.to_json()) if one.now else [],
     }
     if isinstance(past, PastDecision):

@@ -1,4 +1,9 @@
-"""One person's answer to a request, and the quorum it may complete."""
+"""One person's answer to a request, and the quorum it may complete.
+
+That a code was given where the request asks for one is nothing the caller claims: it is looked up
+among the codes that this person has used, and must have been given for this very request.
+Rejecting takes the password alone: saying no is never the harder thing.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -109,6 +114,8 @@ def _refusal(ballot: _Ballot) -> Refusal | None:
         return refusal
     if not approvals.is_fresh(ballot.reauthenticated_at, ballot.now, REAUTHENTICATED_WITHIN):
         return Refusal(Reason.REAUTHENTICATE, "Give your password again to sign.")
+    if not _has_factor(ballot):
+        return _NO_CODE if directory().has_factor(ballot.voter.id) else _NOT_ENROLLED
     if ballot.displayed_digest != ballot.request.displayed_digest:
         return Refusal(
             Reason.DISPLAYED, "What you were shown is not what is to be signed; load it again."
@@ -116,6 +123,29 @@ def _refusal(ballot: _Ballot) -> Refusal | None:
     if ballot.answer is Answer.REJECT and not ballot.comment:
         return Refusal(Reason.INCOMPLETE, "Say why you reject it; the agent is told.")
     return None
+
+
+def _has_factor(ballot: _Ballot) -> bool:
+    if ballot.answer is not Answer.SIGN:
+        return True
+    view = standing.standing(ballot.request, directory())
+    return approvals.has_factor(view, _factors(ballot))
+
+
+def _factors(ballot: _Ballot) -> list[str]:
+    """What this person has given for this answer; not fresh is not given."""
+    since = ballot.now - REAUTHENTICATED_WITHIN
+    purpose = str(ballot.request.id)
+    coded = directory().gave_code(ballot.voter.id, purpose, since)
+    return [approvals.PASSWORD, approvals.TOTP] if coded else [approvals.PASSWORD]
+
+
+_NO_CODE = Refusal(Reason.FACTOR, "Signing this needs a code of your authenticator app as well.")
+_NOT_ENROLLED = Refusal(
+    Reason.NOT_ENROLLED,
+    "Signing this needs a code of an authenticator app, and you have none set up."
+    " Set one up under your name, Second factor; then sign.",
+)
 
 
 def _cast(ballot: _Ballot) -> VoteResult:
@@ -131,6 +161,7 @@ def _cast(ballot: _Ballot) -> VoteResult:
         binding_digest=request.binding_digest,
         displayed_digest=ballot.displayed_digest,
         reauthenticated_at=ballot.reauthenticated_at,
+        factors=_factors(ballot),
         roles=sorted(ballot.voter.roles),
         created=ballot.now,
     )
@@ -169,6 +200,7 @@ def _vote_entry(ballot: _Ballot, vote: Vote) -> Draft:
         "meaning": vote.meaning,
         "displayed": vote.displayed_digest,
         "reauthenticated_at": vote.reauthenticated_at.isoformat(),
+        "factors": vote.factors,
         "roles": vote.roles,
     }
     payloads = {"comment": vote.comment} if vote.comment else {}

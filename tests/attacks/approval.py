@@ -32,14 +32,17 @@ def forge_vote(request: ApprovalRequest, user_id: UUID, **changes: Any) -> int:
         "binding": request.binding_digest,
         "displayed": request.displayed_digest,
         "created": request.created,
+        "factors": "{password}",
         **changes,
     }
     return execute(
         request.workspace_id,
         "INSERT INTO policies_vote (id, workspace_id, request_id, user_id, user_name, answer,"
-        " meaning, comment, binding_digest, displayed_digest, reauthenticated_at, roles, created)"
+        " meaning, comment, binding_digest, displayed_digest, reauthenticated_at, roles, factors,"
+        " created)"
         " VALUES (%(id)s, %(workspace)s, %(request)s, %(user)s, 'Forged', 'sign', 'approved', '',"
-        " %(binding)s, %(displayed)s, %(created)s, '{reviewer:finance}', %(created)s)",
+        " %(binding)s, %(displayed)s, %(created)s, '{reviewer:finance}', %(factors)s,"
+        " %(created)s)",
         **row,
     )
 

@@ -168,7 +168,9 @@ TABLE = (
     Row("kill_switch_set", get_by=KILLERS, post=INVALID),
     Row("kill_switch_lift", get_by=LIFTERS, post=INVALID, arguments={"switch_id": "switch"}),
 )
-OUTSIDE = {"home", "login", "logout", "password"}
+OUTSIDE = {"home", "login", "logout", "password", "factor"} | {
+    f"factor_{act}" for act in ("begin", "confirm", "remove", "recovery_codes")
+}
 """Addresses of no workspace: `test_addresses_outside_a_workspace` has their table."""
 
 
@@ -249,6 +251,11 @@ def test_an_object_of_another_workspace_is_not_there(world: World) -> None:
         ("login", OK, MOVED, MOVED),
         ("logout", WRONG_METHOD, WRONG_METHOD, MOVED),
         ("password", MOVED, OK, OK),
+        ("factor", MOVED, OK, WRONG_METHOD),
+        ("factor_begin", WRONG_METHOD, WRONG_METHOD, INVALID),
+        ("factor_confirm", WRONG_METHOD, WRONG_METHOD, MOVED),
+        ("factor_remove", WRONG_METHOD, WRONG_METHOD, INVALID),
+        ("factor_recovery_codes", WRONG_METHOD, WRONG_METHOD, INVALID),
     ],
 )
 def test_addresses_outside_a_workspace(

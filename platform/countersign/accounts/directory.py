@@ -1,11 +1,12 @@
 """``policies.directory.Directory`` over memberships and role groups."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
 
 from countersign.accounts import selectors
-from countersign.accounts.models import ServiceAccount, Token, User
+from countersign.accounts.models import CodeUse, ServiceAccount, Token, User
 from countersign.accounts.roles import ANY_REVIEWER, REVIEWER_PREFIX, group_name
 from policies.directory import Person
 
@@ -49,6 +50,18 @@ class Directory:
             | Q(id__in=Token.objects.filter(service_account_id=key).values("created_by_id"))
         )
         return frozenset(str(user_id) for user_id in made.values_list("id", flat=True))
+
+    def has_factor(self, user_id: str) -> bool:
+        key = _key(user_id)
+        return key is not None and selectors.factor_of(key) is not None
+
+    def gave_code(self, user_id: str, purpose: str, since: datetime) -> bool:
+        key = _key(user_id)
+        if key is None:
+            return False
+        # Of the authenticator in force: a code of one that was taken away since counts for nothing.
+        given = CodeUse.objects.filter(user_id=key, purpose=purpose, created__gte=since)
+        return given.filter(factor__removed__isnull=True).exists()
 
 
 def _person(user: User) -> Person:

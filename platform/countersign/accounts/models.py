@@ -201,6 +201,82 @@ class Token(models.Model):
         return self.prefix
 
 
+class Factor(models.Model):
+    """One person's authenticator, which makes the codes of RFC 6238.
+
+    It begins unconfirmed, counts from ``confirmed`` to ``removed``, and the row stays as evidence:
+    what is removed keeps no secret. ``sealed``: 32 bytes under the installation's wrapping key,
+    bound to this row and person. ``failures``: wrong codes since the last right one; none is looked
+    at before ``wait_until``.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="factors")
+    sealed = models.BinaryField()
+    wrapping_key = models.CharField(max_length=200)
+    created = models.DateTimeField(editable=False)
+    confirmed = models.DateTimeField(null=True)
+    removed = models.DateTimeField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    wait_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user"],
+                condition=models.Q(confirmed__isnull=False, removed__isnull=True),
+                name="accounts_factor_one_in_force",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(removed__isnull=True) | models.Q(sealed=b""),
+                name="accounts_factor_removed_keeps_no_secret",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"authenticator of {self.user_id}"
+
+
+class CodeUse(models.Model):
+    """A right code was given: once for each step of thirty seconds, for one purpose.
+
+    ``step``: seconds since 1970, divided by 30. ``purpose``: the id of the request it signs, or a
+    word such as ``enrolment``. Rows are only ever added.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    factor = models.ForeignKey(Factor, models.PROTECT, related_name="uses")
+    step = models.BigIntegerField()
+    purpose = models.CharField(max_length=80)
+    created = models.DateTimeField(editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["factor", "step"], name="accounts_codeuse_once"),
+        ]
+        indexes = [models.Index(fields=["user", "purpose"], name="accounts_codeuse_purpose")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.purpose}"
+
+
+class RecoveryCode(models.Model):
+    """In place of a lost authenticator, once; shown once and never stored.
+
+    ``digest``: SHA-256 hex of the authenticator's id and the code. No slow hash is needed: a code
+    has 79 random bits.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    factor = models.ForeignKey(Factor, models.PROTECT, related_name="recovery_codes")
+    digest = models.CharField(max_length=64, unique=True)
+    used = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"recovery code of {self.factor_id}"
+
+
 class RateWindow(models.Model):
     """How often ``key`` was used in the window that began at ``starts``.
 

@@ -2,11 +2,20 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import Group
 
-from countersign.accounts.models import Membership, ServiceAccount, Token, User, Workspace
+from countersign.accounts.models import (
+    Factor,
+    Membership,
+    RecoveryCode,
+    ServiceAccount,
+    Token,
+    User,
+    Workspace,
+)
 from countersign.accounts.roles import Permission, group_name
 
 
@@ -93,6 +102,26 @@ def names(workspace_id: UUID) -> dict[str, str]:
     accounts = ServiceAccount.objects.filter(workspace_id=workspace_id)
     rows = [*found.values_list("user_id", "user__name"), *accounts.values_list("id", "name")]
     return {str(key): name for key, name in rows}
+
+
+@dataclass(frozen=True)
+class FactorRow:
+    """A person's authenticator: since when it counts, and how many recovery codes are left."""
+
+    id: UUID
+    confirmed: datetime
+    recovery_codes: int
+
+
+def factor_of(user_id: UUID) -> FactorRow | None:
+    """The authenticator in force, without anything secret; None where there is none."""
+    found = Factor.objects.filter(
+        user_id=user_id, confirmed__isnull=False, removed__isnull=True
+    ).first()
+    if found is None or found.confirmed is None:
+        return None
+    left = RecoveryCode.objects.filter(factor=found, used__isnull=True).count()
+    return FactorRow(found.id, found.confirmed, left)
 
 
 def reviewer_groups(workspace_id: UUID) -> list[str]:

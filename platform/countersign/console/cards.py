@@ -141,7 +141,8 @@ def _verdict(detail: RequestDetail) -> str:
         f"{'signature' if seat.count == 1 else 'signatures'}"
         for seat in detail.requirement
     ]
-    return f"Needs {words.names(parts)}"
+    code = ", with a code" if detail.request.factor else ""
+    return f"Needs {words.names(parts)}{code}"
 
 
 def _number(count: int) -> str:

@@ -8,6 +8,7 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
 from agents.artifacts import Upload
+from countersign.console.factor_forms import CodeField
 from countersign.console.schema_forms import JSONText
 from policies.models import Meaning
 
@@ -174,6 +175,8 @@ class BallotForm(forms.Form):
 
 
 class SignForm(BallotForm):
+    """A signature; `coded` where the request asks for a code beside the password."""
+
     meaning = forms.ChoiceField(
         label="What your signature says",
         choices=Meaning.choices,
@@ -186,7 +189,16 @@ class SignForm(BallotForm):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="Stands beside your signature in the log.",
     )
-    field_order = ["meaning", "comment", "password", "displayed"]
+    code = CodeField(
+        label="The code that your authenticator shows now",
+        help_text="The policy asks for it, beside the password. Each code counts once.",
+    )
+    field_order = ["meaning", "comment", "password", "code", "displayed"]
+
+    def __init__(self, *args: Any, coded: bool, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        super().__init__(*args, **kwargs)
+        if not coded:
+            del self.fields["code"]
 
 
 class RejectForm(BallotForm):
@@ -197,6 +209,10 @@ class RejectForm(BallotForm):
         help_text="The agent is told this as feedback and may plan again.",
     )
     field_order = ["comment", "password", "displayed"]
+
+    def __init__(self, *args: Any, coded: bool, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        """Saying no takes the password alone, whatever a signature takes."""
+        super().__init__(*args, **kwargs)
 
 
 class AskForm(forms.Form):

@@ -97,6 +97,12 @@ class RuleEditForm(forms.Form):
         self.fields["quorum"] = forms.IntegerField(
             label="Signatures", min_value=1, max_value=MAX_QUORUM, required=False
         )
+        self.fields["code"] = forms.BooleanField(
+            label="They also give a code of their authenticator app",
+            help_text="Beside the password. Whoever has none set up is told how, and cannot sign"
+            " before.",
+            required=False,
+        )
         self.fields["agent"] = forms.ChoiceField(
             label="Agent",
             choices=[("", "every agent"), *((name, name) for name in known.agents)],
@@ -123,6 +129,7 @@ class RuleEditForm(forms.Form):
             quorum=given["quorum"] or 1 if review else 1,
             shadow=given["outcome"] == SHADOW,
             agent=given["agent"],
+            code=review and given["code"],
         )
 
 
@@ -137,6 +144,7 @@ def _initial(kind: Kind, rule: RuleForm) -> dict[str, Any]:
         "outcome": outcome,
         "role": rule.role,
         "quorum": rule.quorum,
+        "code": rule.code,
         "agent": rule.agent,
         "reason": rule.reason,
     }

@@ -93,7 +93,8 @@ def outcome(value: str, signatures: Sequence[Mapping[str, Any]] = ()) -> Word:
     """An outcome with who must sign."""
     if value == "review" and signatures:
         told = [people(str(seat["role"]), int(seat["quorum"])) for seat in signatures]
-        return Word("◆", f"waits for {words.names(told)}", words.REVIEW)
+        code = ", with a code" if any(seat.get("factor") for seat in signatures) else ""
+        return Word("◆", f"waits for {words.names(told)}{code}", words.REVIEW)
     short = {
         "allow": Word("✓", "allowed", words.ALLOW),
         "review": Word("◆", "needs signatures", words.REVIEW),

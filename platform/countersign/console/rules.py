@@ -61,7 +61,8 @@ def _word(rule: FiredRule, compiled: PolicySet) -> Word:
     if rule.roles:
         who = words.names([words.role(role) for role in rule.roles])
         signatures = words.count(rule.quorum, "signature")
-        return Word("◆", f"{signatures}: {who}", words.REVIEW)
+        code = ", with a code" if rule.factor else ""
+        return Word("◆", f"{signatures}: {who}{code}", words.REVIEW)
     if compiled.trees[rule.id].effect == "permit":
         return Word("✓", "allowed", words.ALLOW)
     return Word("✕", "refused", words.DENY)

@@ -8,6 +8,7 @@ from countersign.console.views import (
     changes,
     checkpoints,
     exports,
+    factor,
     files,
     home,
     kill_switches,
@@ -153,5 +154,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("login", session.login, name="login"),
     path("logout", session.logout, name="logout"),
     path("password", session.password, name="password"),
+    path("second-factor", factor.factor, name="factor"),
+    path("second-factor/set-up", factor.factor_begin, name="factor_begin"),
+    path("second-factor/confirm", factor.factor_confirm, name="factor_confirm"),
+    path("second-factor/remove", factor.factor_remove, name="factor_remove"),
+    path(
+        "second-factor/recovery-codes",
+        factor.factor_recovery_codes,
+        name="factor_recovery_codes",
+    ),
     path("w/<slug:slug>/", include(_workspace)),
 ]

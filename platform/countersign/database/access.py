@@ -59,8 +59,11 @@ TABLES: Mapping[str, Access] = {
     "guardian_userobjectpermission": Access(app=LINK),
     # People
     "accounts_appointment": Access(app=APPEND, reader=READ),
+    "accounts_codeuse": Access(app=APPEND),
+    "accounts_factor": Access(app=EDIT),
     "accounts_membership": Access(app=FULL, reader=READ),
     "accounts_ratewindow": Access(app=FULL),
+    "accounts_recoverycode": Access(app=EDIT),
     "accounts_serviceaccount": Access(app=EDIT, reader=READ),
     "accounts_token": Access(app=EDIT),
     "accounts_user": Access(app=EDIT),

@@ -48,6 +48,21 @@ def post(client: Client, address: str, data: dict[str, Any], status: int = 302) 
     return answer.headers.get("Location", "") or html.unescape(answer.content.decode())
 
 
+def test_a_rule_by_form_may_ask_for_a_code(world: World, carol: Client) -> None:
+    looked = post(carol, "v1/rules/new/amount/", PAY | {"look": "1", "code": "on"}, 200)
+    told = "two finance reviewers, each with a code of their authenticator,"
+    assert told in looked
+    post(carol, "v1/rules/new/amount/", PAY | {"save": "1", "code": "on"})
+    page = text(carol, "v2/")
+    assert told in page
+    assert "2 signatures: reviewer: finance, with a code" in page
+    again = carol.get("/w/acme/policies/v2/rules/edit/large-payments/").content.decode()
+    assert re.search(r'name="code"[^>]* checked', again)
+    final = PAY | {"save": "1", "code": "on", "outcome": "deny", "id": "none-at-all"}
+    post(carol, "v1/rules/new/amount/", final)
+    assert "code of their authenticator" not in text(carol, "v3/")
+
+
 def test_a_rule_by_form_shows_its_sentence_and_becomes_a_draft(world: World, carol: Client) -> None:
     assert "Payments over 10,000.00" in text(carol, "v1/rules/")
     assert "create_payment" in text(carol, "v1/rules/new/amount/")

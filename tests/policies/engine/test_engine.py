@@ -39,6 +39,9 @@ def rule(condition: str, notes: str = "") -> str:
         (rule("true", '@review("a, b")'), "must name one role"),
         (rule("true", '@review("reviewer") @quorum("0")'), "@quorum must be"),
         (rule("true", '@review("reviewer") @quorum("many")'), "@quorum must be"),
+        (rule("true", '@review("reviewer") @factor("sms")'), "stands beside a @review"),
+        (rule("true", '@review("reviewer") @factor'), "stands beside a @review"),
+        (rule("true", '@factor("totp")'), "stands beside a @review"),
         (rule("true", '@allow("x")'), "unknown annotation @allow"),
         (rule("context.argument.amount + 1 > 3"), "do not compute"),
         ('@id("p") @shadow permit(principal, action, resource);', "only a forbid"),
@@ -179,3 +182,37 @@ def test_decisions_become_json() -> None:
     found = decide(requests.call(CTX, PAY, {"iban": "x"}, TASK), policies).to_json()
     assert found["outcome"] == "review"
     assert found["requirement"] == [{"role": "reviewer", "quorum": 2}]
+
+
+def coded(name: str, notes: str, least: int) -> str:
+    return (
+        f'@id("{name}") @review("reviewer:finance") {notes} forbid(principal,'
+        f' action == Action::"call:send", resource) when {{ context.argument.amount >= {least} }};'
+    )
+
+
+def test_one_rule_that_asks_for_a_code_is_enough() -> None:
+    text = ALL + coded("two", '@quorum("2")', 10) + coded("code", '@factor("totp")', 100)
+    policies = compile_policy(text, tools=TOOLS)
+    plain, both = decide(call(10), policies), decide(call(100), policies)
+    assert (tuple(plain.requirement), plain.requirement.factor) == ((("reviewer:finance", 2),), "")
+    assert tuple(both.requirement) == (("reviewer:finance", 2),)
+    assert both.requirement.factor == "totp"
+    assert strictest([plain, both]).requirement.factor == "totp"
+    assert both.to_json()["requirement"] == [
+        {"role": "reviewer:finance", "quorum": 2, "factor": "totp"}
+    ]
+    assert policies.rules["code"].sentence.startswith(
+        "Ask one finance reviewer, with a code of their authenticator, to countersign"
+    )
+
+
+def test_a_rule_on_trial_asks_nobody_for_a_code() -> None:
+    text = ALL + coded("now", "", 1) + coded("trial", '@shadow @factor("totp")', 1)
+    assert decide(call(5), compile_policy(text, tools=TOOLS)).requirement.factor == ""
+
+
+def test_a_preview_tells_of_the_code_too() -> None:
+    policies = compile_policy(ALL + coded("code", '@factor("totp")', 100), tools=TOOLS)
+    planned = requests.planned_call(CTX, SEND, site(to="ann", amount=...))
+    assert preview(planned, policies).requirement.factor == "totp"

@@ -84,6 +84,11 @@ EXAMPLES = [
         RuleForm("r14", "import", {"module": "re"}, shadow=True),
         "Never allow a program when it imports re.",
     ),
+    (
+        RuleForm("r1c", "tool", {"tool": "send_mail"}, **FINANCE, code=True),
+        "Ask two finance reviewers, each with a code of their authenticator, to countersign a call"
+        " of send_mail.",
+    ),
 ]
 
 

@@ -1,6 +1,6 @@
 """Required tests, and past decisions decided again."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -122,3 +122,17 @@ def test_other_signatures_for_the_same_outcome_are_told() -> None:
     assert decisions[0].outcome == "review"
     stricter = Simulator(compile_policy(forms.append(BASE.text, rule), tools=tools()))
     assert [one.move for one in stricter.replay(decisions)] == ["review -> other"]
+
+
+def test_a_simulation_sees_that_a_signature_takes_a_code() -> None:
+    mark = '@id("change-needs-a-second-person")'
+    coded = compile_policy(BASE.text.replace(mark, f'{mark} @factor("totp")'), tools=tools())
+    request = requests.change(person="p", kind="role", summary="Roles", tier=3, now=NOW)
+    before = decide(request, BASE)
+    was = Past("k", "change", before.outcome.value, tuple(before.requirement), asdict(request))
+    [found] = Simulator(coded).replay([was])
+    assert found.now is not None
+    assert found.now.requirement.factor == "totp"
+    assert (found.changed, found.move) == (True, "review -> other")
+    [same] = Simulator(coded).replay([replace(was, factor="totp")])
+    assert not same.changed

@@ -1,5 +1,7 @@
 """What two versions decide differently, and what invariants hold; shown by a request."""
 
+from dataclasses import replace
+
 from policies import forms
 from policies.difference import answer, difference
 from policies.engine import Outcome
@@ -23,6 +25,30 @@ def test_a_threshold_that_moves_is_shown_between_the_two() -> None:
     example = found.examples[0]
     assert dict(example.facts)["call.amount_minor"] in ("1,000.01", "2,000.00")
     assert answer(example.before)[1] != answer(example.after)[1]
+
+
+def test_a_code_that_a_rule_asks_for_or_no_longer_asks_for_is_shown() -> None:
+    plain = RuleForm("pay", "amount", {"over": "1000"}, role="reviewer", quorum=3)
+    old = forms.append(BASE, write(plain))
+    new = forms.append(BASE, write(replace(plain, code=True)))
+    for one, other, factor in ((old, new, "totp"), (new, old, "")):
+        found = difference(one, other, tools=tools())
+        assert found.changed == ("pay",)
+        assert found.examples[0].after.requirement.factor == factor
+        assert found.examples[0].after.requirement.quorums == (
+            found.examples[0].before.requirement.quorums
+        )
+
+
+def test_a_promise_of_a_code_is_broken_by_a_rule_without_it() -> None:
+    promise = write(
+        RuleForm("always", "amount", {"over": "1000"}, role="reviewer", quorum=3, code=True)
+    )
+    [broken] = check(forms.append(BASE, over("1000", 3)), [promise], tools=tools())
+    assert broken.broken
+    coded = RuleForm("pay", "amount", {"over": "1000"}, role="reviewer", quorum=3, code=True)
+    [kept] = check(forms.append(BASE, write(coded)), [promise], tools=tools())
+    assert kept.certain
 
 
 def test_one_step_of_a_comparison_is_found() -> None:

@@ -6,6 +6,14 @@ platform's, since they happen before any workspace is known.
 """
 
 from countersign.accounts.services.appointment import Asked, member_propose
+from countersign.accounts.services.factor import (
+    Enrolment,
+    Unconfirmed,
+    factor_begin,
+    factor_confirm,
+    factor_remove,
+    recovery_codes_renew,
+)
 from countersign.accounts.services.login import (
     login,
     logout,
@@ -31,11 +39,16 @@ from countersign.accounts.services.workspace import Prepared, workspace_create, 
 
 __all__ = [
     "Asked",
+    "Enrolment",
     "IssuedToken",
     "Joined",
     "PersonDraft",
     "Prepared",
     "TokenContext",
+    "Unconfirmed",
+    "factor_begin",
+    "factor_confirm",
+    "factor_remove",
     "login",
     "logout",
     "member_propose",
@@ -43,6 +56,7 @@ __all__ = [
     "member_set_roles",
     "password_change",
     "reauthenticate",
+    "recovery_codes_renew",
     "service_account_create",
     "service_account_disable",
     "token_authenticate",

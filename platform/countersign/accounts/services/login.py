@@ -24,6 +24,7 @@ from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from countersign.accounts import rates
 from countersign.accounts.models import User
+from countersign.accounts.services.code import code_take
 from policies.errors import Reason, Refusal
 
 WINDOW = timedelta(minutes=15)
@@ -35,6 +36,7 @@ _WRONG = {
     "login": "User name or password is wrong.",
     "reauthentication": "That is not your password. Nothing was recorded.",
     "password_change": "That is not your present password. Nothing was changed.",
+    "factor": "That is not your password. Nothing was changed.",
 }
 """What the person is told; the attempt itself stands in the platform's log."""
 
@@ -54,19 +56,41 @@ def login(*, username: str, password: str, address: str, now: datetime) -> User 
 
 
 def reauthenticate(
-    *, user_id: UUID, password: str, address: str, now: datetime
+    *,
+    user_id: UUID,
+    password: str,
+    address: str,
+    now: datetime,
+    code: str = "",
+    purpose: str = "",
 ) -> datetime | Refusal:
     """When the person gave the password again, for what must not rest on a session alone.
 
-    Counts towards the same limits as a login: a stolen session is no place to guess.
+    Counts towards the same limits as a login: a stolen session is no place to guess. A code is
+    looked at where one is given, after the password, and counts for ``purpose`` alone: the id of
+    the request to be signed. Recovery codes sign nothing.
     """
-    user = User.objects.filter(id=user_id, is_active=True).first()
-    name = user.username if user else str(user_id)
-    checked = _check("reauthentication", user, name, password, address, now)
+    checked = password_given(
+        "reauthentication", user_id=user_id, password=password, address=address, now=now
+    )
     if isinstance(checked, Refusal):
         return checked
-    _record("reauthentication.succeeded", checked)
-    return now
+    with in_workspace(None):
+        taken = code_take(user=checked, code=code, purpose=purpose, now=now) if code else None
+        if isinstance(taken, Refusal):
+            _record("reauthentication.failed", checked, {"reason": taken.reason.value})
+            return taken
+        _record("reauthentication.succeeded", checked, {"factor": taken.by} if taken else None)
+        return now
+
+
+def password_given(
+    what: str, *, user_id: UUID, password: str, address: str, now: datetime
+) -> User | Refusal:
+    """The person, whose password this is; a wrong one is recorded as ``{what}.failed``."""
+    user = User.objects.filter(id=user_id, is_active=True).first()
+    name = user.username if user else str(user_id)
+    return _check(what, user, name, password, address, now)
 
 
 def logout(*, user_id: UUID) -> None:
@@ -80,9 +104,9 @@ def password_change(
     *, user_id: UUID, old: str, new: str, address: str, now: datetime
 ) -> User | Refusal:
     """Set a new password, given the old one. Other sessions of the person end by it."""
-    user = User.objects.filter(id=user_id, is_active=True).first()
-    name = user.username if user else str(user_id)
-    checked = _check("password_change", user, name, old, address, now)
+    checked = password_given(
+        "password_change", user_id=user_id, password=old, address=address, now=now
+    )
     if isinstance(checked, Refusal):
         return checked
     weakness = _weakness(new, old, checked)

@@ -6,7 +6,6 @@ any other administrator does it alone and at once, though never so that nobody i
 propose or sign. The set-up of a workspace is the command line's: there is nobody yet to ask.
 """
 
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -20,14 +19,11 @@ from guardian.shortcuts import assign_perm
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
-from countersign.accounts import selectors
+from countersign.accounts import codes, selectors
 from countersign.accounts.errors import InvalidPerson, UnknownAccount
 from countersign.accounts.models import Appointment, Membership, User, Workspace
 from countersign.accounts.roles import Role, group_name, parse_role, permission_of
 from policies.errors import Reason, Refusal
-
-# Without 0, 1, i, l, o: people copy these from paper.
-_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 
 
 @dataclass(frozen=True)
@@ -247,7 +243,7 @@ def person_account(person: PersonDraft, *, must_change_password: bool) -> tuple[
         return known, ""
     if User.objects.filter(email__iexact=person.email).exists():
         raise InvalidPerson(f"{person.email} belongs to another account already.")
-    password = "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
+    password = codes.readable(4)
     user = User(
         username=person.username,
         email=person.email,

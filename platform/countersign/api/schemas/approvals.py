@@ -23,6 +23,7 @@ class VoteOut(Schema):
     answer: str
     meaning: str
     comment: str
+    factors: list[str]
     created: datetime
 
 
@@ -39,6 +40,9 @@ class ApprovalOut(Schema):
     requester_name: str
     state: ApprovalState
     requirement: list[dict[str, Any]]
+    factor: str = Field(
+        description="What each signature needs beside the password: `totp`, or nothing."
+    )
     sign_by: datetime
     execute_by: datetime
     created: datetime

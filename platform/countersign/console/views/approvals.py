@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -15,6 +16,7 @@ from agents import selectors as agents
 from agents import services
 from agents.editing import as_program
 from countersign.accounts import services as accounts
+from countersign.accounts.selectors import factor_of
 from countersign.console import cards, guards
 from countersign.console.approval_forms import EditForm, ReassignForm
 from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
@@ -37,6 +39,8 @@ STATUS = {
     Reason.REQUESTER: FORBIDDEN,
     Reason.BARRED: FORBIDDEN,
     Reason.NOT_A_PERSON: FORBIDDEN,
+    Reason.FACTOR: FORBIDDEN,
+    Reason.NOT_ENROLLED: FORBIDDEN,
     Reason.ALREADY_VOTED: CONFLICT,
     Reason.STATE: CONFLICT,
     Reason.SIGN_BY: CONFLICT,
@@ -120,7 +124,7 @@ def approval_live(request: HttpRequest, slug: str, request_id: UUID) -> HttpResp
     return render_fragment(request, member, "console/_approval_lines.html", context)
 
 
-@sensitive_post_parameters("password")
+@sensitive_post_parameters("password", "code")
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 @guards.page
@@ -137,7 +141,11 @@ def approval_reject(request: HttpRequest, slug: str, request_id: UUID) -> HttpRe
 
 
 def _answer(
-    request: HttpRequest, slug: str, request_id: UUID, kind: type[BallotForm], answer: Answer
+    request: HttpRequest,
+    slug: str,
+    request_id: UUID,
+    kind: type[SignForm] | type[RejectForm],
+    answer: Answer,
 ) -> HttpResponse:
     """The page that asks for password and meaning, and the vote.
 
@@ -151,7 +159,10 @@ def _answer(
     if request.method != "POST" and seen != card.digest:
         messages.info(request, "Read the request first, then sign it from here.")
         return redirect("console:approval_card", slug, request_id)
-    form = kind(posted(request), initial={"displayed": seen})
+    # A code is asked for where there can be one; that a signature has it, the service sees to.
+    coded = bool(detail.request.factor) and answer is Answer.SIGN
+    enrolled = factor_of(member.user.id) is not None
+    form = kind(posted(request), initial={"displayed": seen}, coded=coded and enrolled)
     status = 200
     if request.method == "POST":
         refusal = _vote(request, member, request_id, form, answer)
@@ -170,6 +181,9 @@ def _answer(
         "card": card,
         "form": form,
         "answer": answer.value,
+        "coded": coded,
+        "enrolled": enrolled,
+        "here": f"{request.path}?{urlencode({'seen': seen})}",
     }
     return render(request, member, "console/approval_sign.html", context, status=status)
 
@@ -177,13 +191,15 @@ def _answer(
 def _vote(
     request: HttpRequest, member: Member, request_id: UUID, form: BallotForm, answer: Answer
 ) -> Refusal | None:
-    """Check the password, then cast the vote; a form with faults casts nothing."""
+    """Check password and code, then cast the vote; a form with faults casts nothing."""
     if not form.is_valid():
         return None
     given = form.cleaned_data
     fresh = accounts.reauthenticate(
         user_id=member.user.id,
         password=given["password"],
+        code=given.get("code", ""),
+        purpose=str(request_id),
         address=address(request),
         now=datetime.now(UTC),
     )

@@ -5,6 +5,7 @@ at, whichever that is; the version in force stays what it was signed to be.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -239,10 +240,7 @@ def _shadowed(text: str, piece: forms.Piece, *, shadow: bool) -> str:
     form = forms.read(piece.text)
     if form is None:
         return set_shadow(text, piece.id, shadow=shadow)
-    changed = RuleForm(
-        form.id, form.kind, form.values, form.reason, form.role, form.quorum, shadow, form.agent
-    )
-    return forms.replace(text, piece.id, forms.write(changed))
+    return forms.replace(text, piece.id, forms.write(replace(form, shadow=shadow)))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

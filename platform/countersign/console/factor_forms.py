@@ -1,0 +1,55 @@
+"""What people fill in about their own second factor."""
+
+from typing import Any
+
+from django import forms
+
+CODE_ATTRS = {
+    "autocomplete": "one-time-code",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+    "class": "code-field",
+}
+MAX_CODE = 40
+"""A recovery code with its hyphens is 19 characters."""
+
+
+class CodeField(forms.CharField):
+    """A code of an authenticator app; `any_code` where a recovery code serves as well."""
+
+    def __init__(self, *, any_code: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        # A recovery code has letters: the keyboard of digits would keep people from it.
+        digits = {} if any_code else {"inputmode": "numeric"}
+        widget = forms.TextInput(attrs={**CODE_ATTRS, **digits})
+        super().__init__(max_length=MAX_CODE, widget=widget, **kwargs)
+
+
+class ProofForm(forms.Form):
+    """The password, and a code where there is an authenticator already."""
+
+    password = forms.CharField(
+        label="Your password",
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    code = CodeField(
+        any_code=True,
+        label="A code of your authenticator, or a recovery code",
+        help_text="A recovery code is used up by it.",
+    )
+
+    def __init__(self, *args: Any, enrolled: bool, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        super().__init__(*args, **kwargs)
+        if not enrolled:
+            del self.fields["code"]
+
+
+class FirstCodeForm(forms.Form):
+    """The first code of an authenticator that is being set up."""
+
+    ticket = forms.CharField(widget=forms.HiddenInput, max_length=200)
+    code = CodeField(
+        label="The code that the app shows now",
+        help_text="Six digits; the app shows others every thirty seconds.",
+    )
