@@ -9,6 +9,8 @@ from policies.facts.flow import ALIAS, CHANGES, STORE
 from policies.facts.record import Origin
 from policies.facts.state import Environment, Function, Module, Walk
 
+SEQUENCES = (ast.Tuple, ast.List)
+
 
 class Expressions(Walk, ABC):
     """Visits every kind of expression."""
@@ -431,7 +433,7 @@ class Expressions(Walk, ABC):
 
     def bind_loop(self, target: ast.expr, iterable: ast.expr, value: int) -> None:
         """Binds a loop target; zip() and enumerate() keep their parts apart."""
-        if isinstance(target, ast.Tuple | ast.List):
+        if isinstance(target, SEQUENCES):
             parts = self.loop_parts(target, iterable)
             if parts is not None:
                 for element, part in zip(target.elts, parts, strict=True):
@@ -464,7 +466,7 @@ class Expressions(Walk, ABC):
         if isinstance(target, ast.Name):
             self.check_name(target.id, target)
             self.assign(target.id, value, fresh=fresh)
-        elif isinstance(target, ast.Tuple | ast.List):
+        elif isinstance(target, SEQUENCES):
             self.raises(value)
             for element in target.elts:
                 if isinstance(element, ast.Starred):

@@ -258,7 +258,8 @@ class _Reader:
         mask = self.walk.graph.value[node]
         found, value = _literal(self.walk, expression)
         if found:
-            source = TASK_LITERAL if _stands_in(value, self.task_text) else LITERAL
+            told = self.task_text and _stands_in(value, self.task_text)
+            source = TASK_LITERAL if told else LITERAL
             return Argument(name, role, True, value, "", self.written(source, mask))
         text = "" if expression is None else self.text(expression)
         return Argument(name, role, False, None, text, self.origin_of_mask(mask))
@@ -380,12 +381,15 @@ def _either(first: Argument, second: Argument) -> Argument:
     return replace(first, known=known, value=value, origin=origin)
 
 
+_PLAIN = (str, int, float, bool, type(None))
+
+
 def _literal(walk: Statements, node: ast.expr | None) -> tuple[bool, object]:
     """Whether `node` is a literal JSON value, and which."""
     if node is None:
         return False, None
     if isinstance(node, ast.Constant):
-        plain = node.value is None or isinstance(node.value, str | int | float | bool)
+        plain = type(node.value) in _PLAIN
         return plain, node.value if plain else None
     if isinstance(node, ast.List | ast.Tuple):
         items = [_literal(walk, element) for element in node.elts]

@@ -34,22 +34,20 @@ class Graph:
         self.width = width
         self.low = (1 << width) - 1
         self.value: list[int] = [0]
-        self.shallow: list[int] = [0]
-        self.deep: list[int] = [0]
+        self.shallow: defaultdict[int, int] = defaultdict(int)
+        self.deep: defaultdict[int, int] = defaultdict(int)
         self.forward: defaultdict[int, list[int]] = defaultdict(list)
         self.back: defaultdict[int, list[int]] = defaultdict(list)
         self.constant = 0  # a node that nothing flows into: all literals are one value
         self.edges = 0
         self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
         self._queue: deque[int] = deque()
-        self._queued: bytearray | None = None  # until the graph is being solved
+        self._queued = bytearray()  # by node; empty until the graph is being solved
 
     def node(self, mask: int = 0) -> int:
-        node = len(self.value)
         self.value.append(mask)
-        self.shallow.append(0)
-        self.deep.append(0)
-        if self._queued is not None:
+        node = len(self.value) - 1
+        if self._queued:
             self._queued.append(0)
             if mask:
                 self._wake(node)
@@ -63,7 +61,7 @@ class Graph:
             self.edges += 1
             if self.edges > MAX_STEPS:
                 raise TooComplexError
-            if self.value[source]:
+            if self._queued and self.value[source]:
                 self._wake(source)
 
     def hold(self, value: int, target: int, kind: int) -> None:
@@ -71,24 +69,25 @@ class Graph:
         if value and target and value != target and target != self.constant:
             self.back[value].append(target << 2 | kind)
             self.edges += 1
-            if self.shallow[value] or self.deep[value]:
+            if value in self.shallow or value in self.deep:
                 self._wake(value)
 
     def add(self, node: int, mask: int) -> None:
         if node and mask & ~self.value[node]:
             self.value[node] |= mask
-            self._wake(node)
+            if self._queued:
+                self._wake(node)
 
     def watch(self, node: int, mask: int, call: Callable[[int], None]) -> None:
         """Calls `call(bits)` whenever new bits of `mask` reach `node`."""
         self.watchers.setdefault(node, []).append((mask, call))
         self.edges += 1
-        if self.value[node]:
+        if self._queued and self.value[node]:
             self._wake(node)
 
     def _wake(self, node: int) -> None:
-        """Has `node` pushed; before `solve` there is no need, since it begins with all."""
-        if self._queued is not None and not self._queued[node]:
+        """Has `node` pushed once more; `solve` begins with all that hold anything."""
+        if not self._queued[node]:
             self._queued[node] = 1
             self._queue.append(node)
 
@@ -123,7 +122,7 @@ class Graph:
 
     def _push(self, node: int) -> None:
         value, shallow, deep = self.value, self.shallow, self.deep
-        changes = shallow[node] | deep[node]
+        changes = shallow.get(node, 0) | deep.get(node, 0)
         mask = value[node] = value[node] | changes
         for edge in self.forward.get(node, ()):
             target, kind = edge >> 3, edge & 7
@@ -136,7 +135,7 @@ class Graph:
             elif kind == STEER:
                 new = value[target] | mask >> self.width << self.width
             else:
-                if mask & ~shallow[target]:
+                if mask & ~shallow.get(target, 0):
                     shallow[target] |= mask
                     self._wake(target)
                 continue
@@ -151,12 +150,12 @@ class Graph:
         for edge in self.back.get(node, ()):
             target, kind = edge >> 2, edge & 3
             if kind == ALIAS:
-                top, below = shallow[node], deep[node]
+                top, below = shallow.get(node, 0), deep.get(node, 0)
             elif kind == PART:
-                top, below = 0, shallow[node] | deep[node]
+                top, below = 0, shallow.get(node, 0) | deep.get(node, 0)
             else:
-                top = below = deep[node]
-            if top & ~shallow[target] or below & ~deep[target]:
+                top = below = deep.get(node, 0)
+            if top & ~shallow.get(target, 0) or below & ~deep.get(target, 0):
                 shallow[target] |= top
                 deep[target] |= below
                 self._wake(target)

@@ -20,6 +20,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     for kind in vars(ast).values()
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
+_TEXTS = (str, bytes)
 _LAZY = frozenset({"function", "lambda", "generator"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -257,7 +258,7 @@ def _attribute(scopes: Scopes, node: ast.Attribute, scope: Scope) -> None:
 
 
 def _constant(scopes: Scopes, node: ast.Constant, _scope: Scope) -> None:
-    if isinstance(node.value, str | bytes):
+    if type(node.value) in _TEXTS:
         scopes.strings.append(node)
 
 

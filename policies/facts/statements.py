@@ -5,15 +5,16 @@ from collections.abc import Callable, Sequence
 
 from policies.facts import library
 from policies.facts.calls import Arguments, Calls
+from policies.facts.expressions import SEQUENCES
 from policies.facts.flow import STORE
 from policies.facts.record import FINAL_ANSWER, Import
 from policies.facts.scopes import Definition
 from policies.facts.state import ClassRecord, Environment, Function, Module
 
-_FRESH = (
-    ast.Dict | ast.List | ast.Set | ast.Tuple | ast.ListComp | ast.SetComp | ast.DictComp
-    | ast.GeneratorExp | ast.Call | ast.BinOp | ast.JoinedStr | ast.Subscript | ast.Lambda
-)  # fmt: skip
+_FRESH = frozenset({
+    ast.Dict, ast.List, ast.Set, ast.Tuple, ast.ListComp, ast.SetComp, ast.DictComp,
+    ast.GeneratorExp, ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.Lambda,
+})  # fmt: skip
 _EXITS = (ast.Return, ast.Break, ast.Continue, ast.Raise, ast.Assert)
 _RETURN = (ast.Return,)
 
@@ -58,7 +59,7 @@ class Statements(Calls):
             return
         value = self.evaluate(node.value)
         for target in node.targets:
-            self.bind(target, value, fresh=alone and isinstance(node.value, _FRESH))
+            self.bind(target, value, fresh=alone and type(node.value) in _FRESH)
 
     def special_name(self, target: ast.expr, value: ast.expr | None) -> None:
         if isinstance(target, ast.Name) and target.id in library.ATTRIBUTE_LISTS:
@@ -70,7 +71,7 @@ class Statements(Calls):
         self.annotation(node.annotation)
         self.special_name(node.target, node.value)
         if node.value is not None:
-            fresh = isinstance(node.value, _FRESH)
+            fresh = type(node.value) in _FRESH
             self.bind(node.target, self.evaluate(node.value), fresh=fresh)
         elif isinstance(node.target, ast.Name):
             self.check_name(node.target.id, node.target)  # a dataclass makes it a field
@@ -214,7 +215,9 @@ class Statements(Calls):
 
     def current_of(self, target: ast.expr) -> dict[str, int]:
         """Nodes of the names a loop target replaces: without a round they stay."""
-        names = [n.id for n in ast.walk(target) if isinstance(n, ast.Name)]
+        plain = isinstance(target, ast.Name)
+        parts = [target] if plain else ast.walk(target)
+        names = [part.id for part in parts if isinstance(part, ast.Name)]
         current = self.environment.current
         return {name: current[name] for name in names if name in current}
 
@@ -592,7 +595,7 @@ _CONTEXT = (
 
 def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]] | None:
     """`a, b = x, y` taken apart, so that a does not look like y."""
-    if not isinstance(target, ast.Tuple | ast.List) or not isinstance(value, ast.Tuple | ast.List):
+    if not isinstance(target, SEQUENCES) or not isinstance(value, SEQUENCES):
         return None
     if len(target.elts) != len(value.elts):
         return None
