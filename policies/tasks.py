@@ -129,14 +129,17 @@ def _unique(people: list[Person]) -> list[Person]:
 
 def _send(request: ApprovalRequest, people: list[Person], prefix: str) -> None:
     """One message each, so that nobody learns the others' addresses."""
-    subject = f"{prefix}{TIERS[request.tier]}: {request.agent_name}: {request.notice}"
-    path = f"/w/{request.workspace.slug}/approvals/{request.id}"
+    headline = _headline(request)
+    subject = f"{prefix}{TIERS[request.tier]}: {headline}"
+    agent = "" if request.run_id is None else f"Agent: {request.agent_name}\n"
     body = (
-        f"{request.notice}\n\n"
-        f"Agent: {request.agent_name}\n"
-        f"Risk: {TIERS[request.tier]}\n"
+        f"{headline}\n\n"
+        f"Workspace: {request.workspace.name}\n"
+        f"{agent}"
+        f"Risk: {TIERS[request.tier].removesuffix(' risk').lower()}\n"
         f"Sign by: {request.sign_by:%Y-%m-%d %H:%M} UTC\n\n"
-        f"{settings.COUNTERSIGN_URL}{path}\n\n"
+        "Read it and decide:\n"
+        f"{settings.COUNTERSIGN_URL}/w/{request.workspace.slug}/approvals/{request.id}/\n\n"
         "This message cannot sign anything. Log in, read the card and decide there.\n"
     )
     messages = [
@@ -144,6 +147,12 @@ def _send(request: ApprovalRequest, people: list[Person], prefix: str) -> None:
     ]
     with get_connection() as mail:
         mail.send_messages(messages)
+
+
+def _headline(request: ApprovalRequest) -> str:
+    """The notice; the agent's name in front of it where it does not begin with that."""
+    name = request.agent_name.rpartition(" v")[0] or request.agent_name
+    return request.notice if request.notice.startswith(name) else f"{name}: {request.notice}"
 
 
 def _record(request: ApprovalRequest, action: str, people: list[Person]) -> None:

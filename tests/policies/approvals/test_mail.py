@@ -25,7 +25,8 @@ def test_each_reviewer_gets_one_mail_without_personal_data(
     ]
     mail = mailoutbox[0]
     assert mail.subject == "High risk: Accounts payable: Payments wait for a countersignature."
-    assert f"/w/acme/approvals/{request.id}" in mail.body
+    assert f"/w/acme/approvals/{request.id}/\n" in mail.body
+    assert "Workspace: Acme\nAgent: Accounts payable\nRisk: high\n" in mail.body
     for private in ("1,200", "Alice", "bob@"):
         assert private not in mail.subject + mail.body
     detail = last(cast.acme.id, "approval.notified")["detail"]
@@ -38,6 +39,12 @@ def test_a_title_cannot_add_headers(cast: Cast, mailoutbox: list[EmailMessage]) 
     assert {mail.subject for mail in mailoutbox} == {
         "High risk: Agent Bcc: all@example.org: Payments wait for a countersignature."
     }
+
+
+def test_an_agent_is_named_once(cast: Cast, mailoutbox: list[EmailMessage]) -> None:
+    request = ask(cast, agent_name="Helpdesk v2", notice="Helpdesk: Answer")
+    tasks.notify_reviewers(str(cast.acme.id), str(request.id))
+    assert {mail.subject for mail in mailoutbox} == {"High risk: Helpdesk: Answer"}
 
 
 def test_nobody_is_told_of_what_is_closed(cast: Cast, mailoutbox: list[EmailMessage]) -> None:
