@@ -3,7 +3,8 @@
 Content is kept once per workspace under its SHA-256, in the database: a file is there exactly when
 its entry and its step are, in every backup and for every worker, and row-level security keeps it in
 its workspace. The type is what the content looks like. A file carries the labels of all that the
-run had read when it was left; one that came with the task carries what the requester said of it.
+run had read when it was left; one that came with the task carries what the requester said of it,
+and one that a task takes from an earlier run keeps the labels it has: no request takes them off.
 
 An answer refers to a file as `{"artifact": "plot.png"}`; the host puts the hash beside the name, so
 that what is released and signed is this content. Replay compares the hashes.
@@ -13,17 +14,19 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID
+
+from django.conf import settings
 
 from agents.errors import InputsInvalid
-from agents.models import ArtifactContent, Run
+from agents.models import Artifact, ArtifactContent, Run
 from agents.sandbox.contract import GivenFile, LeftFile, StepResult
 from agents.sandbox.files import clean_name
 from agents.sniffing import sniff
 from audit.canonical import JSON
 
 MAX_GIVEN = 10
-MAX_GIVEN_BYTES = 16 << 20
-"""Of all files of one task. They must fit into the jail's disk beside what a program makes."""
+MIB = 1 << 20
 
 LABELS = ("untrusted", "personal", "confidential")
 _HANDLE = frozenset({"artifact", "sha256", "bytes"})
@@ -37,36 +40,80 @@ class Upload:
     content: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Given:
+    """A file of a task: what the run notes of it, and its content."""
+
+    noted: dict[str, JSON]
+    content: bytes = field(repr=False)
+
+
 # In.
 
 
-def accepted(files: Sequence[Upload], labels: Collection[str]) -> list[dict[str, JSON]]:
-    """What a run notes of the files it is given, by cleaned name.
+def accepted(files: Sequence[Upload], labels: Collection[str]) -> tuple[Given, ...]:
+    """The files that came with a request, by cleaned name.
 
     Raises:
-        InputsInvalid: too many, too large, two of one name, or an unknown label; says which.
+        InputsInvalid: one too large, or an unknown label; says which.
     """
     unknown = sorted(set(labels) - set(LABELS))
     if unknown:
         raise InputsInvalid(f"{unknown[0]!r} is no label of files: {', '.join(LABELS)}.")
-    if len(files) > MAX_GIVEN:
+    most: int = settings.COUNTERSIGN_FILE_MB
+    for file in files:
+        if len(file.content) > most * MIB:
+            raise InputsInvalid(f"The file {clean_name(file.name)} has more than {most} MB.")
+    return tuple(_given(file, labels) for file in files)
+
+
+def _given(file: Upload, labels: Collection[str]) -> Given:
+    name = clean_name(file.name)
+    noted = {
+        "name": name,
+        "sha256": hashlib.sha256(file.content).hexdigest(),
+        "bytes": len(file.content),
+        "media_type": sniff(name, file.content),
+        "labels": sorted(set(labels)),
+    }
+    return Given(noted, file.content)
+
+
+def together(uploads: Sequence[Given], references: Collection[UUID]) -> list[Given]:
+    """All files of a task, those of earlier runs fetched in the open workspace.
+
+    Raises:
+        InputsInvalid: too many, too large together, two of one name, or a reference to a file
+            that is not in this workspace.
+    """
+    if len(uploads) + len(references) > MAX_GIVEN:
         raise InputsInvalid(f"At most {MAX_GIVEN} files can be given.")
-    if sum(len(file.content) for file in files) > MAX_GIVEN_BYTES:
-        raise InputsInvalid(f"The files have more than {MAX_GIVEN_BYTES >> 20} MB together.")
-    names = [clean_name(file.name) for file in files]
+    found = [*uploads, *(_referred(reference) for reference in references)]
+    most: int = settings.COUNTERSIGN_FILES_MB
+    if sum(each.noted["bytes"] for each in found) > most * MIB:
+        raise InputsInvalid(f"The files have more than {most} MB together.")
+    names = [each.noted["name"] for each in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputsInvalid(f"Two files are named {twice[0]}.")
-    return [
-        {
-            "name": name,
-            "sha256": hashlib.sha256(file.content).hexdigest(),
-            "bytes": len(file.content),
-            "media_type": sniff(name, file.content),
-            "labels": sorted(set(labels)),
-        }
-        for name, file in zip(names, files, strict=True)
-    ]
+    return found
+
+
+def _referred(reference: UUID) -> Given:
+    """A file of an earlier run, with the labels it has."""
+    row = Artifact.objects.filter(id=reference).first()
+    content = content_of(row.sha256) if row is not None else None
+    if row is None or content is None:
+        raise InputsInvalid(f"There is no file {reference} in this workspace.")
+    noted = {
+        "name": row.name,
+        "sha256": row.sha256,
+        "bytes": row.size,
+        "media_type": row.media_type,
+        "labels": sorted(row.labels),
+        "artifact": str(row.id),
+    }
+    return Given(noted, content)
 
 
 def given(run: Run) -> tuple[GivenFile, ...]:

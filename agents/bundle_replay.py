@@ -5,14 +5,18 @@ payloads and details of the run's entries, so the bundle must have been made wit
 clear (`audit_export --run RUN --payloads`). The sandbox and the runtime are this host's; another
 runtime than the recorded one is told as a difference.
 
+Files that a program was given, by its task or by a tool, are payloads of their entries, and must be
+what the entries say by hash.
+
 Guarantees: nothing is called; a call that the log does not hold is never made. Not covered: a step
-that left no record of its end (refused, stopped, given up); and runs that were given files, by
-their task or by a tool: bundles hold none, so the replay stops there and says so.
+that left no record of its end (refused, stopped, given up); and runs that were given a file larger
+than the log holds (`keeping.MAX_LOGGED_BYTES`): the replay stops there and says so.
 
 Effects that a program planned and then gave up by failing have no entry; such a step is replayed
 with references in their place, and what it printed is compared all the same.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +30,7 @@ from agents.replay import Replayed, where_they_part
 from agents.sandbox.contract import (
     Deferred,
     EndStep,
+    GivenFile,
     GuestCall,
     JailLimits,
     Parameter,
@@ -61,7 +66,12 @@ class Recorded:
 
 @dataclass
 class Step:
-    """One program with everything that the log says of it."""
+    """One program with everything that the log says of it.
+
+    Attributes:
+        seqs: id of a call → its place.
+        files: id of a call → a file that its tool gave, as often as it gave one.
+    """
 
     number: int
     code: str = ""
@@ -73,8 +83,14 @@ class Step:
     told: str = ""
     answered: bool = False
     answer: JSON = None
-    given_files: int = 0
     calls: dict[int, Recorded] = field(default_factory=dict)
+    seqs: dict[str, int] = field(default_factory=dict)
+    files: list[tuple[str, GivenFile | None]] = field(default_factory=list)
+
+    def given_files(self) -> list[GivenFile]:
+        """The files that its tools gave, in the order of their calls."""
+        inorder = sorted(self.files, key=lambda each: self.seqs[each[0]])
+        return _held([file for _, file in inorder])
 
 
 @dataclass
@@ -86,6 +102,7 @@ class RecordedRun:
     setting: Mapping[str, Any] = field(default_factory=dict)
     outcome: str = "not ended in this bundle"
     steps: dict[int, Step] = field(default_factory=dict)
+    files: list[GivenFile | None] = field(default_factory=list)
 
     def step(self, number: int) -> Step:
         return self.steps.setdefault(number, Step(number))
@@ -115,25 +132,46 @@ def rehearse(run: RecordedRun) -> Iterator[Replayed]:
     """
     if not run.setting:
         raise BundleLacks(f"The bundle lacks the beginning of run {run.id}. {HOW}")
-    if run.setting.get("files"):
-        raise BundleLacks(f"Run {run.id} was given files, which are not in bundles.")
+    if run.setting.get("files", 0) != len(run.files):
+        raise BundleLacks(f"The bundle lacks a file that run {run.id} was given. {HOW}")
+    fresh = _held(run.files)
     runtime = jails.runtime_named(run.setting["runtime"])
     jail = jails.start(runtime, JailLimits(**run.setting["limits"]))
     state, left = run.inputs, list[dict[str, JSON]]()
     try:
         for _, step in sorted(run.steps.items()):
+            came = step.given_files()
+            left += artifacts.listed(artifacts.of_tool(came))
             if step.status not in REPLAYABLE:
+                fresh += came
                 why = f"it ended as {step.status}" if step.status else "it did not run to its end"
                 yield Replayed(step.number, skipped=why)
                 continue
-            if step.given_files:
-                raise BundleLacks(f"A tool gave step {step.number} files; they are not in bundles.")
-            yield (told := _rehearsed(run, step, jail, state, runtime.digest, left))
-            state = {}
+            start = Start(jail, runtime.digest, state, tuple(fresh))
+            yield (told := _rehearsed(run, step, start, left))
+            state, fresh = {}, came
             if told.divergence is not None:
                 return
     finally:
         jail.close()
+
+
+def _held(files: Iterable[GivenFile | None]) -> list[GivenFile]:
+    found = list(files)
+    held = [file for file in found if file is not None]
+    if len(held) < len(found):
+        raise BundleLacks("The run was given a file of which the log holds the hash alone.")
+    return held
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a step finds: its jail, and what is new in there."""
+
+    jail: Jail
+    runtime: str
+    state: Mapping[str, JSON]
+    files: tuple[GivenFile, ...]
 
 
 def _take(run: RecordedRun, shown: Shown) -> None:
@@ -157,6 +195,10 @@ def _take(run: RecordedRun, shown: Shown) -> None:
             step.answered, step.answer = True, _payload(shown, "answer")
         case "run.ended" | "run.cancelled":
             run.outcome = str(detail.get("outcome", ""))
+        case "artifact.given":
+            run.files.append(_file(shown))
+        case "artifact.kept" if "call" in detail:
+            run.step(detail["step"]).files.append((detail["call"], _file(shown)))
         case action if action in OUTCOMES:
             _take_call(run.step(detail["step"]), shown, detail)
 
@@ -168,7 +210,7 @@ def _take_call(step: Step, shown: Shown, detail: Mapping[str, Any]) -> None:
             answer = Value(_payload(shown, "result"))
             step.calls[detail["seq"]] = Recorded(before.tool, before.arguments, answer)
         return
-    step.given_files += detail.get("files", 0)
+    step.seqs[shown.leaf["subject"]["id"]] = detail["seq"]
     arguments = _payload(shown, "arguments")
     if shown.leaf["action"] == "call.succeeded":
         reply: Reply = Value(_payload(shown, "result"))
@@ -176,6 +218,21 @@ def _take_call(step: Step, shown: Shown, detail: Mapping[str, Any]) -> None:
         error = _payload(shown, "error") or {}
         reply = Raise(error.get("type", "ToolError"), error.get("message", ""))
     step.calls[detail["seq"]] = Recorded(detail["tool"], arguments, reply)
+
+
+def _file(shown: Shown) -> GivenFile | None:
+    """A file that a program was given; None where the log holds its hash alone.
+
+    Raises:
+        BundleLacks: its content is withheld or gone, or not what the entry says.
+    """
+    detail = shown.leaf["detail"]
+    if "content" not in shown.leaf["payloads"]:
+        return None
+    content = str(_payload(shown, "content")).encode("latin-1")
+    if hashlib.sha256(content).hexdigest() != detail["sha256"]:
+        raise BundleLacks(f"The file of entry {shown.position} is not what the entry says.")
+    return GivenFile(str(_payload(shown, "name")), content)
 
 
 def _payload(shown: Shown, name: str) -> Any:  # noqa: ANN401 - any JSON value
@@ -225,14 +282,7 @@ class _Answers:
         raise ReplayDiverged(Divergence(self.step.number, seq, what, recorded, replayed))
 
 
-def _rehearsed(
-    run: RecordedRun,
-    step: Step,
-    jail: Jail,
-    state: Mapping[str, JSON],
-    runtime: str,
-    left: list[dict[str, JSON]],
-) -> Replayed:
+def _rehearsed(run: RecordedRun, step: Step, start: Start, left: list[dict[str, JSON]]) -> Replayed:
     """Replay one step; the files it leaves are added to `left`, for answers that refer to them."""
     answers = _Answers(step)
     request = StepRequest(
@@ -241,11 +291,12 @@ def _rehearsed(
         time_us=step.time_us,
         seed=f"{run.setting['seed']}:{step.number}",
         stubs=tuple(_stub(stub) for stub in run.setting["stubs"]),
-        state=state,
+        state=start.state,
+        files=start.files,
     )
     try:
-        _same(step, "runtime", step.runtime, runtime)
-        result = artifacts.resolved(jail.step(request, answers), left)
+        _same(step, "runtime", step.runtime, start.runtime)
+        result = artifacts.resolved(start.jail.step(request, answers), left)
         left += artifacts.listed(result.files)
         _check(step, result, answers)
     except ReplayDiverged as error:

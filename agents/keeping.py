@@ -1,12 +1,16 @@
-"""Stores files of runs: the only writer of their rows, inside the transaction of run or step."""
+"""Stores files of runs: the only writer of their rows, inside the transaction of run or step.
 
-from collections.abc import Iterable, Sequence
+What a program was given, by its task or by a tool, is also a payload of its entry: a bundle with
+payloads then holds all that a replay needs. What a program leaves, a replay makes again.
+"""
+
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from django.db.models import Sum
 
 from agents import entries
-from agents.artifacts import Upload
+from agents.artifacts import Given
 from agents.models import Artifact, ArtifactContent, Call, Run, Step
 from agents.sandbox.contract import StepResult
 from agents.sniffing import sniff
@@ -19,13 +23,19 @@ if TYPE_CHECKING:
 MAX_RUN_BYTES = 200 << 20
 """Of all that a run's programs leave; of more only the hashes are kept."""
 
+MAX_LOGGED_BYTES = 32 << 20
+"""Of one file in the log; of a larger one the log holds the hash alone."""
 
-def give(run: Run, files: Sequence[Upload]) -> list[Draft]:
+
+def give(run: Run, files: Iterable[Given]) -> list[Draft]:
     """Store the files of a run's task; returns their entries. Part of a caller's transaction."""
     drafts = []
-    for noted, file in zip(run.files, files, strict=True):
+    for file in files:
+        noted = file.noted
         row = _row(run, None, noted["name"], noted["sha256"], file.content, noted["labels"])
-        drafts.append(_entry(run, row, "artifact.given"))
+        # Where it was taken from, if it was an earlier run's.
+        whence = {"artifact": noted["artifact"]} if "artifact" in noted else {}
+        drafts.append(_entry(run, row, "artifact.given", file.content, **whence))
     return drafts
 
 
@@ -36,9 +46,8 @@ def of_calls(run: Run, calls: Iterable[Call]) -> list[Draft]:
         labels = sorted({*run.control_labels, *call.tool_version.labels})
         for file in call.left:
             row = _row(run, call.step, file.name, file.sha256, file.content, labels)
-            drafts.append(
-                _entry(run, row, "artifact.kept", step=call.step.number, call=str(call.id))
-            )
+            whence: dict[str, JSON] = {"step": call.step.number, "call": str(call.id)}
+            drafts.append(_entry(run, row, "artifact.kept", file.content, **whence))
     return drafts
 
 
@@ -53,7 +62,7 @@ def keep(commit: "Commit", step: Step, result: StepResult) -> None:
         if used <= MAX_RUN_BYTES:
             labels = list(run.control_labels)
             row = _row(run, step, file.name, file.sha256, file.content, labels)
-            commit.say(_entry(run, row, "artifact.kept", step=step.number))
+            commit.say(_entry(run, row, "artifact.kept", None, step=step.number))
 
 
 def _row(
@@ -75,7 +84,11 @@ def _row(
     )
 
 
-def _entry(run: Run, row: Artifact, action: str, **detail: JSON) -> Draft:
+def _entry(run: Run, row: Artifact, action: str, content: bytes | None, **detail: JSON) -> Draft:
+    """An entry about a file, with its content where a program was given it."""
+    payloads: dict[str, JSON | bytes] = {"name": row.name}
+    if content is not None and len(content) <= MAX_LOGGED_BYTES:
+        payloads["content"] = content
     return Draft(
         action=action,
         actor=entries.requester(run) if row.step_id is None else entries.agent(run),
@@ -89,5 +102,5 @@ def _entry(run: Run, row: Artifact, action: str, **detail: JSON) -> Draft:
             "labels": sorted(row.labels),
             **detail,
         },
-        payloads={"name": row.name},
+        payloads=payloads,
     )

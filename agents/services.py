@@ -4,113 +4,39 @@ Each is one transaction: check, change, record, and wake a worker on commit. Wha
 run is written by `journal`, under its lease.
 """
 
-import secrets
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
 import jsonschema
-from celery import current_app
-from django.db import IntegrityError, transaction
 
-from agents import artifacts, editing, entries, gate, keeping, switches, tracing
-from agents.artifacts import Upload
-from agents.errors import InputsInvalid, NotFound, Refused
-from agents.leases import hold, locked
-from agents.models import FINAL_STATES, AgentVersion, Call, CallState, Run, RunState
+from agents import editing, entries, tracing
+from agents.errors import NotFound
+from agents.leases import locked
+from agents.models import FINAL_STATES, Call, CallState, Run, RunState
+from agents.starting import Started, run_start, wake
 from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import services as policies
 from policies.directory import directory
-from policies.engine import Outcome
 from policies.errors import Reason, Refusal
 from policies.models import OPEN_STATES, Answer, ApprovalRequest, Meaning
 from policies.services import VoteResult
 
-MAX_GOAL_CHARS = 20_000
-
-
-@dataclass(frozen=True)
-class Started:
-    """A run, and whether this request made it or an earlier one with the same key did."""
-
-    run: Run
-    repeated: bool
-
-
-def run_start(
-    *,
-    workspace_id: UUID,
-    agent: str,
-    requester: Actor,
-    goal: str = "",
-    inputs: Mapping[str, JSON] | None = None,
-    idempotency_key: str = "",
-    files: Sequence[Upload] = (),
-    file_labels: Collection[str] = ("untrusted",),
-) -> Started:
-    """Start a run of the newest version of an agent.
-
-    A run that the policy does not allow is stored all the same, ended as `denied`.
-
-    Args:
-        files: what its programs find in `in/`.
-        file_labels: what is in them; `untrusted` unless the requester answers for who wrote them.
-
-    Raises:
-        NotFound: no such agent in this workspace.
-        InputsInvalid: goal or inputs do not fit; says which and what is expected.
-        Refused: the key was used for another request.
-    """
-    given = dict(inputs or {})
-    # Over the request as it was sent: a repeat finds its run however the agent has changed since.
-    noted = artifacts.accepted(files, file_labels)
-    asked = canonical.digest(
-        {
-            "agent": agent,
-            "goal": goal,
-            "inputs": canonical.clean(given),
-            **({"files": noted} if noted else {}),
-        }
-    )
-    with tracing.starting() as span, in_workspace(workspace_id):
-        earlier = _earlier(requester, idempotency_key, asked)
-        if earlier is not None:
-            return Started(earlier, repeated=True)
-        version = _newest(agent)
-        goal = (goal or version.goal).strip()
-        _check_inputs(version, goal, given)
-        run = Run(
-            workspace_id=workspace_id,
-            agent_version=version,
-            goal=goal,
-            inputs=given,
-            files=noted,
-            control_labels=sorted({label for file in noted for label in file["labels"]}),
-            requester_type=requester.type,
-            requester_id=requester.id,
-            requester_name=requester.name,
-            idempotency_key=idempotency_key,
-            request_digest=asked,
-            seed=secrets.token_hex(16),
-            trace_parent=tracing.carrier().get("traceparent", ""),
-        )
-        try:
-            with transaction.atomic():
-                run.save(force_insert=True)
-        except IntegrityError:
-            # The same key at the same moment: the other request made the run.
-            earlier = _earlier(requester, idempotency_key, asked)
-            if earlier is None:
-                raise
-            return Started(earlier, repeated=True)
-        tracing.began(span, run)
-        record(workspace_id, [entries.started(run), *keeping.give(run, files)])
-        _decide_start(run)
-    return Started(run, repeated=False)
+__all__ = [
+    "Started",
+    "approval_ask",
+    "approval_edit",
+    "approval_inform",
+    "approval_lapse",
+    "approval_reassign",
+    "approval_vote",
+    "call_resolve",
+    "run_cancel",
+    "run_start",
+    "wake",
+]
 
 
 def run_cancel(*, workspace_id: UUID, run_id: UUID, actor: Actor, reason: str = "") -> Run:
@@ -320,73 +246,6 @@ def call_resolve(
         record(workspace_id, [_resolved(run, call, actor, comment)])
         _requeue(run, RunState.AWAITING_INPUT)
     return None
-
-
-def wake(run: Run) -> None:
-    """Ring for a worker once this transaction commits; the sweep finds the run if nobody hears."""
-    ids, headers = [str(run.workspace_id), str(run.id)], tracing.carrier()
-    transaction.on_commit(
-        lambda: current_app.send_task("agents.advance", ids, headers=headers), robust=True
-    )
-
-
-def _newest(agent: str) -> AgentVersion:
-    version = (
-        AgentVersion.objects.filter(agent__name=agent)
-        .select_related("agent", "endpoint")
-        .order_by("-number")
-        .first()
-    )
-    if version is None:
-        raise NotFound(f"There is no agent {agent!r} in this workspace.")
-    return version
-
-
-def _check_inputs(version: AgentVersion, goal: str, inputs: dict[str, JSON]) -> None:
-    if not goal:
-        raise InputsInvalid("Say what the agent is to do: the goal is empty.")
-    if len(goal) > MAX_GOAL_CHARS:
-        raise InputsInvalid(f"The goal is longer than {MAX_GOAL_CHARS} characters.")
-    schema = {"additionalProperties": False, **version.inputs, "type": "object"}
-    problem = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema).iter_errors(inputs)
-    )
-    if problem is not None:
-        where = ".".join(str(part) for part in problem.absolute_path) or "inputs"
-        raise InputsInvalid(f"{where}: {problem.message}")
-    if canonical.clean(inputs) != inputs or canonical.clean(goal) != goal:
-        raise InputsInvalid("The text holds characters that cannot be stored (NUL).")
-
-
-def _earlier(requester: Actor, key: str, asked: str) -> Run | None:
-    """The run that an earlier request with the same key made.
-
-    Raises:
-        Refused: that request asked for something else.
-    """
-    if not key:
-        return None
-    earlier = Run.objects.filter(requester_id=requester.id, idempotency_key=key).first()
-    if earlier is not None and earlier.request_digest != asked:
-        raise Refused("This Idempotency-Key was used for another request; use a new one.")
-    return earlier
-
-
-def _decide_start(run: Run) -> None:
-    decision, draft = gate.decide_start(run)
-    policies.decision_record(workspace_id=run.workspace_id, decisions=[draft])
-    if decision.outcome is Outcome.ALLOW:
-        switch = switches.in_force(run)
-        if switch is not None:
-            hold(run.id, switch)
-            run.refresh_from_db(fields=["reason", "wake_at", "epoch"])
-            return
-        wake(run)
-        return
-    run.state, run.ended = RunState.DENIED, datetime.now(UTC)
-    run.reason = gate.explain(decision)
-    run.save()
-    record(run.workspace_id, [entries.ended(run)])
 
 
 def _locked(run_id: UUID) -> Run:

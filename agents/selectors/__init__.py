@@ -8,6 +8,7 @@ from agents.selectors.artifacts import (
     ArtifactView,
     artifact,
     artifacts,
+    artifacts_named,
     artifacts_of_answer,
 )
 from agents.selectors.budgets import BudgetLine, budgets_today
@@ -86,6 +87,7 @@ __all__ = [
     "agents_with_tool",
     "artifact",
     "artifacts",
+    "artifacts_named",
     "artifacts_of_answer",
     "budgets_today",
     "call",

@@ -1,5 +1,6 @@
 """Files of runs, as doors read them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,8 @@ from agents.errors import NotFound
 from agents.models import Artifact, Run
 from agents.sniffing import IMAGES, TABLE, TEXT
 from audit.transactions import in_workspace
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,15 @@ def artifact(workspace_id: UUID, run_id: UUID, artifact_id: UUID) -> tuple[Artif
     if row is None or content is None:
         raise NotFound(f"no file {artifact_id}")
     return _view(row), content
+
+
+def artifacts_named(workspace_id: UUID, ids: Sequence[str]) -> tuple[ArtifactView, ...]:
+    """The files of these ids, of any run of this workspace; what is no such id is left out."""
+    wanted = [UUID(text) for text in ids if _UUID.fullmatch(text)]
+    with in_workspace(workspace_id):
+        found = Artifact.objects.filter(workspace_id=workspace_id, id__in=wanted)
+        views = {row.id: _view(row) for row in found.select_related("step")}
+    return tuple(views[each] for each in dict.fromkeys(wanted) if each in views)
 
 
 def artifacts_of_answer(

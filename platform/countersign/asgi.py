@@ -2,11 +2,14 @@
 
 import os
 
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 from countersign import telemetry
 from countersign.body_limit import limited
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "countersign.settings")
-application = limited(get_asgi_application())
+inner = get_asgi_application()
+# Room for the rest of a form beside its files.
+application = limited(inner, with_files=(settings.COUNTERSIGN_FILES_MB + 2) << 20)
 telemetry.start("web")

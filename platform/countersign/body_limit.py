@@ -2,10 +2,13 @@
 
 Django spools a body of any size to disk before a view, or the check of who calls, is reached. This
 stands around the whole application: a body announced or grown beyond the limit ends in 413, as a
-page for browsers and as problem details for programs.
+page for browsers and as problem details for programs. The two addresses that take files may be sent
+as much as a run may be given, by whoever shows a cookie or a token (which is looked at later): a
+reverse proxy that faces strangers should bound how many such requests it lets through at once.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
@@ -19,15 +22,24 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Coroutine[Any, Any, None]]
 
 LIMIT_BYTES = 4 << 20
+TAKES_FILES = re.compile(r"/api/v1/runs/upload|/w/[^/]+/runs/start/.+/")
 
 
-def limited(application: Application, limit: int = LIMIT_BYTES) -> Application:
-    """The application behind the bound; `limit` in bytes of body."""
+def limited(application: Application, limit: int = LIMIT_BYTES, with_files: int = 0) -> Application:
+    """The application behind the bound.
+
+    Args:
+        limit: bytes of a body.
+        with_files: bytes of a body where files are taken, if that is more.
+    """
+    usual, larger = limit, max(limit, with_files)
 
     async def guarded(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await application(scope, receive, send)
-        elif _announced(scope) > limit:
+            return
+        limit = larger if larger > usual and _takes_files(scope) else usual
+        if _announced(scope) > limit:
             await _refuse(scope, send, limit)
         else:
             body = _Body(scope, receive, send, limit)
@@ -58,6 +70,12 @@ class _Body:
     async def send(self, message: Mapping[str, Any]) -> None:
         if not self._refused:
             await self._send(message)
+
+
+def _takes_files(scope: Message) -> bool:
+    shown = {name for name, _ in scope["headers"]}
+    known = b"authorization" in shown or b"cookie" in shown
+    return known and TAKES_FILES.fullmatch(scope["path"]) is not None
 
 
 def _announced(scope: Message) -> int:

@@ -256,6 +256,13 @@ CELERY_BEAT_SCHEDULE = {
     "purge": {"task": "accounts.purge", "schedule": 3_600.0},
 }
 
+# --- Files of runs ---------------------------------------------------------------------------
+
+COUNTERSIGN_FILE_MB = env.number("FILE_MB", 25, highest=200)
+"""Megabytes (MiB) of each file that a run is given."""
+COUNTERSIGN_FILES_MB = env.number("FILES_MB", 50, highest=400)
+"""Of all that one request gives; programs need room for them in their jail (`disk_mb`)."""
+
 # --- Tools -----------------------------------------------------------------------------------
 
 COUNTERSIGN_TOOL_MODULES = env.texts("TOOL_MODULES", ["countersign.demo"])

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -12,18 +13,22 @@ from django.test import Client
 
 from agents import selectors, services
 from agents.artifacts import Upload
-from agents.errors import NotFound
-from agents.models import Artifact, ArtifactContent
+from agents.errors import InputsInvalid, NotFound
+from agents.models import Artifact, ArtifactContent, Run
+from agents.registry import register
 from agents.sandbox.errors import ProtocolViolation
 from agents.sandbox.files import MAX_FILE_BYTES, Taking
 from agents.sandbox.protocol import Done, Piece, Taken
 from agents.sniffing import sniff
+from audit.services import Actor
 from audit.transactions import in_workspace
 from countersign.accounts.models import User
+from countersign.accounts.scopes import Scope
 from countersign.middleware import INERT, INERT_POLICY
-from tests.agents.runs.stage import Stage, program
+from tests.agents.runs.stage import REGISTER, Stage, program
 from tests.agents.sandbox.lab import TIGHT, Lab
 from tests.countersign.accounts.cast import Cast
+from tests.countersign.api.caller import caller_in
 from tests.countersign.console.world import PIXEL, World, keep_file, make_world
 
 HTML = b"<!doctype html><script>document.title = 'owned'</script>"
@@ -187,6 +192,75 @@ def test_a_file_of_another_workspace_is_not_there(world: World) -> None:
     with in_workspace(world.cast.other.id):
         assert not Artifact.objects.exists()
         assert not ArtifactContent.objects.exists()
+
+
+# By reference.
+
+
+def run_with(stage: Stage, *references: UUID, workspace: UUID | None = None) -> Run:
+    return services.run_start(
+        workspace_id=workspace or stage.workspace_id,
+        agent="Teller",
+        requester=stage.cast.actor("alice"),
+        references=references,
+        file_labels=(),
+    ).run
+
+
+def letter_of(stage: Stage) -> Artifact:
+    """A file whose text an outsider wrote, left by a run's program."""
+    steps = (
+        "open('out/note.txt', 'w').write(read_note(vendor='V-1'))",
+        "open('out/copy.txt', 'w').write('x')",
+        "final_answer({'done': 1})",
+    )
+    run = stage.play(stage.start(*map(program, steps)))
+    with in_workspace(stage.workspace_id):
+        return Artifact.objects.get(run=run, name="note.txt")
+
+
+def test_a_file_keeps_its_labels_when_another_run_takes_it(stage: Stage) -> None:
+    """Whoever starts the run cannot launder what outsiders wrote by handing it on."""
+    letter = letter_of(stage)
+    assert letter.labels == ["untrusted"]
+    run = run_with(stage, letter.id)
+    assert run.control_labels == ["untrusted"]
+    stage.model.replies = [
+        program("pay(account=open('in/note.txt').read()[35:39], amount_cents=5)")
+    ]
+    stage.play(run)
+    assert stage.steps(run)[0].state == "denied"
+    # And on, by the run that took it.
+    with in_workspace(stage.workspace_id):
+        taken = Artifact.objects.get(run=run)
+    assert run_with(stage, taken.id).control_labels == ["untrusted"]
+
+
+def test_a_file_of_another_workspace_cannot_be_taken(stage: Stage) -> None:
+    letter = letter_of(stage)
+    register(
+        workspace_id=stage.cast.other.id, text=REGISTER, actor=Actor("system", "test", "the test")
+    )
+    with pytest.raises(InputsInvalid, match="There is no file"):
+        run_with(stage, letter.id, workspace=stage.cast.other.id)
+    with in_workspace(stage.cast.other.id):
+        assert not Run.objects.exists()
+    foreign = caller_in(stage.cast.other)
+    answer = foreign.post("runs", {"agent": "Teller", "files": [{"artifact": str(letter.id)}]})
+    assert (answer.status, "There is no file" in str(answer.body)) == (422, True)
+
+
+def test_a_token_that_may_not_read_runs_cannot_take_their_files(stage: Stage) -> None:
+    """It could else have an agent send it what it may not see."""
+    letter = letter_of(stage)
+    starter = caller_in(stage.cast.acme, Scope.RUNS_START)
+    refused = starter.post("runs", {"agent": "Teller", "files": [{"artifact": str(letter.id)}]})
+    assert (refused.status, refused.code) == (403, "scope")
+    form = starter.upload("runs/upload", {"agent": "Teller", "artifact": [str(letter.id)]})
+    assert form.status == 403
+    reader = caller_in(stage.cast.acme, Scope.RUNS_START, Scope.RUNS_READ)
+    taken = reader.post("runs", {"agent": "Teller", "files": [{"artifact": str(letter.id)}]})
+    assert taken.status == 201
 
 
 # In the database.

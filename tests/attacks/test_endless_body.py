@@ -23,7 +23,12 @@ async def echo(scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(size).encode()})
 
 
-def ask(chunks: list[bytes], announced: int | None = None) -> tuple[int, int]:
+def ask(
+    chunks: list[bytes],
+    announced: int | None = None,
+    path: str = "/",
+    shown: tuple[tuple[bytes, bytes], ...] = (),
+) -> tuple[int, int]:
     """The status, and how many chunks were taken."""
     sent: list[Mapping[str, Any]] = []
     left = list(chunks)
@@ -35,8 +40,8 @@ def ask(chunks: list[bytes], announced: int | None = None) -> tuple[int, int]:
         sent.append(message)
 
     headers: list[Any] = [] if announced is None else [(b"content-length", b"%d" % announced)]
-    scope: Message = {"type": "http", "headers": headers}
-    asyncio.run(limited(echo, limit=100)(scope, receive, send))
+    scope: Message = {"type": "http", "headers": [*headers, *shown], "path": path}
+    asyncio.run(limited(echo, limit=100, with_files=300)(scope, receive, send))
     return sent[0]["status"], len(chunks) - len(left)
 
 
@@ -51,3 +56,24 @@ def test_an_announced_excess_is_refused_unread() -> None:
 @pytest.mark.parametrize("announced", [None, 10])
 def test_a_body_that_grows_beyond_the_limit_is_cut_off(announced: int | None) -> None:
     assert ask([b"x" * 60] * 50, announced) == (413, 2)
+
+
+COOKIE = ((b"cookie", b"countersign_session=x"),)
+TOKEN = ((b"authorization", b"Bearer cs_x"),)
+UPLOAD, FORM = "/api/v1/runs/upload", "/w/acme/runs/start/Accounts%20payable/"
+
+
+@pytest.mark.parametrize(("path", "shown"), [(UPLOAD, TOKEN), (FORM, COOKIE)])
+def test_files_have_more_room_and_an_end(path: str, shown: Any) -> None:
+    assert ask([b"x" * 100] * 3, path=path, shown=shown) == (200, 3)
+    assert ask([b"x" * 100] * 50, path=path, shown=shown) == (413, 4)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [UPLOAD, FORM, "/api/v1/runs", "/api/v1/runs/upload/", "/login", "/w/acme/runs/start/"],
+)
+def test_nobody_gets_that_room_elsewhere_or_without_showing_who_calls(path: str) -> None:
+    assert ask([b"x" * 100] * 3, path=path) == (413, 2)
+    if path not in (UPLOAD, FORM):
+        assert ask([b"x" * 100] * 3, path=path, shown=COOKIE) == (413, 2)

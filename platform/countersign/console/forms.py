@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django import forms
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
+from django.template.defaultfilters import filesizeformat
 
 from agents.artifacts import Upload
+from agents.selectors import ArtifactView
 from countersign.console.factor_forms import CodeField
 from countersign.console.schema_forms import JSONText
 from policies.models import Meaning
@@ -79,7 +83,7 @@ class GivenFilesForm(forms.Form):
     attached = FilesField(
         label="Files",
         required=False,
-        help_text="Its programs find them in the folder in/. Together at most 3 MB.",
+        help_text="Its programs find them in the folder in/.",
     )
     written = forms.ChoiceField(
         label="Who wrote them",
@@ -94,6 +98,32 @@ class GivenFilesForm(forms.Form):
     personal = forms.BooleanField(label="They hold personal data", required=False)
     confidential = forms.BooleanField(label="They are confidential", required=False)
 
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - a form's
+        earlier: Sequence[ArtifactView] = (),
+        **kwargs: Any,  # noqa: ANN401 - a form's
+    ) -> None:
+        """`earlier`: files of earlier runs that may be taken along, all of them at first."""
+        super().__init__(*args, **kwargs)
+        self.fields["attached"].help_text += (
+            f" At most {settings.COUNTERSIGN_FILE_MB} MB each,"
+            f" {settings.COUNTERSIGN_FILES_MB} MB together."
+        )
+        if earlier:
+            self.fields["earlier"] = forms.MultipleChoiceField(
+                label="Files of earlier runs",
+                choices=[(str(file.id), _described(file)) for file in earlier],
+                initial=[str(file.id) for file in earlier],
+                required=False,
+                widget=forms.CheckboxSelectMultiple,
+                help_text="They keep the labels that they have.",
+            )
+            self.order_fields(["earlier"])
+
+    def references(self) -> list[UUID]:
+        return [UUID(chosen) for chosen in self.cleaned_data.get("earlier", ())]
+
     def uploads(self) -> list[Upload]:
         return [Upload(str(each.name), each.read()) for each in self.cleaned_data["attached"]]
 
@@ -101,6 +131,10 @@ class GivenFilesForm(forms.Form):
         said = [name for name in ("personal", "confidential") if self.cleaned_data[name]]
         trusted = self.cleaned_data["written"] == "inside"
         return said if trusted else ["untrusted", *said]
+
+
+def _described(file: ArtifactView) -> str:
+    return ", ".join([file.name, filesizeformat(file.size), *file.labels])
 
 
 class GoalForm(forms.Form):

@@ -144,7 +144,7 @@ def test_the_same_request_with_another_file_is_another_request(stage: Stage) -> 
     [
         ((Upload("a", b""), Upload("x/a", b"")), (), "Two files are named a"),
         (tuple(Upload(str(n), b"") for n in range(11)), (), "At most 10"),
-        ((Upload("a", b"0" * (17 << 20)),), (), "more than 16 MB"),
+        ((Upload("a", b"0" * ((25 << 20) + 1)),), (), "more than 25 MB"),
         ((Upload("a", b""),), ("secret",), "is no label"),
     ],
 )

@@ -14,11 +14,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from agents import services
+from agents import keeping, services
 from agents.artifacts import Upload
 from agents.models import Run, RunState
 from audit.export.scope import Kind, Scope
-from tests.agents.runs.stage import Replies, Stage, program
+from audit.verifier import countersign_verify
+from tests.agents.runs.stage import Replies, Stage, program, register_signed
+from tests.agents.runs.test_artifacts import LETTERS
 from tests.agents.runs.tools import bank
 from tests.audit.history import History
 from tests.harness.server import ROOT
@@ -29,6 +31,13 @@ GIVEN_UP = program("pay(account='DE01', amount_cents=5)\n1 / 0")
 PAY = program("made = pay(account='DE01', amount_cents=5)\nprint(made['id'])")
 LEAVE = program("with open('out/sums.txt', 'w') as file:\n    file.write('3')")
 REFER = program("final_answer({'done': {'artifact': 'sums.txt'}})")
+LOOK = program(
+    "with open('in/week.csv', 'rb') as file:\n    print(sum(file.read()))\n"
+    "print(repr(open('in/empty.txt').read()))"
+)
+FETCH = program("letter = fetch_letter(vendor='V-1')\nprint(letter['artifact'])")
+READ_LETTER = program("print(open('in/2-1-letter.txt').read())")
+ANSWER_LETTER = program("final_answer({'done': 'read'})")
 ANSWER = program("import time\nprint(time.time())\nfinal_answer({'done': note, 'a': made})")
 
 
@@ -113,23 +122,61 @@ def test_a_run_replays_from_its_bundle_and_differences_are_shown(
     assert "--payloads" in str(missing)
 
 
-def test_files_that_a_program_left_are_made_again_and_those_it_was_given_are_told(
-    committing_stage: Stage, home: Path
-) -> None:
-    stage = committing_stage
-    left = stage.play(stage.start(LEAVE, REFER))
-    assert left.state == RunState.SUCCEEDED, left.reason
-    assert "matches the bundle" in replayed(exported(stage, left))
-    stage.model = Replies([LEAVE, REFER])
-    given = services.run_start(
+def started_with(stage: Stage, *files: Upload) -> Run:
+    return services.run_start(
         workspace_id=stage.workspace_id,
         agent="Teller",
         requester=stage.cast.actor("alice"),
-        files=(Upload("week.csv", b"1"),),
+        files=files,
     ).run
-    assert stage.play(given).state == RunState.SUCCEEDED
-    told = refused(exported(stage, given))
-    assert (told.returncode, "was given files" in str(told)) == (3, True)
+
+
+def test_files_that_a_program_left_are_made_again(committing_stage: Stage, home: Path) -> None:
+    left = committing_stage.play(committing_stage.start(LEAVE, REFER))
+    assert left.state == RunState.SUCCEEDED, left.reason
+    assert "matches the bundle" in replayed(exported(committing_stage, left))
+
+
+def test_files_that_a_program_was_given_are_in_the_bundle(
+    committing_stage: Stage, home: Path
+) -> None:
+    """By its task and by a tool: the bundle has them, the verifier holds them to the log."""
+    stage = committing_stage
+    register_signed(stage.cast, LETTERS)
+    stage.model = Replies([LOOK, FETCH, READ_LETTER, ANSWER_LETTER])
+    table = Upload("week.csv", bytes(range(256)) * 5000)
+    run = stage.play(started_with(stage, table, Upload("empty.txt", b"")))
+    assert run.state == RunState.SUCCEEDED, run.reason
+    bundle, reads = exported(stage, run), bank.reads
+    assert replayed(bundle).splitlines()[-1] == "The replay matches the bundle: 4 steps."
+    assert bank.reads == reads
+    assert verified(bundle) == 0
+
+    def another_file(leaf: dict[str, Any]) -> None:
+        if leaf["action"] == "artifact.given":
+            leaf["detail"]["sha256"] = "0" * 64
+
+    told = refused(forged(bundle, another_file))
+    assert (told.returncode, "not what the entry says" in str(told)) == (3, True)
+    hidden = refused(exported(stage, run, payloads=False))
+    assert (hidden.returncode, "--payloads" in str(hidden)) == (3, True)
+
+
+def test_a_file_that_is_too_large_for_the_log_is_told(
+    committing_stage: Stage, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = committing_stage
+    stage.model = Replies([LEAVE, REFER])
+    monkeypatch.setattr(keeping, "MAX_LOGGED_BYTES", 3)
+    run = stage.play(started_with(stage, Upload("week.csv", b"1234")))
+    told = refused(exported(stage, run))
+    assert (told.returncode, "the hash alone" in str(told)) == (3, True)
+
+
+def verified(bundle: Path) -> int:
+    keys = zipfile.ZipFile(bundle).read("keys.json")
+    [key] = json.loads(keys)["log"]
+    return countersign_verify.main([str(bundle), "--key", key])
 
 
 def test_a_forged_payload_is_refused(bundle: tuple[Run, Path]) -> None:

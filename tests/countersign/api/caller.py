@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 
 from countersign.accounts.models import ServiceAccount, Workspace
 from countersign.accounts.scopes import Scope
@@ -47,6 +48,11 @@ class Caller:
 
     def post(self, path: str, body: object, **headers: str) -> Answer:
         return self.send("POST", path, json.dumps(body), headers=headers)
+
+    def upload(self, path: str, fields: Mapping[str, Any]) -> Answer:
+        """POST a form of fields and files."""
+        body = encode_multipart(BOUNDARY, dict(fields))
+        return self.send("POST", path, body, content_type=MULTIPART_CONTENT)
 
     def send(
         self,

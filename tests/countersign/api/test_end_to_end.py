@@ -4,7 +4,6 @@ A program starts the demo run and sees it park; two people sign in the console; 
 the answer. Another workspace's token sees nothing of it.
 """
 
-import base64
 import json
 import re
 import shlex
@@ -37,6 +36,7 @@ from tests.harness.server import Clone, Server
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = ROOT / "deploy" / "docs" / "api.md"
 PATIENCE_S = 90.0
+WEEK = b"vendor,cents\nV-117,1240000\n"
 STREAM = '/events/stream" -H "Authorization: Bearer $TOKEN"\n'
 BLOCK = re.compile(r"```sh\n(curl .*?)```", re.DOTALL)
 
@@ -63,6 +63,7 @@ class Program:
         while words:
             match words.pop(0):
                 case "-sS" | "-sSN":
+        fields, files = {}, {}
                     continue
                 case "-H":
                     name, _, value = words.pop(0).partition(": ")
@@ -74,10 +75,18 @@ class Program:
                 case other:
                     addresses.append(other)
         [address] = addresses
+                case "-F":
+                    name, _, value = words.pop(0).partition("=")
+                    if value.startswith("@"):
+                        files[name] = (value[1:], WEEK)
+                    else:
+                        fields[name] = value
         self.played.append(command)
         return httpx2.Request("POST" if body else "GET", address, headers=headers, content=body)
 
     def play(self, part: str) -> Any:
+        if files:
+            return httpx2.Request("POST", address, headers=headers, data=fields, files=files)
         """Send the guide's one command that has this part; gives the answer's JSON."""
         return json.loads(self.fetch(part))
 
@@ -293,19 +302,14 @@ def follow_the_log(program: Program, clone: Clone) -> None:
 
 
 def give_and_take_a_file(program: Program) -> None:
-    """Start another run with a file and take the file away again."""
-    content = b"vendor,cents\nV-117,1240000\n"
-    file = {"name": "week.csv", "content": base64.b64encode(content).decode()}
-    request = program.request(command_with("Idempotency-Key"))
-    started = httpx2.post(
-        request.url,
-        json=json.loads(request.content) | {"files": [file]},
-        headers={"Authorization": f"Bearer {program.token}"},
-    ).json()
-    program.run = str(started["id"])
+    """Start another run with a file, take the file away again, and give it to a third."""
+    program.run = str(program.play("/runs/upload")["id"])
     [listed] = program.play('/artifacts" ')["items"]
     program.artifact = str(listed["id"])
-    assert program.fetch("/content") == content
+    assert program.fetch("/content") == WEEK
+    program.run = str(program.play('{"artifact"')["id"])
+    [again] = program.play('/artifacts" ')["items"]
+    assert (again["sha256"], again["labels"]) == (listed["sha256"], ["untrusted"])
 
 
 def assert_hidden_from_another_workspace(program: Program, request: dict[str, Any]) -> None:

@@ -3,7 +3,10 @@
 import base64
 import threading
 from typing import Any
+from uuid import uuid4
 
+from django.conf import LazySettings
+from django.core.files.base import ContentFile
 from django.db import connection
 
 from agents.models import Run
@@ -226,3 +229,59 @@ def test_files_that_cannot_be_taken_say_why(billing: Caller) -> None:
         answer = billing.post("runs", {"agent": "Teller", **body})
         assert answer.status == status
         assert words in str(answer.body)
+
+
+# Files as they are, and files of earlier runs.
+
+
+def uploaded(caller: Caller, stage: Stage, **fields: Any) -> Run:
+    answer = caller.upload("runs/upload", {"agent": "Teller", **fields})
+    assert answer.status == 201, answer.body
+    with in_workspace(stage.workspace_id):
+        return Run.objects.get(id=answer.body["id"])
+
+
+def test_files_are_uploaded_as_they_are(billing: Caller, stage: Stage) -> None:
+    large = ContentFile(bytes(range(256)) * 12_000, "../large.bin")
+    run = uploaded(
+        billing,
+        stage,
+        inputs='{"limit": 3}',
+        file=[large, ContentFile(b"", "empty")],
+        file_labels=["confidential"],
+    )
+    assert run.inputs == {"limit": 3}
+    noted = [(file["name"], file["bytes"]) for file in run.files]
+    assert noted == [("large.bin", 256 * 12_000), ("empty", 0)]
+    assert run.control_labels == ["confidential", "untrusted"]
+    mine = uploaded(billing, stage, trusted="true", file=ContentFile(b"1", "a"))
+    assert mine.control_labels == []
+    assert uploaded(billing, stage, goal="Nothing else.").files == []
+
+
+def test_uploads_that_cannot_be_taken_say_why(billing: Caller, settings: LazySettings) -> None:
+    settings.COUNTERSIGN_FILE_MB, settings.COUNTERSIGN_FILES_MB = 2, 3
+    two = b"0" * (2 << 20)
+    for fields, status, words in (
+        ({"file": ContentFile(two + b"0", "a")}, 422, "a has more than 2 MB"),
+        ({"file": [ContentFile(two, "a"), ContentFile(two, "b")]}, 422, "3 MB together"),
+        ({"inputs": "[1]"}, 422, "JSON object"),
+        ({"inputs": "{"}, 400, "not JSON"),
+        ({"file": [ContentFile(b"", str(number)) for number in range(11)]}, 422, "At most 10"),
+        ({"colour": "red"}, 422, "colour"),
+        ({"artifact": [str(uuid4())]}, 422, "There is no file"),
+    ):
+        answer = billing.upload("runs/upload", {"agent": "Teller", **fields})
+        assert (answer.status, words in str(answer.body)) == (status, True), answer.body
+
+
+def test_a_file_of_an_earlier_run_is_taken_by_its_id(billing: Caller, stage: Stage) -> None:
+    earlier = uploaded(billing, stage, file=ContentFile(b"1,2", "a.csv"))
+    [file] = billing.get(f"runs/{earlier.id}/artifacts").body["items"]
+    by_form = uploaded(billing, stage, artifact=[file["id"]], trusted="true")
+    by_json = start(billing, files=[{"artifact": file["id"]}], file_labels=[])
+    assert by_form.control_labels == ["untrusted"]
+    for run_id in (by_form.id, by_json):
+        [taken] = billing.get(f"runs/{run_id}/artifacts").body["items"]
+        assert (taken["sha256"], taken["labels"]) == (file["sha256"], ["untrusted"])
+        assert taken["id"] != file["id"]

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.conf import LazySettings
 from django.core.files.base import ContentFile
 
 from agents import selectors
@@ -204,6 +205,40 @@ def test_a_run_is_started_with_files(
     shown = client.get(f"{RUNS}{run.id}/files/{table.id}/").content.decode()
     assert '<th scope="col">a</th>' in shown
     assert '<td data-label="b">2</td>' in shown
+
+
+def test_a_run_takes_the_file_of_an_earlier_one(world: World, log_in: LogIn) -> None:
+    client, file = log_in("alice"), world.file
+    shown = client.get(f"{RUNS}{file.run_id}/files/{file.id}/").content.decode()
+    link = re.search(r'href="([^"]+)">Start a run with it', shown)
+    assert link is not None
+    chosen = client.get(link[1]).content.decode()
+    form = re.search(rf'href="([^"]+Arithmetic/\?file={file.id})"', chosen)
+    assert form is not None
+    offered = client.get(form[1]).content.decode()
+    assert f'value="{file.id}" ' in offered
+    assert "checked" in offered
+    given = {"goal": "Add.", "key": "k", "in-numbers": "[1]", "in-rounding": "up"}
+    started = client.post(form[1], {**given, "earlier": [str(file.id)], "written": "inside"})
+    assert started.status_code == 302
+    with in_workspace(world.workspace_id):
+        run = Run.objects.get(goal="Add.")
+    assert [each["artifact"] for each in run.files] == [str(file.id)]
+    assert run.control_labels == file.labels
+    assert (
+        "Start a run with it"
+        not in log_in("dan").get(f"{RUNS}{file.run_id}/files/{file.id}/").content.decode()
+    )
+
+
+def test_a_file_that_is_too_large_is_said_at_the_form(
+    world: World, log_in: LogIn, settings: LazySettings
+) -> None:
+    settings.COUNTERSIGN_FILE_MB = 1
+    given = {"goal": "Add.", "key": "k", "in-numbers": "[1]", "in-rounding": "up"}
+    large = ContentFile(b"0" * (1 << 20) + b"0", "week.csv")
+    answer = log_in("alice").post(f"{RUNS}start/Arithmetic/", {**given, "attached": large})
+    assert "The file week.csv has more than 1 MB." in answer.content.decode()
 
 
 def test_an_answer_shows_the_picture_it_refers_to(world: World, log_in: LogIn) -> None:

@@ -24,6 +24,12 @@ class FileIn(Taken):
     content: Text = Field(description="Its bytes in base64.", examples=["dmVuZG9yLGNlbnRzCg=="])
 
 
+class ReferenceIn(Taken):
+    """A file of an earlier run; it keeps the labels that it has."""
+
+    artifact: UUID = Field(description="`id` of one of `/runs/{run_id}/artifacts`.")
+
+
 class RunIn(Taken):
     """A run to start."""
 
@@ -38,14 +44,45 @@ class RunIn(Taken):
         description="As the agent's `inputs` declares them.",
         examples=[{"week": "2026-W47", "report_to": "alice@accounts-payable.example"}],
     )
-    files: list[FileIn] = Field(
-        default_factory=list, max_length=10, description="Together at most 3 MB."
+    files: list[FileIn | ReferenceIn] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Small ones, together at most 3 MB; larger ones go to `/runs/upload`. "
+        "Files of earlier runs need the scope `runs:read`.",
     )
     file_labels: list[FileLabel] = Field(
         default_factory=lambda: [FileLabel.UNTRUSTED],
         max_length=3,
         description="What is in the files. Leave `untrusted` out only where you answer for who "
         "wrote them: their text may then decide who is paid or told.",
+    )
+
+
+class RunForm(Taken):
+    """A run to start, as a form; its files are the parts named `file`."""
+
+    agent: Text = Field(max_length=100, examples=["Accounts payable"])
+    goal: Text = Field("", max_length=20_000, description="Empty: the agent's own goal.")
+    inputs: Text = Field(
+        "{}",
+        max_length=1_000_000,
+        description="As the agent's `inputs` declares them: a JSON object.",
+        examples=['{"week": "2026-W47", "report_to": "alice@accounts-payable.example"}'],
+    )
+    artifact: list[UUID] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Files of earlier runs, with the labels that they have; needs `runs:read`.",
+    )
+    file_labels: list[FileLabel] = Field(
+        default_factory=list,
+        max_length=3,
+        description="What is in the files that are sent, besides `untrusted`.",
+    )
+    trusted: bool = Field(
+        False,
+        description="You answer for who wrote the files that are sent: their text may then decide "
+        "who is paid or told.",
     )
 
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from ninja import Header, Query, Router, Status
+from ninja import File, Form, Header, Query, Router, Status
+from ninja.files import UploadedFile
 
 from agents import selectors as agents
 from agents import services
@@ -18,11 +19,13 @@ from countersign import downloads
 from countersign.accounts.scopes import Scope
 from countersign.api import cursors, events, stream
 from countersign.api.answers import page, says
-from countersign.api.auth import Bearer, caller
-from countersign.api.problems import Problem, invalid
+from countersign.api.auth import CHALLENGE, Bearer, caller
+from countersign.api.parsing import MAX_NAMED, parse
+from countersign.api.problems import Problem, invalid, of_refusal
 from countersign.api.schemas import runs as out
 
 router = Router(tags=["runs"])
+EMPTY: Any = []
 
 
 @router.post(
@@ -40,17 +43,76 @@ def run_start(
     with another request is refused (409). A run that the policy does not allow is made all the
     same, ended as `denied`, with the reason.
     """
+    small = [(place, each) for place, each in enumerate(body.files)]
+    return _started(
+        request,
+        response,
+        sent,
+        agent=body.agent,
+        goal=body.goal,
+        inputs=body.inputs,
+        files=[_decoded(at, each) for at, each in small if isinstance(each, out.FileIn)],
+        file_labels=[label.value for label in body.file_labels],
+        references=[each.artifact for _, each in small if isinstance(each, out.ReferenceIn)],
+    )
+
+
+@router.post(
+    "/upload",
+    auth=Bearer(Scope.RUNS_START),
+    response={201: out.RunDetailOut} | says(out.RunDetailOut, 400, 404, 409, 413),
+    summary="Start a run with files",
+)
+def run_upload(
+    request: HttpRequest,
+    response: HttpResponse,
+    body: Form[out.RunForm],
+    sent: Header[out.RunHeaders],
+    file: File[list[UploadedFile]] = EMPTY,
+) -> Status[agents.RunDetail]:
+    """The same as `POST /runs`, sent as `multipart/form-data`, with files as they are.
+
+    They go through the disk of the server, not through its memory; their programs find them in
+    `in/`.
+    """
+    unknown = sorted({*request.POST, *request.FILES} - {*out.RunForm.model_fields, "file"})
+    if unknown:
+        raise invalid([(name, "is no field of this form") for name in unknown[:MAX_NAMED]])
+    inputs = parse(body.inputs.encode())
+    if not isinstance(inputs, dict):
+        raise invalid([("inputs", "must be a JSON object")])
+    labels = {label.value for label in body.file_labels}
+    return _started(
+        request,
+        response,
+        sent,
+        agent=body.agent,
+        goal=body.goal,
+        inputs=inputs,
+        files=[Upload(each.name or "", each.read()) for each in file],
+        file_labels=sorted(labels if body.trusted else labels | {"untrusted"}),
+        references=body.artifact,
+    )
+
+
+def _started(
+    request: HttpRequest,
+    response: HttpResponse,
+    sent: out.RunHeaders,
+    **asked: Any,  # noqa: ANN401 - as `run_start` takes it
+) -> Status[agents.RunDetail]:
+    """Start it, and say where it is."""
     who = caller(request)
+    refusal = who.require(Scope.RUNS_READ) if asked["references"] else None
+    if refusal is not None:
+        wanted = f'{CHALLENGE}, error="insufficient_scope", scope="{Scope.RUNS_READ.value}"'
+        raise of_refusal(refusal, challenge=wanted)
     try:
         started = services.run_start(
             workspace_id=who.workspace_id,
-            agent=body.agent,
             requester=who.actor,
-            goal=body.goal,
-            inputs=body.inputs,
             idempotency_key=sent.idempotency_key,
-            files=[_upload(place, file) for place, file in enumerate(body.files)],
-            file_labels=[label.value for label in body.file_labels],
+            **asked,
         )
     except InputsInvalid:
         raise
@@ -142,7 +204,7 @@ def artifact_content(request: HttpRequest, run_id: UUID, artifact_id: UUID) -> H
     return downloads.of_artifact(file, content)
 
 
-def _upload(place: int, file: out.FileIn) -> Upload:
+def _decoded(place: int, file: out.FileIn) -> Upload:
     try:
         return Upload(file.name, base64.b64decode(file.content, validate=True))
     except ValueError as error:

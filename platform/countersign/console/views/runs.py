@@ -8,10 +8,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents import selectors as agents
 from agents import services
+from agents.artifacts import MAX_GIVEN
 from agents.errors import Refused
 from agents.models import CallState, RunState
 from countersign.console import guards, timeline
@@ -143,9 +146,13 @@ def run_choose(request: HttpRequest, slug: str) -> HttpResponse:
     """Which agent is to run."""
     member = guards.operator(request, slug)
     rows = agents.agents(member.id)
+    # Files of an earlier run, on their way to the form.
+    files = agents.artifacts_named(member.id, request.GET.getlist("file")[:MAX_GIVEN])
+    taken = f"?{urlencode([('file', str(file.id)) for file in files])}" if files else ""
     if len(rows) == 1:
-        return redirect("console:run_start", slug, rows[0].version.name)
-    context = {"nav": "runs", "agents": rows}
+        address = reverse("console:run_start", args=[slug, rows[0].version.name])
+        return redirect(f"{address}{taken}")
+    context = {"nav": "runs", "agents": rows, "files": files, "taken": taken}
     return render(request, member, "console/run_choose.html", context)
 
 
@@ -158,7 +165,10 @@ def run_start(request: HttpRequest, slug: str, agent: str) -> HttpResponse:
     # The key makes a second click, or a reload, the same request.
     goal = GoalForm(data, initial={"goal": version.goal, "key": uuid.uuid4().hex})
     inputs = InputsForm(version.inputs, data)
-    given = GivenFilesForm(data, request.FILES if data is not None else None)
+    named = request.GET.getlist("file") + request.POST.getlist("earlier")
+    earlier = agents.artifacts_named(member.id, named[:MAX_GIVEN])
+    files = request.FILES if data is not None else None
+    given = GivenFilesForm(data, files, earlier=earlier)
     # Each is asked, so that all faults are shown at once.
     valid = [form.is_valid() for form in (goal, inputs, given)]
     if request.method == "POST" and all(valid):
@@ -172,6 +182,7 @@ def run_start(request: HttpRequest, slug: str, agent: str) -> HttpResponse:
                 idempotency_key=f"console-{goal.cleaned_data['key']}",
                 files=given.uploads(),
                 file_labels=given.labels(),
+                references=given.references(),
             )
         except Refused as refused:
             goal.add_error(None, str(refused))
