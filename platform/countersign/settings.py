@@ -278,6 +278,9 @@ COUNTERSIGN_SECRET_FOLDERS = [
 
 COUNTERSIGN_RUNTIMES = env.text("RUNTIMES")
 COUNTERSIGN_AUDIT_ORIGIN = env.text("AUDIT_ORIGIN", "countersign.local")
+COUNTERSIGN_PLATFORM_AUDITORS = env.texts("PLATFORM_AUDITORS", [])
+"""User names of those who read the platform's own log. Whoever rules the host says who, as with
+the kill switch for everything: no role of any workspace reaches that far."""
 COUNTERSIGN_AUDIT_HEADS = env.text("AUDIT_HEADS")
 COUNTERSIGN_AUDIT_ANCHORS = env.entries("AUDIT_ANCHORS")
 COUNTERSIGN_LOG_SIGNING_KEY = env.text("LOG_SIGNING_KEY")

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -19,8 +21,11 @@ from agents.replays import replay_ask
 from audit import selectors
 from audit.export.scope import Kind, Scope
 from audit.exports import request_export
+from audit.services import Draft, Subject, record
+from audit.transactions import in_workspace
 from audit.verification import request_verification
 from countersign.accounts.models import User
+from countersign.accounts.services.workspace import COMMAND_LINE
 from countersign.console import urls
 from policies.models import PolicySimulation
 from policies.selectors import active_policy
@@ -265,6 +270,71 @@ def test_addresses_outside_a_workspace(
     assert Client().get(address).status_code == nobody
     assert browser(cast, "alice").get(address).status_code == member
     assert browser(cast, "alice").post(address).status_code == post
+
+
+PLATFORM_ROWS = [row for row in TABLE if row.who == AUDITOR]
+"""Pages of the platform's own log: for those the settings name, whatever else they are."""
+
+
+@pytest.mark.parametrize("named", [[], ["DAN"]])
+def test_the_platforms_log_is_for_those_the_settings_name(
+    world: World, settings: LazySettings, named: list[str]
+) -> None:
+    settings.COUNTERSIGN_PLATFORM_AUDITORS = named
+    ids = platform_ids(world)
+    wrong = []
+    for username in (NOBODY, "ada", "dan", "mallory"):
+        client = browser(world.cast, username)
+        may = username.upper() in named
+        # What is not there for those it is for, is there for nobody.
+        for row in TABLE if may else PLATFORM_ROWS:
+            arguments = {name: ids.get(value, value) for name, value in row.arguments.items()}
+            address = reverse(f"console:{row.name}", kwargs={"slug": "platform", **arguments})
+            for method in ("GET", "POST"):
+                status = client.generic(method, address).status_code
+                expected = as_platform(row, username, method, may=may)
+                if status != expected:
+                    wrong.append((username or "nobody", method, row.name, status, expected))
+    assert wrong == []
+
+
+def as_platform(row: Row, username: str, method: str, *, may: bool) -> int:
+    """What an address answers under the platform's name: its log's, and nothing else's."""
+    status = row.expected("dan", method) if row in PLATFORM_ROWS else MISSING
+    if row.expected("alice", method) == WRONG_METHOD:
+        return WRONG_METHOD
+    if username == NOBODY:
+        return MOVED
+    if row.name == "overview" and may:
+        return MOVED
+    return status if may else MISSING
+
+
+def platform_ids(world: World) -> dict[str, Any]:
+    """The platform's own of what a workspace's log has."""
+    with in_workspace(None):
+        record(None, [Draft("note.taken", COMMAND_LINE, Subject("note", "1"))])
+    [entry] = selectors.entries(None, limit=1).entries
+    scope = Scope(Kind.WORKSPACE)
+    return {
+        # Of what only workspaces have, any id will do.
+        **dict.fromkeys(known_ids(world), uuid4()),
+        "entry": entry.id,
+        "export": request_export(None, scope, payloads=False, actor=COMMAND_LINE).id,
+        "check": request_verification(None, COMMAND_LINE).id,
+    }
+
+
+def test_another_workspaces_entries_are_not_in_the_platforms_log(
+    world: World, settings: LazySettings
+) -> None:
+    settings.COUNTERSIGN_PLATFORM_AUDITORS = ["dan"]
+    ids, client = known_ids(world), browser(world.cast, "dan")
+    for name, key in (("audit_entry", "entry"), ("audit_export", "export")):
+        argument = next(row for row in TABLE if row.name == name).arguments
+        [parameter] = argument
+        address = reverse(f"console:{name}", kwargs={"slug": "platform", parameter: ids[key]})
+        assert client.get(address).status_code == MISSING
 
 
 def browser(cast: Cast, username: str) -> Client:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import Group
 
 from countersign.accounts.models import (
@@ -73,6 +74,16 @@ def may(user: User, permission: Permission, workspace: Workspace) -> bool:
     return user.has_perm(f"accounts.{permission.value}", workspace)
 
 
+def reads_platform(user: User) -> bool:
+    """Whether the installation's settings name this person for the platform's own log."""
+    return user.is_active and names_platform_auditor(user.username)
+
+
+def names_platform_auditor(username: str) -> bool:
+    named = {name.casefold() for name in settings.COUNTERSIGN_PLATFORM_AUDITORS}
+    return username.casefold() in named
+
+
 def people(workspace_id: UUID) -> list[PersonRow]:
     """Members by name."""
     memberships = Membership.objects.filter(workspace_id=workspace_id).select_related("user")
@@ -122,6 +133,21 @@ def factor_of(user_id: UUID) -> FactorRow | None:
         return None
     left = RecoveryCode.objects.filter(factor=found, used__isnull=True).count()
     return FactorRow(found.id, found.confirmed, left)
+
+
+def names_anywhere(ids: Collection[str]) -> dict[str, str]:
+    """Names of the people and workspaces among these ids, for the platform's own log."""
+    keys = [key for key in map(_uuid, ids) if key]
+    people = User.objects.filter(id__in=keys).values_list("id", "name")
+    workspaces = Workspace.objects.filter(id__in=keys).values_list("id", "name")
+    return {str(key): name for key, name in [*people, *workspaces]}
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def reviewer_groups(workspace_id: UUID) -> list[str]:

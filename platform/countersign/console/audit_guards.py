@@ -4,6 +4,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from audit import disclosure
+from audit.naming import PLATFORM_NAME
 from audit.services import Subject
 from countersign.console import guards
 from countersign.console.guards import Member
@@ -20,6 +21,8 @@ def auditor(request: HttpRequest, slug: str, refusal: str, subject: Subject) -> 
         Http404: a stranger to the workspace.
         PermissionDenied: a member who is no auditor; the entry is committed before.
     """
+    if slug == PLATFORM_NAME:
+        return guards.platform_auditor(request)
     found = guards.member(request, slug)
     if not found.is_auditor:
         disclosure.refuse(found.id, refusal, subject, actor=found.actor)

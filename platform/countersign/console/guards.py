@@ -18,7 +18,9 @@ from django.shortcuts import redirect
 
 import agents.errors
 import policies.errors
+from audit.naming import PLATFORM_NAME
 from audit.services import Actor
+from audit.transactions import PLATFORM
 from countersign.accounts import selectors as accounts
 from countersign.accounts.models import User, Workspace
 from countersign.accounts.roles import REVIEWER_PREFIX, Role
@@ -43,6 +45,11 @@ class Member:
     @property
     def slug(self) -> str:
         return self.workspace.slug
+
+    @property
+    def is_platform(self) -> bool:
+        """No workspace: the installation, whose log this person reads and nothing else."""
+        return self.id == PLATFORM
 
     @property
     def actor(self) -> Actor:
@@ -210,11 +217,26 @@ def kill_lifter(request: HttpRequest, slug: str) -> Member:
 
 
 def auditor(request: HttpRequest, slug: str) -> Member:
-    """A member who reads the log."""
+    """A member who reads the log; for the platform's own, someone the settings name."""
+    if slug == PLATFORM_NAME:
+        return platform_auditor(request)
     found = member(request, slug)
     if not found.is_auditor:
         raise PermissionDenied(_needs("auditor", "read the audit log"))
     return found
+
+
+def platform_auditor(request: HttpRequest) -> Member:
+    """Someone the installation's settings name for the platform's own log.
+
+    Raises:
+        Http404: anybody else, whatever their roles.
+    """
+    user = signed_in(request)
+    if not accounts.reads_platform(user):
+        raise Http404("not named for the platform's log")
+    platform = Workspace(id=PLATFORM, slug=PLATFORM_NAME, name="This installation")
+    return Member(user, platform, frozenset({Role.AUDITOR}))
 
 
 def officer(request: HttpRequest, slug: str) -> Member:

@@ -125,6 +125,15 @@ PHRASES: Mapping[str, str] = {
     "hold.lifted": "lifted a legal hold",
     "key.rotated": "changed the key that signs the log",
     "checkpoint.signed": "signed a checkpoint of {size} entries",
+    "session.ended": "logged out",
+    "reauthentication.succeeded": "gave the password again",
+    "login.succeeded": "logged in",
+    "login.failed": "failed to log in",
+    "password.changed": "changed the password",
+    "password_change.failed": "gave a wrong password when changing it",
+    "reauthentication.failed": "gave a wrong password where it was asked for again",
+    "migration.started": "began to change the database: {count} migrations",
+    "migration.finished": "changed the database: {count} migrations",
 }
 ASKED = {
     "execute": "run the program of step {step}",
@@ -206,6 +215,8 @@ class Logbook:
                 return About("entry", key[:8], self._to("audit_entry", key))
             case "export":
                 return About("export", key[:8], self._to("audit_export", key))
+            case "tree" if key in self.names:
+                return About("the log of", self.names[key])
             case "tree":
                 return About("the log", "")
             case "workspace" if key == str(entry.workspace_id):

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 
 from agents import selectors as agents
+from countersign.accounts import selectors as accounts
 from countersign.accounts.models import User
 from countersign.accounts.roles import ANY_REVIEWER
 from countersign.console.guards import Member
@@ -32,7 +33,8 @@ def render(
     frame = {
         "member": member,
         "waiting_count": _waiting(member),
-        "standstills": agents.standstills(member.id),
+        # Whoever reads the platform's log has no page of kill switches there.
+        "standstills": [] if member.is_platform else agents.standstills(member.id),
         **context,
     }
     return HttpResponse(_text(request, template, frame), status=status)
@@ -70,7 +72,14 @@ def _text(request: HttpRequest, template: str, context: Mapping[str, Any]) -> st
     told = list(messages.get_messages(request))
     with connection.execute_wrapper(_refuse):
         return render_to_string(
-            template, {**context, "viewer": viewer, "told": told}, request=request
+            template,
+            {
+                **context,
+                "viewer": viewer,
+                "told": told,
+                "reads_platform": viewer is not None and accounts.reads_platform(viewer),
+            },
+            request=request,
         )
 
 

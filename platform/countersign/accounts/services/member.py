@@ -241,6 +241,12 @@ def person_account(person: PersonDraft, *, must_change_password: bool) -> tuple[
                 " give that account's e-mail address to add the person. Nothing was made."
             )
         return known, ""
+    if selectors.names_platform_auditor(person.username):
+        # Else whoever makes accounts would read the platform's log under the name first.
+        raise InvalidPerson(
+            f"The user name {person.username} stands in COUNTERSIGN_PLATFORM_AUDITORS. Choose"
+            " another one, or take it out there until the account is made."
+        )
     if User.objects.filter(email__iexact=person.email).exists():
         raise InvalidPerson(f"{person.email} belongs to another account already.")
     password = codes.readable(4)

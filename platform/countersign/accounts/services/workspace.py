@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from audit.naming import PLATFORM_NAME
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from countersign.accounts.errors import InvalidPerson
@@ -37,6 +38,8 @@ def workspace_create(*, name: str, slug: str, actor: Actor = COMMAND_LINE) -> Wo
     Raises:
         InvalidPerson: name or slug cannot be used, or the slug is taken.
     """
+    if slug == PLATFORM_NAME:
+        raise InvalidPerson(f"{slug}: this stands for the installation itself; choose another.")
     workspace = Workspace(id=uuid.uuid4(), name=name.strip(), slug=slug)
     try:
         workspace.full_clean()

@@ -1,6 +1,7 @@
 """The audit log: search, one entry with its proof and payloads, verification."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -43,7 +44,7 @@ def audit_list(request: HttpRequest, slug: str) -> HttpResponse:
         "nav": "audit",
         "tab": "entries",
         "page": page,
-        "lines": logbook(member).lines(page.entries),
+        "lines": logbook(member, page.entries).lines(page.entries),
         "form": form,
         "people": sorted({(row.name, row.type) for row in form.actors}),
         "chosen": form.chosen(),
@@ -65,7 +66,10 @@ def audit_filter(request: HttpRequest, member: Member) -> AuditFilter:
     )
 
 
-def logbook(member: Member) -> Logbook:
+def logbook(member: Member, entries: Sequence[Entry]) -> Logbook:
+    """What tells these entries, with the names that they need."""
+    if member.is_platform:
+        return Logbook(member.slug, accounts.names_anywhere({row.subject_id for row in entries}))
     return Logbook(member.slug, accounts.names(member.id))
 
 
@@ -86,7 +90,7 @@ def _entry(member: Member, entry_id: UUID) -> Entry:
 def _entry_page(
     request: HttpRequest, member: Member, entry: Entry, *, opened: Opened | None = None
 ) -> HttpResponse:
-    line = logbook(member).line(entry)
+    line = logbook(member, [entry]).line(entry)
     body: dict[str, Any] = dict(line.body)
     stored = set(selectors.stored_payloads(member.id, entry.id))
     context = {

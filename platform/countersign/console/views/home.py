@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from agents import selectors as agents
 from agents.models import FINAL_STATES, RunState
 from agents.selectors.spend import spend_by_day
+from audit.naming import PLATFORM_NAME
 from countersign.accounts import selectors as accounts
 from countersign.console import days, guards, health
 from countersign.console.pages import render, render_plain
@@ -22,8 +23,9 @@ RECENT = 8
 @guards.page
 def home(request: HttpRequest) -> HttpResponse:
     """To the only workspace, or the choice of several."""
-    workspaces = accounts.workspaces_of(guards.signed_in(request))
-    if len(workspaces) == 1:
+    user = guards.signed_in(request)
+    workspaces = accounts.workspaces_of(user)
+    if len(workspaces) == 1 and not accounts.reads_platform(user):
         return redirect("console:overview", workspaces[0].slug)
     return render_plain(request, "console/workspace_list.html", {"workspaces": workspaces})
 
@@ -31,6 +33,8 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 @guards.page
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
+    if slug == PLATFORM_NAME and accounts.reads_platform(guards.signed_in(request)):
+        return redirect("console:audit_list", slug)
     member = guards.member(request, slug)
     now = datetime.now(UTC)
     today = now.date()
