@@ -60,10 +60,10 @@ class Program:
         words = shlex.split(text.replace("\\\n", " "))
         assert words.pop(0) == "curl"
         headers, body, addresses = {}, None, []
+        fields, files = {}, {}
         while words:
             match words.pop(0):
                 case "-sS" | "-sSN":
-        fields, files = {}, {}
                     continue
                 case "-H":
                     name, _, value = words.pop(0).partition(": ")
@@ -72,21 +72,21 @@ class Program:
                     words.pop(0)
                 case "-d":
                     body = words.pop(0).encode()
-                case other:
-                    addresses.append(other)
-        [address] = addresses
                 case "-F":
                     name, _, value = words.pop(0).partition("=")
                     if value.startswith("@"):
                         files[name] = (value[1:], WEEK)
                     else:
                         fields[name] = value
+                case other:
+                    addresses.append(other)
+        [address] = addresses
         self.played.append(command)
+        if files:
+            return httpx2.Request("POST", address, headers=headers, data=fields, files=files)
         return httpx2.Request("POST" if body else "GET", address, headers=headers, content=body)
 
     def play(self, part: str) -> Any:
-        if files:
-            return httpx2.Request("POST", address, headers=headers, data=fields, files=files)
         """Send the guide's one command that has this part; gives the answer's JSON."""
         return json.loads(self.fetch(part))
 
