@@ -1,6 +1,7 @@
 """The jails of a worker process: one pool, made on first use, of a sandbox that was tried first."""
 
 import functools
+from dataclasses import asdict
 
 from agents.sandbox.check import Verdict, check_reach
 from agents.sandbox.config import SandboxConfig, from_settings
@@ -9,6 +10,7 @@ from agents.sandbox.errors import SandboxUnavailable
 from agents.sandbox.pool import Pool
 from agents.sandbox.runtime import Runtime, named_runtime
 from agents.sandbox.session import Jail
+from audit.canonical import JSON
 
 
 def start(runtime: Runtime, limits: JailLimits) -> Jail:
@@ -20,6 +22,15 @@ def start(runtime: Runtime, limits: JailLimits) -> Jail:
     """
     require_sandbox(runtime)
     return _pool().acquire(runtime, limits)
+
+
+def held(jail: Jail) -> dict[str, JSON]:
+    """The limits of a jail, in the log's profile, and which of them a cgroup holds as well."""
+    limits = {**asdict(jail.limits), "wall_ms": int(jail.limits.wall_s * 1000)}
+    del limits["wall_s"]
+    plan = _config().cgroups
+    by_cgroup = {"memory_bytes": plan.limits_memory, "pids": plan.limits_pids}
+    return {"limits": limits, "cgroup": [name for name, holds in by_cgroup.items() if holds]}
 
 
 @functools.cache

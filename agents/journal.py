@@ -118,20 +118,27 @@ class Commit:
 def writing(session: Session) -> Iterator[Commit]:
     """Open one commit of the lease's holder; `session.run` is written back when it ends.
 
+    A run that is given back or has ended has no jail any more; the log says so in this commit.
+
     Raises:
         LeaseLost: the run is another worker's by now, or was stopped; nothing is written.
     """
     before, session.run = session.run, copy(session.run)
     try:
         with held(session.lease) as now:
-            commit = Commit(session, now)
+            commit = Commit(session, now, entries.of_jails(session))
+            known = len(session.unsaid)
             yield commit
+            if session.run.state != RunState.RUNNING:
+                session.drop_jail()
+                commit.say(*entries.of_jails(session, known))
             save_changes(session.run, before)
             commit.flush()
     except BaseException:
         # Whatever it was, nothing was stored: go on from the row as it stands.
         session.run = before
         raise
+    session.unsaid.clear()
 
 
 def save_changes(run: Run, before: Run) -> None:

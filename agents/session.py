@@ -22,6 +22,7 @@ from agents.sandbox.contract import (
 from agents.sandbox.errors import JailClosed
 from agents.sandbox.runtime import Runtime
 from agents.sandbox.session import Jail
+from audit.canonical import JSON
 from audit.transactions import in_workspace
 from policies import selectors as policies
 from policies.engine import PolicySet
@@ -43,6 +44,7 @@ class Session:
         calls: step id → place in the step → recorded call.
         runtime: what its jails are made of, named by its hash.
         given: the files that came with the task.
+        unsaid: starts and stops of jails that the log does not have yet: action, detail.
     """
 
     lease: Lease
@@ -56,9 +58,11 @@ class Session:
     calls: dict[Any, dict[int, Call]]
     runtime: Runtime
     given: tuple[GivenFile, ...] = ()
+    unsaid: list[tuple[str, dict[str, JSON]]] = field(default_factory=list)
     lost: bool = False
     cleared: Any = None
     _jail: Jail | None = None
+    _jails: int = 0
     _used: frozenset[str] | None = None
     _primed: bool = False
     _supplied: int = 0
@@ -209,6 +213,9 @@ class Session:
         with tracing.jail_start():
             self._jail, self._primed = jails.start(self.runtime, self.jail_limits), False
         self._supplied = 0
+        self._jails += 1
+        held = {"runtime": self.runtime.digest, **jails.held(self._jail)}
+        self.unsaid.append(("sandbox.started", {"jail": self._jails, **held}))
 
     def execute(self, step: Step, handler: CallHandler) -> StepResult:
         """Run a step's program in the run's jail, as it stands."""
@@ -237,6 +244,8 @@ class Session:
         """End the jail; the next step starts from a restored one."""
         if self._jail is not None:
             self._jail.close()
+            because = {"because": self._jail.killed} if self._jail.killed else {}
+            self.unsaid.append(("sandbox.stopped", {"jail": self._jails, **because}))
             self._jail = None
 
     def stop(self) -> None:

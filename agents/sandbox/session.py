@@ -114,6 +114,11 @@ class Jail:
         return not self._ended.locked() and self._nsjail.poll() is None
 
     @property
+    def killed(self) -> str:
+        """Why it was ended from outside; "" if it was not."""
+        return self._killed
+
+    @property
     def guest_pid(self) -> int:
         """The guest's process id outside the jail."""
         return self._guest.pid

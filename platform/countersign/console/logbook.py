@@ -59,6 +59,8 @@ PHRASES: Mapping[str, str] = {
     "run.replay_failed": "could not have the run replayed",
     "step.proposed": "proposed the program of step {step}",
     "step.executed": "ran the program of step {step}",
+    "sandbox.started": "started a sandbox for the run's programs",
+    "sandbox.stopped": "ended the run's sandbox",
     "answer.released": "gave the final answer",
     "answer.refused": "was not let give the final answer",
     "replay.diverged": "found that the replay differs at step {step}",

@@ -1,5 +1,6 @@
 """A stage for runs: a workspace with people, an agent with a bank, and a model of few words."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -155,6 +156,12 @@ class Stage:
         with in_workspace(self.workspace_id):
             entries = Entry.objects.filter(run_id=run.id).order_by("run_seq")
             return [entry.action for entry in entries]
+
+    def told(self, run: Run, *actions: str) -> list[dict[str, Any]]:
+        """The leaves of the run's entries with these actions, in their order."""
+        with in_workspace(self.workspace_id):
+            entries = Entry.objects.filter(run_id=run.id, action__in=actions).order_by("run_seq")
+            return [json.loads(bytes(entry.leaf)) for entry in entries]
 
 
 def make_stage(cast: Cast) -> Stage:

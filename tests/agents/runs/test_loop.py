@@ -33,6 +33,7 @@ def test_the_log_tells_the_run_in_order(stage: Stage) -> None:
         "decision.made",
         "step.proposed",
         "decision.made",
+        "sandbox.started",
         "decision.made",
         "call.succeeded",
         "step.executed",
@@ -42,7 +43,18 @@ def test_the_log_tells_the_run_in_order(stage: Stage) -> None:
         "decision.made",
         "answer.released",
         "run.ended",
+        "sandbox.stopped",
     ]
+
+
+def test_the_log_says_what_limits_held_a_program(stage: Stage) -> None:
+    run = stage.play(stage.start(program("while True: pass"), DONE))
+    started, stopped, again, _ = stage.told(run, "sandbox.started", "sandbox.stopped")
+    assert started["detail"]["limits"]["memory_bytes"] == 512 << 20
+    assert started["detail"]["runtime"] == stage.steps(run)[0].runtime
+    assert started["actor"]["type"] == "system"
+    assert [each["detail"]["jail"] for each in (started, stopped, again)] == [1, 1, 2]
+    assert stage.steps(run)[0].status == "limit_time"
 
 
 def test_inputs_are_variables_of_the_program(stage: Stage) -> None:
