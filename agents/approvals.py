@@ -24,6 +24,7 @@ from agents.session import Session, replayable
 from audit import canonical
 from audit.canonical import JSON
 from policies import services as policies
+from policies.directory import directory
 from policies.engine import Decision, Outcome
 from policies.errors import Reason, Refusal
 from policies.facts.record import Facts
@@ -235,9 +236,13 @@ def requirement(decisions: Iterable[Decision]) -> list[dict[str, JSON]]:
 
 
 def authors(session: Session) -> set[str]:
-    """People who wrote a part of what is to be signed; none of them may sign it."""
+    """People who wrote a part of what is to be signed; none of them may sign it.
+
+    Of what a program registered, the people who made its account or one of its tokens.
+    """
     ids = {session.version.author_id, *(tool.version.author_id for tool in session.tools.values())}
-    return (ids | editing.editors(session.steps)) - {""}
+    behind = [directory().behind(author) for author in ids if author]
+    return ids.union(*behind, editing.editors(session.steps)) - {""}
 
 
 def displayed(

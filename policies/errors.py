@@ -33,6 +33,7 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     ROLE = "role"
     REQUESTER = "requester"
+    NOT_REQUESTER = "not_requester"
     BARRED = "barred"
     ALREADY_VOTED = "already_voted"
     STATE = "state"
@@ -74,3 +75,7 @@ class InvalidRequest(PoliciesError):
 
 class NotFound(PoliciesError):
     """This workspace has no such row; a door answers 404."""
+
+
+class KeyReused(PoliciesError):
+    """The caller's key for a proposal was used for another one; a door answers 409."""

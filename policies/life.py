@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from audit.transactions import in_workspace
+from policies.directory import directory
 from policies.errors import NotFound
 from policies.facts.record import ToolSpec
 from policies.models import (
@@ -59,14 +60,19 @@ def standing_of(workspace_id: UUID, version: PolicyVersion, tools: Sequence[Tool
 
 
 def authors(workspace_id: UUID, version: PolicyVersion) -> list[str]:
-    """Ids of everyone who wrote what this version brings, back to the last one in force."""
+    """Ids of everyone who wrote what this version brings, back to the last one in force.
+
+    For a program the people behind it count.
+    """
     found: list[str] = []
     with in_workspace(workspace_id):
         in_force = set(PolicyActivation.objects.values_list("version_id", flat=True))
         at: PolicyVersion | None = version
         while at is not None and (at is version or at.id not in in_force):
-            if at.author_id is not None and str(at.author_id) not in found:
-                found.append(str(at.author_id))
+            wrote = {str(at.author_id)} if at.author_id is not None else set()
+            if at.author_account:
+                wrote = {at.author_account, *directory().behind(at.author_account)}
+            found += sorted(wrote - set(found))
             at = at.parent
     return found
 

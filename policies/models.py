@@ -38,6 +38,7 @@ class PolicyVersion(models.Model):
     ``digest``: SHA-256 hex over the canonical JSON of ``{"text", "tests"}``, and of
     ``"invariants"`` where there are any. ``parent``: the version it was edited from; whoever wrote
     a version between the last one in force and this one is an author of this one too.
+    ``author_account``: id of the service account that wrote it, where no person did.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -51,6 +52,7 @@ class PolicyVersion(models.Model):
     digest = models.CharField(max_length=_DIGEST)
     note = models.CharField(max_length=200, blank=True)
     author = models.ForeignKey("accounts.User", models.PROTECT, null=True, related_name="+")
+    author_account = models.CharField(max_length=64, blank=True)
     author_name = models.CharField(max_length=120)
     created = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -421,3 +423,35 @@ class Approval(models.Model):
 
     def __str__(self) -> str:
         return f"approval of {self.request_id}"
+
+
+class ProposalKey(models.Model):
+    """A caller's own name for a proposal, so that sending it again proposes nothing twice.
+
+    ``content_digest``: SHA-256 hex over the canonical JSON of what was sent. It became a request or
+    a version.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("accounts.Workspace", models.PROTECT, related_name="+")
+    requester_id = models.CharField(max_length=64)
+    key = models.CharField(max_length=200)
+    content_digest = models.CharField(max_length=_DIGEST)
+    request = models.ForeignKey(ApprovalRequest, models.PROTECT, null=True, related_name="+")
+    version = models.ForeignKey(PolicyVersion, models.PROTECT, null=True, related_name="+")
+    created = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "requester_id", "key"], name="policies_proposalkey_once"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(request__isnull=False, version__isnull=True)
+                | models.Q(request__isnull=True, version__isnull=False),
+                name="policies_proposalkey_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key

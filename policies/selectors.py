@@ -27,6 +27,7 @@ from policies.models import (
     ApprovalRequest,
     ApprovalState,
     DecisionRecord,
+    Kind,
     PolicyActivation,
     PolicyVersion,
     Vote,
@@ -219,6 +220,37 @@ def request(workspace_id: UUID, request_id: UUID) -> ApprovalRequest | None:
     """One request with votes and events at hand; None where the workspace has no such request."""
     with in_workspace(workspace_id):
         return _complete(ApprovalRequest.objects.filter(id=request_id)).first()
+
+
+def changes(
+    workspace_id: UUID, *, states: Sequence[str] = (), after: str = "", limit: int = 50
+) -> list[ApprovalRequest]:
+    """Requests for changes, newest first, with their votes and what became of them.
+
+    ``after``: `place` of the last one of the page before.
+    """
+    with in_workspace(workspace_id):
+        found = _complete(ApprovalRequest.objects.filter(kind=Kind.CHANGE))
+        if states:
+            found = found.filter(state__in=states)
+        if after:
+            moment, _, last = after.partition(" ")
+            at = datetime.fromisoformat(moment)
+            found = found.filter(Q(created__lt=at) | Q(created=at, id__lt=UUID(last)))
+        rows = found.select_related("approval").order_by("-created", "-id")
+        return list(rows[:limit])
+
+
+def change(workspace_id: UUID, request_id: UUID) -> ApprovalRequest | None:
+    """One request for a change; None where the workspace has no such one."""
+    with in_workspace(workspace_id):
+        found = ApprovalRequest.objects.filter(id=request_id, kind=Kind.CHANGE)
+        return _complete(found).select_related("approval").first()
+
+
+def place(request: ApprovalRequest) -> str:
+    """Where a request stands in a list by time."""
+    return f"{request.created.isoformat(timespec='microseconds')} {request.id}"
 
 
 def last_alike(workspace_id: UUID, likeness: str, *, used: bool) -> ApprovalRequest | None:

@@ -215,10 +215,10 @@ class _Work:
         }
 
     def _author(self) -> dict[str, str]:
-        by_person = self.actor.type == "user"
+        by_account = self.actor.type != SYSTEM
         return {
             "registered_by": self.actor.name,
-            **({"author_id": self.actor.id} if by_person else {}),
+            **({"author_id": self.actor.id} if by_account else {}),
         }
 
 

@@ -21,6 +21,7 @@ from policies.services.change import (
     change_apply,
     change_make,
     change_request,
+    change_withdraw,
     changes_signed,
 )
 from policies.services.conversation import (
@@ -37,6 +38,7 @@ from policies.services.policy import (
     policy_install_starter,
     policy_submit,
 )
+from policies.services.repeats import propose_once
 from policies.services.simulation import policy_simulate, policy_simulation_run
 from policies.services.vote import VoteResult, vote_cast
 
@@ -59,6 +61,7 @@ __all__ = [
     "change_apply",
     "change_make",
     "change_request",
+    "change_withdraw",
     "changes_signed",
     "decision_record",
     "decision_store",
@@ -69,5 +72,6 @@ __all__ = [
     "policy_simulate",
     "policy_simulation_run",
     "policy_submit",
+    "propose_once",
     "vote_cast",
 ]

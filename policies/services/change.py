@@ -16,18 +16,21 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import requests, selectors
 from policies.engine import Decision, Outcome, compile_policy, decide, strictest
-from policies.errors import InvalidRequest, Reason, Refusal
+from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.facts.record import ToolSpec
 from policies.models import Approval, ApprovalRequest, ApprovalState, DecisionRecord, Kind
 from policies.services.approval import (
     RequestDraft,
+    approval_cancel,
     approval_request,
     approval_supersede,
+    entry,
     locked,
 )
 from policies.services.decision import DecisionDraft, decision_record
@@ -35,6 +38,7 @@ from policies.services.decision import DecisionDraft, decision_record
 OFFICER = "policy_officer"
 SIGN_WITHIN = timedelta(days=7)
 EXECUTE_WITHIN = timedelta(days=14)
+MAX_REASON = 2_000
 
 
 class Maker(Protocol):
@@ -142,6 +146,37 @@ def change_apply(*, workspace_id: UUID, request_id: UUID, now: datetime) -> Refu
         refusal = maker(workspace_id=workspace_id, request=request, now=now)
         if refusal is not None:
             approval_supersede(workspace_id=workspace_id, request_id=request_id, now=now)
+        return refusal
+
+
+def change_withdraw(
+    *, workspace_id: UUID, request_id: UUID, actor: Actor, reason: str, now: datetime
+) -> Refusal | None:
+    """Take back a change that waits, or is signed and not made; only whoever asked for it may.
+
+    Raises:
+        NotFound: no such request for a change in this workspace.
+    """
+    with in_workspace(workspace_id):
+        request = locked(request_id)
+        if request.kind != Kind.CHANGE:
+            raise NotFound("There is no such request for a change in this workspace.")
+        if (request.requester_type, request.requester_id) != (actor.type, actor.id):
+            refusal = Refusal(Reason.NOT_REQUESTER, "Only whoever asked for it may withdraw it.")
+        elif not reason.strip():
+            refusal = Refusal(Reason.INCOMPLETE, "Say why you withdraw it.")
+        elif not approval_cancel(
+            workspace_id=workspace_id, request_id=request_id, actor=actor, now=now
+        ):
+            refusal = Refusal(Reason.STATE, "This is over already: made, rejected or withdrawn.")
+        else:
+            said = canonical.clean(reason.strip())[:MAX_REASON]
+            record(
+                workspace_id, [entry(request, "change.withdrawn", actor, payloads={"reason": said})]
+            )
+            return None
+        detail = {"reason": refusal.reason.value, "attempt": "withdraw"}
+        record(workspace_id, [entry(request, "approval.refused", actor, detail)])
         return refusal
 
 

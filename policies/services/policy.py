@@ -32,6 +32,7 @@ from policies.models import (
 from policies.readiness import MAX_INVARIANTS, Readiness
 from policies.services.approval import approval_consume, locked
 from policies.services.change import OFFICER, Change, change_request, is_changeable
+from policies.standing import SERVICE
 from policies.starter import starter_tests, starter_text
 from policies.tools import registered
 
@@ -79,7 +80,7 @@ def policy_draft(
         PolicyError: the text cannot be used; the message names the rule or line.
     """
     with in_workspace(workspace_id):
-        refusal = not_officer(workspace_id, author)
+        refusal = not_proposer(workspace_id, author)
         if refusal is not None:
             return refuse(workspace_id, author, "draft", refusal)
         policies = _locked_set(workspace_id)
@@ -117,7 +118,7 @@ def policy_submit(
         version = _version(version_id)
         active = life.active_version(workspace_id)
         ready = life.standing_of(workspace_id, version, tools)
-        refusal = not_officer(workspace_id, submitter) or _unfit(
+        refusal = not_proposer(workspace_id, submitter) or _unfit(
             version, active, ready, submitter, now, tools
         )
         if refusal is not None:
@@ -243,6 +244,14 @@ def _version_of(request_id: UUID) -> PolicyVersion:
     return _version(UUID(request.binding["version_id"]))
 
 
+def not_proposer(workspace_id: UUID, actor: Actor) -> Refusal | None:
+    """Why this actor may not write, try and submit versions; signing is for officers only.
+
+    Of a program the door has checked that its token is good for changes.
+    """
+    return None if actor.type == SERVICE else not_officer(workspace_id, actor)
+
+
 def not_officer(workspace_id: UUID, actor: Actor) -> Refusal | None:
     if actor.type == "user" and OFFICER in directory().roles(actor.id, workspace_id):
         return None
@@ -273,6 +282,7 @@ def _store(
         digest=canonical.digest(content),
         note=note[:200],
         author_id=UUID(author.id) if author.type == "user" else None,
+        author_account=author.id if author.type == SERVICE else "",
         author_name=author.name,
         parent=parent,
     )

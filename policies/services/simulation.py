@@ -15,7 +15,7 @@ from policies.engine import PolicyError, compile_policy
 from policies.errors import InvalidRequest, NotFound, Refusal
 from policies.life import PastDecision
 from policies.models import PolicySimulation, PolicyVersion
-from policies.services.policy import not_officer, refuse
+from policies.services.policy import not_proposer, refuse
 from policies.simulation import Replayed, Simulator
 from policies.tools import registered
 
@@ -41,7 +41,7 @@ def policy_simulate(
         version = PolicyVersion.objects.filter(id=version_id).first()
         if version is None:
             raise NotFound("There is no such policy version in this workspace.")
-        refusal = not_officer(workspace_id, requester)
+        refusal = not_proposer(workspace_id, requester)
         if refusal is not None:
             return refuse(workspace_id, requester, "simulate", refusal, version)
         made = PolicySimulation.objects.create(

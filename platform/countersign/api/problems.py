@@ -82,6 +82,7 @@ def invalid(errors: Sequence[tuple[str, str]]) -> Problem:
 _STATUS = {
     Reason.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
     Reason.SCOPE: HTTPStatus.FORBIDDEN,
+    Reason.NOT_REQUESTER: HTTPStatus.FORBIDDEN,
     Reason.UNKNOWN_TOKEN: HTTPStatus.UNAUTHORIZED,
     Reason.EXPIRED_TOKEN: HTTPStatus.UNAUTHORIZED,
     Reason.REVOKED_TOKEN: HTTPStatus.UNAUTHORIZED,

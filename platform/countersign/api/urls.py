@@ -6,7 +6,15 @@ from countersign.api import health, problems
 from countersign.api.auth import Bearer
 from countersign.api.openapi import Api
 from countersign.api.parsing import StrictParser, only_known_parameters
-from countersign.api.views import approvals, audit, kill_switches, policies, registry, runs
+from countersign.api.views import (
+    approvals,
+    audit,
+    changes,
+    kill_switches,
+    policy_drafts,
+    registry,
+    runs,
+)
 
 api = Api(
     title="Countersign",
@@ -28,8 +36,9 @@ api.add_decorator(only_known_parameters)
 api.add_router("/runs", runs.router)
 api.add_router("/kill-switches", kill_switches.router)
 api.add_router("/approvals", approvals.router)
+api.add_router("/changes", changes.router)
 api.add_router("", registry.router)
-api.add_router("/policies", policies.router)
+api.add_router("/policies", policy_drafts.router)
 api.add_router("/audit", audit.router)
 problems.install(api)
 

@@ -94,6 +94,7 @@ TABLES: Mapping[str, Access] = {
     "policies_policyset": Access(app=APPEND, reader=READ, lock="created"),
     "policies_policysimulation": Access(app=EDIT, reader=READ),
     "policies_policyversion": Access(app=APPEND, reader=READ),
+    "policies_proposalkey": Access(app=APPEND, reader=READ),
     "policies_vote": Access(app=APPEND, reader=READ),
     # Agents and their runs
     "agents_agent": Access(app=EDIT, reader=READ),

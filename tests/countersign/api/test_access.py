@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agents.models import Run
+from agents.registry import Proposal, propose
+from agents.registry.writing import agent_text
 from audit import selectors as audit
 from audit.export.scope import Kind
 from audit.export.scope import Scope as Covers
@@ -44,7 +46,16 @@ def things(stage: Stage, waiting: Run, request_of: ApprovalRequest) -> dict[str,
         now=datetime.now(UTC),
     )
     assert isinstance(simulation, PolicySimulation)
+    change = propose(
+        workspace_id=stage.workspace_id,
+        text=agent_text(stage.workspace_id, "Teller", {"goal": "Pay nobody."}),
+        actor=stage.cast.actor("alice"),
+        now=datetime.now(UTC),
+    )
+    assert isinstance(change, Proposal)
+    assert change.request is not None
     return {
+        "change": change.request.id,
         "run": waiting.id,
         "request": request_of.id,
         "entry": entry.id,
@@ -112,7 +123,7 @@ def test_another_workspaces_things_are_not_there(
 
 
 def test_lists_hold_nothing_of_another_workspace(stranger: Caller, waiting: Run) -> None:
-    for path in ("runs", "approvals", "agents", "tools", "models"):
+    for path in ("runs", "approvals", "changes", "agents", "tools", "models"):
         assert stranger.get(path).body == {"items": [], "next": ""}, path
     assert stranger.get("approvals", run=waiting.id).body["items"] == []
     assert stranger.get("audit/entries", run=waiting.id).body["items"] == []
@@ -126,7 +137,7 @@ def test_lists_hold_nothing_of_another_workspace(stranger: Caller, waiting: Run)
 def test_without_a_known_token_nothing_is_answered(stage: Stage, header: str) -> None:
     nobody = Caller()
     for operation in OPERATIONS:
-        names = ("simulation", "request", "entry", "size", "export", "verification")
+        names = ("simulation", "request", "change", "entry", "size", "export", "verification")
         nothing = dict.fromkeys(names, 0)
         path = operation.path.format(
             run=stage.workspace_id, artifact=stage.workspace_id, policy=1, **nothing

@@ -40,7 +40,7 @@ def policy_simulation_get(request: HttpRequest, simulation: UUID) -> Mapping[str
     found = life.simulation(caller(request).workspace_id, simulation)
     if found is None:
         raise not_found()
-    return _simulation(found) | {"changes": found.changes}
+    return simulation_row(found) | {"changes": found.changes}
 
 
 @router.get(
@@ -50,17 +50,26 @@ def policy_simulation_get(request: HttpRequest, simulation: UUID) -> Mapping[str
     summary="One policy version, with its text, required tests and invariants",
 )
 def policy_get(request: HttpRequest, number: int) -> Mapping[str, Any]:
-    rows = selectors.policy_versions(caller(request).workspace_id)
+    return detail(caller(request).workspace_id, number)
+
+
+def detail(workspace_id: UUID, number: int) -> Mapping[str, Any]:
+    """One version as the API says it.
+
+    Raises:
+        Problem: 404.
+    """
+    rows = selectors.policy_versions(workspace_id)
     found = next((row for row in rows if row.version.number == number), None)
     if found is None:
         raise not_found()
-    version = found.version
+    stored = found.version
     numbers = {row.version.id: row.version.number for row in rows}
     return _policy(found) | {
-        "text": version.text,
-        "tests": version.tests,
-        "invariants": version.invariants,
-        "parent": numbers.get(version.parent_id) if version.parent_id else None,
+        "text": stored.text,
+        "tests": stored.tests,
+        "invariants": stored.invariants,
+        "parent": numbers.get(stored.parent_id) if stored.parent_id else None,
     }
 
 
@@ -77,8 +86,9 @@ def policy_readiness_get(request: HttpRequest, number: int) -> Mapping[str, Any]
     that were tried is no proof that there is none.
     """
     workspace_id = caller(request).workspace_id
-    version = _version(workspace_id, number)
-    found = life.standing_of(workspace_id, version, registry.tool_specs(workspace_id))
+    found = life.standing_of(
+        workspace_id, version(workspace_id, number), registry.tool_specs(workspace_id)
+    )
     return {
         "ready": found.ready,
         "problem": found.problem,
@@ -95,11 +105,16 @@ def policy_readiness_get(request: HttpRequest, number: int) -> Mapping[str, Any]
 )
 def policy_simulation_list(request: HttpRequest, number: int) -> Mapping[str, Any]:
     workspace_id = caller(request).workspace_id
-    version = _version(workspace_id, number)
-    return page([_simulation(each) for each in life.simulations(workspace_id, version.id)])
+    tried = version(workspace_id, number)
+    return page([simulation_row(each) for each in life.simulations(workspace_id, tried.id)])
 
 
-def _version(workspace_id: UUID, number: int) -> PolicyVersion:
+def version(workspace_id: UUID, number: int) -> PolicyVersion:
+    """A version of this workspace.
+
+    Raises:
+        Problem: 404.
+    """
     found = selectors.policy_version(workspace_id, number)
     if found is None:
         raise not_found()
@@ -111,7 +126,7 @@ def _policy(row: selectors.VersionRow) -> dict[str, Any]:
     return fields | {"active": row.active, "activated": row.activated}
 
 
-def _simulation(found: PolicySimulation) -> dict[str, Any]:
+def simulation_row(found: PolicySimulation) -> dict[str, Any]:
     fields = {name: getattr(found, name) for name in _SIMULATION_FIELDS}
     return fields | {"number": found.version.number}
 
