@@ -25,12 +25,17 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run as lists show it. `cost_micros` are millionths of `currency`."""
+    """One run as lists show it. `cost_micros` are millionths of `currency`.
+
+    Attributes:
+        given: the inputs that are words or numbers, in one line: what tells runs of a goal apart.
+    """
 
     id: UUID
     agent: str
     agent_number: int
     goal: str
+    given: str
     state: RunState
     reason: str
     requester_type: str

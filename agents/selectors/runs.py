@@ -3,8 +3,9 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from textwrap import shorten
 from typing import Any
 from uuid import UUID
 
@@ -46,6 +47,7 @@ from policies.models import ApprovalRequest, DecisionRecord
 PAGE_SIZE = 50
 OUTPUT_START = 4000
 RESULT_START = 200
+GIVEN_LENGTH = 80
 
 
 def runs(
@@ -279,6 +281,7 @@ def _row_fields(run: Run) -> dict[str, Any]:
         "agent": version.agent.name,
         "agent_number": version.number,
         "goal": run.goal,
+        "given": _given(run.inputs),
         "state": RunState(run.state),
         "reason": run.reason,
         "requester_type": run.requester_type,
@@ -295,6 +298,11 @@ def _row_fields(run: Run) -> dict[str, Any]:
         "started": run.started,
         "ended": run.ended,
     }
+
+
+def _given(inputs: Mapping[str, Any]) -> str:
+    plain = [str(value) for value in inputs.values() if isinstance(value, str | int | float)]
+    return shorten(", ".join(plain), GIVEN_LENGTH, placeholder=" …")
 
 
 def _steps(workspace_id: UUID, run_id: UUID) -> QuerySet[Step]:

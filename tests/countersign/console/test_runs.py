@@ -34,6 +34,15 @@ def test_the_list_filters_by_state_agent_and_text(world: World, log_in: LogIn) -
     assert "No run matches." in client.get(f"{RUNS}?text=nothing%00like").content.decode()
 
 
+def test_runs_of_one_goal_are_told_apart_by_what_they_were_given(
+    world: World, log_in: LogIn
+) -> None:
+    run = world.runs["running"]
+    given = ", ".join(str(value) for value in run.inputs.values())
+    assert given
+    assert f"{str(run.id)[:8]} · {given}" in log_in("alice").get(RUNS).content.decode()
+
+
 def test_pages_of_the_list_meet_without_gap_or_repeat(world: World, log_in: LogIn) -> None:
     with in_workspace(world.workspace_id):
         for _ in range(60):
