@@ -28,7 +28,7 @@ from agents import artifacts, gate, journal, manifest, switches, tracing
 from agents.bound import BoundTool
 from agents.errors import BudgetCrossed, Divergence, ReplayDiverged, SwitchedOff
 from agents.models import Call, CallState, Effect, KillSwitch, Step
-from agents.redaction import redacted
+from agents.redaction import told
 from agents.sandbox.contract import Deferred, EndStep, GuestCall, Raise, Reply, Value
 from agents.session import Session
 from agents.tools.errors import (
@@ -381,8 +381,8 @@ class Broker:
         try:
             with tracing.tool_call(tool.name, tool.version.effect, str(call.id), arguments):
                 value = invoke(tool.definition, arguments, context)
-            reply = Value(redacted(value, self._withheld(call, tool, arguments)))
-            call.left = artifacts.of_tool(context.kept)
+            value, files = told(value, context.kept, self._withheld(call, tool, arguments))
+            reply, call.left = Value(value), artifacts.of_tool(files)
             call.files = artifacts.listed(call.left)
         except ToolError as error:
             doubtful = error.acted in (Acted.UNKNOWN, Acted.YES)

@@ -2,15 +2,18 @@
 
 import pytest
 
-from agents.models import RunState
-from agents.redaction import WITHHELD
+from agents.models import Artifact, RunState
+from agents.redaction import WITHHELD, told
 from agents.registry import tool_specs
 from agents.ruling import rules_for
+from agents.sandbox.contract import GivenFile
+from audit.transactions import in_workspace
 from policies import forms
 from policies.engine import PolicyError, compile_policy
 from policies.forms import RuleForm, write
 from policies.starter import starter_text
-from tests.agents.runs.stage import Stage, program
+from tests.agents.runs.stage import Stage, program, register_signed
+from tests.agents.runs.test_artifacts import LETTERS
 from tests.attacks.test_run_bypasses import change_policy
 
 NOTE = program("note_down(text='hello')\nfinal_answer({'done': True})")
@@ -70,3 +73,37 @@ def test_a_field_that_a_rule_withholds_reaches_neither_program_nor_model(stage: 
     assert [vendor["account"] for vendor in kept] == [WITHHELD] * len(told)
     assert account not in stage.model.observed()
     assert WITHHELD in stage.model.observed()
+
+
+REDACT_LETTER = REDACT.replace("list_vendors", "fetch_letter")
+LETTER = program("letter = fetch_letter(vendor='V-1')\nprint(letter)")
+OPEN = program("print(open('in/1-1-letter.txt').read())")
+
+
+def test_a_file_of_an_answer_with_withheld_fields_is_withheld_whole(stage: Stage) -> None:
+    """Nobody can take a field out of a file, so what it holds reaches nobody."""
+    register_signed(stage.cast, LETTERS)
+    done = program("final_answer({'done': True})")
+    before = stage.play(stage.start(LETTER, OPEN, done))
+    assert "pay to XX66" in stage.steps(before)[1].observation
+    change_policy(stage, lambda text: text + REDACT_LETTER)
+    run = stage.play(stage.start(LETTER, OPEN, done))
+    first, second, _ = stage.steps(run)
+    assert "a rule withholds account of what this tool answers" in first.observation
+    assert "FileNotFoundError" in second.observation
+    [call] = stage.calls(run)
+    assert (call.state, call.files) == ("succeeded", [])
+    with in_workspace(stage.workspace_id):
+        assert not Artifact.objects.filter(run=run).exists()
+
+
+def test_what_is_said_of_withheld_files() -> None:
+    files = [GivenFile("1-1-a.txt", b"x")]
+    handle = {"artifact": "1-1-a.txt", "sha256": "0", "bytes": 1}
+    answer = {"account": "DE01", "files": [handle, {"artifact": "other"}], "name": "V"}
+    assert told(answer, files, ()) == (answer, files)
+    value, left = told(answer, files, ["Account"])
+    assert value["account"] == WITHHELD
+    assert value["files"][0].startswith("[file withheld by policy: a rule withholds Account")
+    assert (value["files"][1], value["name"], left) == ({"artifact": "other"}, "V", ())
+    assert told({"account": "DE01"}, [], ["account"]) == ({"account": WITHHELD}, [])
