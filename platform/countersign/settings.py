@@ -100,6 +100,7 @@ COUNTERSIGN_CHANGES = {
     "policy.activate": "policies.services.policy.policy_apply",
     "registry": "agents.registry.proposal.apply",
     "member": "countersign.accounts.services.appointment.apply",
+    "factor.reset": "countersign.accounts.services.factor_reset.apply",
 }
 AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",

@@ -168,6 +168,7 @@ TABLE = (
     Row("person_add", who=ADMINISTRATOR, post=INVALID),
     Row("person_roles", who=ADMINISTRATOR, post=INVALID, arguments=PERSON),
     Row("person_remove", who=ADMINISTRATOR, get=WRONG_METHOD, post=INVALID, arguments=PERSON),
+    Row("person_factor", who=ADMINISTRATOR, get=WRONG_METHOD, post=INVALID, arguments=PERSON),
     Row("kill_switch_list"),
     # Who may stop and lift is the service's to say as well, and it records whom it refused.
     Row("kill_switch_set", get_by=KILLERS, post=INVALID),

@@ -14,13 +14,20 @@ MAX_CODE = 40
 """A recovery code with its hyphens is 19 characters."""
 
 
+class CodeInput(forms.TextInput):
+    """Like a field for a password: what was sent is never put into the page again."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:  # noqa: ANN401
+        return super().get_context(name, None, attrs)
+
+
 class CodeField(forms.CharField):
     """A code of an authenticator app; `any_code` where a recovery code serves as well."""
 
     def __init__(self, *, any_code: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
         # A recovery code has letters: the keyboard of digits would keep people from it.
         digits = {} if any_code else {"inputmode": "numeric"}
-        widget = forms.TextInput(attrs={**CODE_ATTRS, **digits})
+        widget = CodeInput(attrs={**CODE_ATTRS, **digits})
         super().__init__(max_length=MAX_CODE, widget=widget, **kwargs)
 
 

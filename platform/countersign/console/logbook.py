@@ -95,6 +95,7 @@ PHRASES: Mapping[str, str] = {
     "member.removed": "removed a member",
     "member.refused": "was not let change members",
     "workspace.created": "made the workspace",
+    "password.reset": "gave someone a one-time password",
     "factor.begun": "began to set up an authenticator",
     "factor.confirmed": "set up an authenticator",
     "factor.removed": "removed their authenticator",

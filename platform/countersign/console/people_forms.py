@@ -68,5 +68,14 @@ class PersonForm(RolesForm):
     field_order = ["username", "name", "email", "roles", "groups"]
 
 
+class ResetForm(forms.Form):
+    reason = forms.CharField(
+        label="Why, and how you know it is them",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Whoever signs reads this.",
+    )
+
+
 class RemoveForm(forms.Form):
     sure = forms.BooleanField(label="Yes, end this membership now")

@@ -147,6 +147,7 @@ _workspace: list[URLPattern | URLResolver] = [
     path("people/add/", people.person_add, name="person_add"),
     path("people/<uuid:user_id>/", people.person_roles, name="person_roles"),
     path("people/<uuid:user_id>/remove/", people.person_remove, name="person_remove"),
+    path("people/<uuid:user_id>/second-factor/", people.person_factor, name="person_factor"),
 ]
 
 urlpatterns: list[URLPattern | URLResolver] = [

@@ -5,6 +5,7 @@ import re
 from countersign.accounts import selectors
 from policies import selectors as policies
 from policies.services import change_apply
+from tests.countersign.accounts.authenticator import enrol
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.test_runs import text
@@ -63,3 +64,21 @@ def test_a_membership_ends_when_one_is_sure(cast: Cast, log_in: LogIn) -> None:
     assert "Dan is no member any more." in done
     assert roles(cast, "dan") == frozenset()
     assert log_in("dan").get(PEOPLE).status_code == 404
+
+
+def test_a_lost_authenticator_is_taken_away_by_two(cast: Cast, log_in: LogIn) -> None:
+    ada, bob = log_in("ada"), f"{PEOPLE}{cast.id('bob')}/"
+    assert "Second factor</h2>" not in ada.get(bob).content.decode()
+    enrol(cast, "bob")
+    assert "Ask for it to be taken away" in ada.get(bob).content.decode()
+    assert ada.post(f"{bob}second-factor/", {}).status_code == 422
+    sent = ada.post(f"{bob}second-factor/", {"reason": "He called; I know his voice."}, follow=True)
+    page = sent.content.decode()
+    assert "Nothing changes before a policy officer signs it" in page
+    assert "Ada wants the authenticator of Bob taken away." in page
+    [request] = policies.requests(cast.acme.id)
+    card = text(log_in("carol").get(f"/w/acme/approvals/{request.id}/").content.decode())
+    assert "He called; I know his voice." in card
+    vote(cast, request, "carol", now=request.created)
+    change_apply(workspace_id=cast.acme.id, request_id=request.id, now=request.created)
+    assert selectors.factor_of(cast.id("bob")) is None

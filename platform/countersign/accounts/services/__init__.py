@@ -14,6 +14,7 @@ from countersign.accounts.services.factor import (
     factor_remove,
     recovery_codes_renew,
 )
+from countersign.accounts.services.factor_reset import factor_reset_propose
 from countersign.accounts.services.login import (
     login,
     logout,
@@ -26,6 +27,7 @@ from countersign.accounts.services.member import (
     member_remove,
     member_set_roles,
 )
+from countersign.accounts.services.password import password_reset
 from countersign.accounts.services.token import (
     IssuedToken,
     TokenContext,
@@ -49,12 +51,14 @@ __all__ = [
     "factor_begin",
     "factor_confirm",
     "factor_remove",
+    "factor_reset_propose",
     "login",
     "logout",
     "member_propose",
     "member_remove",
     "member_set_roles",
     "password_change",
+    "password_reset",
     "reauthenticate",
     "recovery_codes_renew",
     "service_account_create",

@@ -17,7 +17,7 @@ from countersign.accounts.services import PersonDraft
 from countersign.console import guards
 from countersign.console.guards import Member
 from countersign.console.pages import posted, render
-from countersign.console.people_forms import PersonForm, RemoveForm, RolesForm
+from countersign.console.people_forms import PersonForm, RemoveForm, ResetForm, RolesForm
 from policies import selectors as policies
 from policies.errors import Refusal
 from policies.models import ApprovalRequest, Kind
@@ -75,8 +75,7 @@ def person_roles(request: HttpRequest, slug: str, user_id: UUID) -> HttpResponse
             if not wrong:
                 return redirect("console:person_list", slug)
             form.add_error(None, wrong)
-    context = {"nav": "people", "form": form, "row": row, "remove": RemoveForm()}
-    return render(request, member, "console/person_roles.html", context, status=status)
+    return _person(request, member, row, status, form=form)
 
 
 @require_POST
@@ -93,13 +92,54 @@ def person_remove(request: HttpRequest, slug: str, user_id: UUID) -> HttpRespons
             messages.success(request, f"{row.user.name} is no member any more.")
             return redirect("console:person_list", slug)
         form.add_error(None, refusal.sentence)
+    return _person(request, member, row, INVALID, remove=form)
+
+
+@require_POST
+@guards.page
+def person_factor(request: HttpRequest, slug: str, user_id: UUID) -> HttpResponse:
+    """Ask that someone's authenticator be taken away; someone else signs it."""
+    member = guards.administrator(request, slug)
+    row = _row(member, user_id)
+    form = ResetForm(request.POST)
+    if form.is_valid():
+        asked = services.factor_reset_propose(
+            workspace_id=member.id,
+            actor=member.actor,
+            user_id=user_id,
+            reason=form.cleaned_data["reason"],
+            now=datetime.now(UTC),
+            tools=registry.tool_specs(member.id),
+        )
+        if not isinstance(asked, Refusal):
+            messages.success(
+                request, "Asked. Nothing changes before a policy officer signs it, under Approvals."
+            )
+            return redirect("console:person_list", slug)
+        form.add_error(None, asked.sentence)
+    return _person(request, member, row, INVALID, reset=form)
+
+
+def _person(
+    request: HttpRequest,
+    member: Member,
+    row: PersonRow,
+    status: int,
+    *,
+    form: RolesForm | None = None,
+    remove: RemoveForm | None = None,
+    reset: ResetForm | None = None,
+) -> HttpResponse:
+    """The page of one person; of its three forms the one that was sent shows its faults."""
     context = {
         "nav": "people",
-        "form": RolesForm(initial=RolesForm.initial_of(row.membership.roles)),
         "row": row,
-        "remove": form,
+        "form": form or RolesForm(initial=RolesForm.initial_of(row.membership.roles)),
+        "remove": remove or RemoveForm(),
+        "factor": selectors.factor_of(row.user.id),
+        "reset": reset or ResetForm(auto_id="reset_%s"),
     }
-    return render(request, member, "console/person_roles.html", context, status=INVALID)
+    return render(request, member, "console/person_roles.html", context, status=status)
 
 
 def _row(member: Member, user_id: UUID) -> PersonRow:
@@ -110,11 +150,12 @@ def _row(member: Member, user_id: UUID) -> PersonRow:
 
 
 def _asked(member: Member) -> list[ApprovalRequest]:
-    """Roles that wait for a signature."""
+    """What waits for a signature about people: roles, and second factors to be taken away."""
     return [
         request
         for request in policies.requests(member.id)
-        if request.kind == Kind.CHANGE and request.binding.get("change") == "member"
+        if request.kind == Kind.CHANGE
+        and request.binding.get("change") in ("member", "factor.reset")
     ]
 
 
