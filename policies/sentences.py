@@ -559,3 +559,16 @@ def _unary(node: pst.UnaryOp, *, negated: bool) -> str:
         return phrase(node.arg).strip('"')
     text = f"{phrase(node.arg)} {node.op.replace('_', ' ')}"
     return f"not {text}" if negated else text
+
+
+def obligation(text: str) -> str:
+    """What follows beside a rule's outcome, e.g. of "mask:iban", as a sentence."""
+    kind, _, name = text.partition(":")
+    match kind:
+        case "redact":
+            return f"The field {name} of what the tool answers is withheld from program and model."
+        case "mask":
+            return f"The argument {name} is hidden in the console until whoever reads opens it."
+        case "notify":
+            return f"{people(name, 2).removeprefix('two ').capitalize()} are told by mail."
+    return text

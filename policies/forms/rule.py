@@ -20,6 +20,7 @@ from policies.schema import quoted
 MAX_REASON = 300
 _ID = re.compile(r"[a-z][a-z0-9-]{0,59}")
 _ROLE = re.compile(r"reviewer(:[a-z0-9][a-z0-9_-]{0,47})?|policy_officer")
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
 _FORM = re.compile(r'@form\s*\(\s*"((?:[^"\\]|\\.)*)"\s*\)')
 
 
@@ -34,6 +35,9 @@ class RuleForm:
         agent: the agent that the rule is for; "" for all.
         code: whoever signs gives a code of their authenticator beside the password.
         shadow: evaluated and recorded, not enforced.
+        redact: a field of what the tool answers that neither program nor model is told.
+        mask: an argument that the console hides until whoever reads opens it.
+        notify: whom a mail tells that the rule held.
     """
 
     id: str
@@ -45,6 +49,15 @@ class RuleForm:
     shadow: bool = False
     agent: str = ""
     code: bool = False
+    redact: str = ""
+    mask: str = ""
+    notify: str = ""
+
+    @property
+    def obligations(self) -> dict[str, str]:
+        """Annotation → what it names, of those that are set."""
+        named = {"redact": self.redact, "mask": self.mask, "notify": self.notify}
+        return {kind: value for kind, value in named.items() if value}
 
 
 def write(form: RuleForm) -> str:
@@ -58,7 +71,8 @@ def write(form: RuleForm) -> str:
         raise FormError("Kind: there is no such kind of rule")
     values = kind.clean(form.values)
     _check(form)
-    condition = kind.condition(values)
+    condition, action = kind.condition(values), kind.action(values)
+    _check_obligations(form, action)
     lines = [
         f"@id({quoted(form.id)})" + (" @shadow" if form.shadow else ""),
         f"@form({quoted(_annotation(form, values))})",
@@ -68,7 +82,9 @@ def write(form: RuleForm) -> str:
         lines.append(f'@review({quoted(form.role)}) @quorum("{form.quorum}")' + code)
     if form.reason:
         lines.append(f"@reason({quoted(form.reason)})")
-    lines.append(f"forbid({_principal(form)}, {_action(kind.action(values))}, {_resource(values)})")
+    if form.obligations:
+        lines.append(" ".join(f"@{k}({quoted(v)})" for k, v in form.obligations.items()))
+    lines.append(f"forbid({_principal(form)}, {_action(action)}, {_resource(values)})")
     text = "\n".join(lines) + (f"\nwhen {{ {condition} }};" if condition else ";")
     _see_one_rule(text, form)
     return text
@@ -91,6 +107,7 @@ def read(text: str) -> RuleForm | None:
             shadow=held.get("shadow") is True,
             agent=str(held.get("agent", "")),
             code=held.get("code") is True,
+            **{kind: str(held[kind]) for kind in ("redact", "mask", "notify") if kind in held},
         )
         return form if write(form) == text.strip() else None
     except (ValueError, KeyError, TypeError, AttributeError, FormError):
@@ -109,6 +126,22 @@ def _check(form: RuleForm) -> None:
             raise FormError(f"{label}: one line of at most {MAX_REASON} characters")
 
 
+def _check_obligations(form: RuleForm, action: str) -> None:
+    for label, name in (("Withhold", form.redact), ("Mask", form.mask)):
+        if not name:
+            continue
+        if not _FIELD.fullmatch(name):
+            raise FormError(f"{label}: one name of letters, digits and underscores, such as iban")
+        if action != "call":
+            raise FormError(f"{label}: only calls of tools have arguments and answers")
+        if not form.role:
+            raise FormError(
+                f"{label}: choose that it waits for signatures; else nothing of it runs"
+            )
+    if form.notify and not _ROLE.fullmatch(form.notify):
+        raise FormError("Tell by mail: choose a role of the list")
+
+
 def _annotation(form: RuleForm, values: Mapping[str, Any]) -> str:
     held: dict[str, Any] = {"id": form.id, "kind": form.kind, "values": dict(values)}
     if form.reason:
@@ -121,6 +154,7 @@ def _annotation(form: RuleForm, values: Mapping[str, Any]) -> str:
         held["shadow"] = True
     if form.agent:
         held["agent"] = form.agent
+    held |= form.obligations
     return json.dumps(held, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 

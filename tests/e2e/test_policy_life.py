@@ -18,6 +18,8 @@ SENTENCE = (
     "Ask three finance reviewers to countersign a call of create_payment when the amount is more"
     " than 1,000.00 or the amount is not known."
 )
+MASKED = "The argument account is hidden in the console until whoever reads opens it."
+TOLD = "Policy officers are told by mail."
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +55,11 @@ def write_the_rule(page: Page) -> None:
     page.get_by_label("Who signs").select_option("reviewer:finance")
     page.get_by_role("spinbutton", name="Signatures").fill("3")
     page.get_by_label("Reason").fill(REASON)
+    page.get_by_label("Mask in the console").select_option("account")
+    page.get_by_label("Tell by mail that it held").select_option("policy_officer")
     page.get_by_label("Name of the rule").fill("large-payments")
     page.get_by_role("button", name="Show the sentence").click()
-    expect(page.locator("#sentence")).to_contain_text(SENTENCE)
+    expect(page.locator("#sentence")).to_contain_text(f"{SENTENCE} {MASKED} {TOLD}")
     page.get_by_role("button", name="Add to a draft").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Draft 2")
 
@@ -111,6 +115,9 @@ def test_a_rule_is_written_tried_signed_and_obeyed(demo: Demo, browser: Browser)
     open_request(alice, "2026-W48", run)
     wait(alice.page, REASON)
     wait(alice.page, "0 of 3 signed")
+    masked = alice.page.locator("details.masked")
+    expect(masked.first).to_have_text(re.compile("masked"))
+    expect(masked.first).not_to_have_attribute("open", "")
     assert [p.complaints for p in (carol, frank, alice)] == [[], [], []]
 
 

@@ -39,6 +39,7 @@ class Choices:
     roles: tuple[str, ...]
     agents: tuple[str, ...]
     signers: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
 
 
 def choices(specs: Sequence[ToolSpec], agents: Sequence[str], groups: Sequence[str]) -> Choices:
@@ -51,6 +52,7 @@ def choices(specs: Sequence[ToolSpec], agents: Sequence[str], groups: Sequence[s
         tuple(sorted(roles | set(ROLES))),
         tuple(sorted(agents)),
         ("reviewer", *groups, "policy_officer"),
+        tuple(sorted({name for spec in specs for name in spec.parameter_names})),
     )
 
 
@@ -115,6 +117,31 @@ class RuleEditForm(forms.Form):
                 required=False,
                 help_text="What the agent and the reviewer are told, in your words.",
             )
+            self._add_obligations(known)
+
+    def _add_obligations(self, known: Choices) -> None:
+        """What else follows; the service says which of it fits the outcome."""
+        if self.kind.action({"counter": "writes"}) == "call":
+            hidden = sorted({*known.arguments, *filter(None, [self.rule.mask])})
+            self.fields["mask"] = forms.ChoiceField(
+                label="Mask in the console",
+                choices=[("", "nothing"), *((name, name) for name in hidden)],
+                help_text="An argument that card and run hide until whoever reads opens it.",
+                required=False,
+            )
+            self.fields["redact"] = forms.CharField(
+                label="Withhold from program and model",
+                max_length=80,
+                help_text="Name of a field in what the tool answers, such as iban. Mask and"
+                " withhold count where it waits for signatures.",
+                required=False,
+            )
+        self.fields["notify"] = forms.ChoiceField(
+            label="Tell by mail that it held",
+            choices=[("", "nobody"), *((role, words.role(role)) for role in known.signers)],
+            help_text="Once for each run, without what was in the call.",
+            required=False,
+        )
 
     def made(self) -> RuleForm:
         """The rule as filled in; whether it can be one, `policies.forms.write` says."""
@@ -130,6 +157,9 @@ class RuleEditForm(forms.Form):
             shadow=given["outcome"] == SHADOW,
             agent=given["agent"],
             code=review and given["code"],
+            redact=given.get("redact", "").strip(),
+            mask=given.get("mask", ""),
+            notify=given.get("notify", ""),
         )
 
 
@@ -147,6 +177,7 @@ def _initial(kind: Kind, rule: RuleForm) -> dict[str, Any]:
         "code": rule.code,
         "agent": rule.agent,
         "reason": rule.reason,
+        **rule.obligations,
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from countersign.console import words
 from countersign.console.words import Word
-from policies import forms
+from policies import forms, sentences
 from policies.engine import FiredRule, PolicyError, PolicySet, compile_policy
 from policies.facts.record import ToolSpec
 
@@ -14,7 +14,8 @@ from policies.facts.record import ToolSpec
 class RuleRow:
     """One rule: its sentence, and what follows when it holds.
 
-    `by_form`: it opens in the form that made it; the others are Cedar.
+    `by_form`: it opens in the form that made it; the others are Cedar. `obligations`: sentences of
+    what follows beside the outcome.
     """
 
     id: str
@@ -53,7 +54,7 @@ def _row(rule: FiredRule, compiled: PolicySet, text: str) -> RuleRow:
         _word(rule, compiled),
         rule.shadow,
         forms.read(text) is not None,
-        rule.obligations,
+        tuple(sentences.obligation(each) for each in rule.obligations),
     )
 
 

@@ -63,6 +63,27 @@ def test_a_rule_by_form_may_ask_for_a_code(world: World, carol: Client) -> None:
     assert "code of their authenticator" not in text(carol, "v3/")
 
 
+def test_a_rule_by_form_may_hide_and_tell(world: World, carol: Client) -> None:
+    more = PAY | {"mask": "account", "redact": "iban", "notify": "policy_officer"}
+    looked = post(carol, "v1/rules/new/amount/", more | {"look": "1"}, 200)
+    told = (
+        f"{SENTENCE} The field iban of what the tool answers is withheld from program and model."
+        " The argument account is hidden in the console until whoever reads opens it."
+        " Policy officers are told by mail."
+    )
+    assert told in looked
+    post(carol, "v1/rules/new/amount/", more | {"save": "1"})
+    assert "Policy officers are told by mail." in text(carol, "v2/")
+    again = carol.get("/w/acme/policies/v2/rules/edit/large-payments/").content.decode()
+    assert '<option value="account" selected>' in again
+    assert 'value="iban"' in again
+    final = post(carol, "v1/rules/new/amount/", more | {"look": "1", "outcome": "deny"}, 422)
+    assert "Withhold: choose that it waits for signatures" in final
+    assert "mask" not in carol.get("/w/acme/policies/v1/rules/new/import/").content.decode()
+    strange = post(carol, "v1/rules/new/amount/", more | {"look": "1", "mask": "ghost"}, 422)
+    assert "ghost is not one of the available choices" in strange
+
+
 def test_a_rule_by_form_shows_its_sentence_and_becomes_a_draft(world: World, carol: Client) -> None:
     assert "Payments over 10,000.00" in text(carol, "v1/rules/")
     assert "create_payment" in text(carol, "v1/rules/new/amount/")

@@ -10,6 +10,7 @@ from policies.engine import compile_policy
 from policies.forms import FormError, RuleForm, read, write
 from policies.forms.text import remove, set_shadow
 from policies.pieces import find, pieces
+from policies.sentences import obligation
 from policies.starter import starter_text
 from tests.policies.suites import tools
 
@@ -105,6 +106,43 @@ def test_a_form_makes_a_rule_with_its_sentence_and_opens_again(
     assert write(again) == made
 
 
+HIDDEN = RuleForm("h", "tool", {"tool": "send_mail"}, redact="iban", mask="body", **FINANCE)
+TOLD = RuleForm("t", "feature", {"feature": "endless"}, notify="reviewer:treasury", shadow=True)
+
+
+@pytest.mark.parametrize(
+    ("form", "obligations"),
+    [
+        (HIDDEN, ("redact:iban", "mask:body")),
+        (TOLD, ("notify:reviewer:treasury",)),
+        (
+            RuleForm("d", "tool", {"tool": "pay"}, notify="policy_officer"),
+            ("notify:policy_officer",),
+        ),
+        (replace(HIDDEN, shadow=True), ("redact:iban", "mask:body")),
+    ],
+)
+def test_a_form_obliges_to_more_than_its_outcome(
+    form: RuleForm, obligations: tuple[str, ...]
+) -> None:
+    made = write(form)
+    rule = compile_policy(forms.append(starter_text(), made), tools=tools()).rules[form.id]
+    assert rule.obligations == obligations
+    again = read(made)
+    assert again is not None
+    assert (again.redact, again.mask, again.notify) == (form.redact, form.mask, form.notify)
+    assert write(again) == made
+
+
+def test_what_follows_beside_the_outcome_has_a_sentence() -> None:
+    assert [obligation(each) for each in ("redact:iban", "mask:body")] == [
+        "The field iban of what the tool answers is withheld from program and model.",
+        "The argument body is hidden in the console until whoever reads opens it.",
+    ]
+    assert obligation("notify:reviewer:treasury") == "Treasury reviewers are told by mail."
+    assert obligation("notify:policy_officer") == "Policy officers are told by mail."
+
+
 def test_every_kind_has_an_example_here() -> None:
     assert {form.kind for form, _ in EXAMPLES} == set(forms.KINDS)
 
@@ -123,6 +161,11 @@ def test_every_kind_has_an_example_here() -> None:
         (RuleForm("r", "tool", {"tool": "x"}, role="reviewer", quorum=13), "from 1 to 12"),
         (RuleForm("r", "nothing", {}), "no such kind"),
         (RuleForm("r", "tool", {"tool": "x"}, reason="a\nb"), "Reason"),
+        (RuleForm("r", "tool", {"tool": "x"}, mask="iban"), "Mask: choose that it waits"),
+        (RuleForm("r", "tool", {"tool": "x"}, redact="iban"), "Withhold: choose that it waits"),
+        (RuleForm("r", "tool", {"tool": "x"}, redact="a b", role="reviewer"), "Withhold: one name"),
+        (RuleForm("r", "import", {"module": "re"}, mask="a", role="reviewer"), "only calls"),
+        (RuleForm("r", "tool", {"tool": "x"}, notify="admin"), "Tell by mail"),
     ],
 )
 def test_a_form_that_makes_no_rule_says_why(form: RuleForm, told: str) -> None:
