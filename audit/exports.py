@@ -71,6 +71,22 @@ def retry_export(workspace_id: UUID, export_id: UUID, *, actor: Actor) -> Export
         return job
 
 
+def repeat_export(workspace_id: UUID, export_id: UUID, *, actor: Actor) -> Export | None:
+    """Ask for what an earlier export covered once more; the caller enqueues `make_export`.
+
+    Returns:
+        None where the workspace has no such export, or its bundle is there.
+    """
+    with in_workspace(workspace_id):
+        job = Export.objects.filter(workspace_id=workspace_id, id=export_id).first()
+        if job is None or job.state not in (Export.State.DONE, Export.State.REMOVED):
+            return None
+        if job.state == Export.State.DONE and file_of(job).is_file():
+            return None
+        scope = Scope.from_json(job.scope)
+        return request_export(workspace_id, scope, payloads=job.payloads, actor=actor)
+
+
 class Form(StrEnum):
     """In what form an export is taken away."""
 
@@ -105,6 +121,8 @@ def download(workspace_id: UUID, export_id: UUID, form: Form, *, actor: Actor) -
         job = Export.objects.filter(workspace_id=workspace_id, id=export_id).first()
         if job is None:
             return None
+        if job.state == Export.State.REMOVED:
+            raise ExportFailed("the time of this export's file was up; start a new one")
         if job.state != Export.State.DONE:
             raise ExportFailed("the export is not finished")
         size, source = _open(job, form)

@@ -263,6 +263,7 @@ class Export(models.Model):
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
+        REMOVED = "removed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     workspace_id = models.UUIDField()
@@ -279,7 +280,7 @@ class Export(models.Model):
     error = models.TextField(blank=True)
     requested_at = models.DateTimeField()
     touched_at = models.DateTimeField(null=True)
-    """Last sign of life of whoever makes it; a stale one is taken over."""
+    """Last sign of life of whoever makes it; a stale one is taken over. Or when it was removed."""
     finished_at = models.DateTimeField(null=True)
 
     class Meta:

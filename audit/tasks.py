@@ -8,7 +8,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from audit import checkpoints, erasure, exports, heads, verification
+from audit import checkpoints, erasure, exports, heads, removal, verification
 from audit.services import Actor
 from audit.transactions import PLATFORM, alias
 from audit.verify import trees, verify_log
@@ -55,6 +55,12 @@ def run_verification(workspace_id: str, verification_id: str) -> None:
 @shared_task(name="audit.make_export")
 def make_export(workspace_id: str, export_id: str) -> None:
     exports.make_export(UUID(workspace_id), UUID(export_id))
+
+
+@shared_task(name="audit.remove_exports")
+def remove_exports() -> None:
+    """Remove the files of exports whose time is up (each hour)."""
+    removal.remove_due(CLOCK)
 
 
 @shared_task(name="audit.resume_exports")

@@ -254,6 +254,7 @@ CELERY_BEAT_SCHEDULE = {
     "exports": {"task": "audit.resume_exports", "schedule": 60.0, "options": {"expires": 60}},
     "verify": {"task": "audit.verify_all", "schedule": 86_400.0},
     "retention": {"task": "audit.expire_payloads", "schedule": 86_400.0},
+    "removal": {"task": "audit.remove_exports", "schedule": 3_600.0},
     "purge": {"task": "accounts.purge", "schedule": 3_600.0},
 }
 
@@ -282,6 +283,8 @@ COUNTERSIGN_AUDIT_ORIGIN = env.text("AUDIT_ORIGIN", "countersign.local")
 COUNTERSIGN_PLATFORM_AUDITORS = env.texts("PLATFORM_AUDITORS", [])
 """User names of those who read the platform's own log. Whoever rules the host says who, as with
 the kill switch for everything: no role of any workspace reaches that far."""
+COUNTERSIGN_EXPORT_DAYS = env.number("EXPORT_DAYS", 30, highest=3650)
+"""Days for which the file of an export is kept."""
 COUNTERSIGN_AUDIT_HEADS = env.text("AUDIT_HEADS")
 COUNTERSIGN_AUDIT_ANCHORS = env.entries("AUDIT_ANCHORS")
 COUNTERSIGN_LOG_SIGNING_KEY = env.text("LOG_SIGNING_KEY")

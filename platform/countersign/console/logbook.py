@@ -118,6 +118,7 @@ PHRASES: Mapping[str, str] = {
     "export.retried": "asked to go on with an export",
     "export.made": "made an export of {entries} entries",
     "export.downloaded": "downloaded an export ({form})",
+    "export.removed": "removed the file of an export: its time was up",
     "export.refused": "was not let export the log",
     "payload.viewed": "looked at a masked payload: {name}",
     "payload.refused": "was not let look at a masked payload",

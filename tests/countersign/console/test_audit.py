@@ -13,8 +13,10 @@ from django.test import Client
 from audit import anchoring, exports, selectors, signing
 from audit.anchors.file import FileAnchor
 from audit.models import AnchorState, Entry, Export
+from audit.removal import remove_due
 from audit.sequencer import Sequencer
 from audit.services import Draft, Subject
+from audit.tasks import CLOCK
 from audit.transactions import in_workspace
 from audit.verifier import countersign_verify as verifier
 from countersign.accounts.models import User
@@ -386,3 +388,23 @@ def test_a_proof_of_any_length_is_drawn_within_its_picture(count: int) -> None:
         assert box.top >= 0
         assert box.top + found.box_height <= found.height
     assert proof_drawing.draw([]) is None
+
+
+def test_an_export_says_until_when_it_is_kept_and_is_made_again(log: History, dan: Client) -> None:
+    dan.post("/w/acme/audit/exports/", {"kind": "workspace"})
+    [job] = selectors.exports(log.workspace)
+    exports.make_export(log.workspace, job.id)
+    assert "kept until" in get(dan, f"exports/{job.id}/")
+    with in_workspace(log.workspace):
+        Export.objects.update(finished_at=datetime.now(UTC) - timedelta(days=400))
+    assert remove_due(CLOCK) == 1
+    page = get(dan, f"exports/{job.id}/")
+    assert "files of exports are kept for 30 days" in page
+    assert "Make it again" in page
+    assert "file removed" in get(dan, "exports/")
+    refused = dan.get(f"/w/acme/audit/exports/{job.id}/bundle/", follow=True)
+    assert "start a new one" in refused.content.decode()
+    answer = dan.post(f"/w/acme/audit/exports/{job.id}/again/")
+    [new, _] = selectors.exports(log.workspace)
+    assert answer.headers["Location"] == f"/w/acme/audit/exports/{new.id}/"
+    assert new.scope == job.scope

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, model_validator
 from audit.export.scope import Kind
 from audit.exports import Form
 from audit.models import Export, Verification
+from audit.removal import kept_until
 from audit.search import OUTCOMES, Filters
 from countersign.api.schemas.base import Paged, PageOut, Taken, Text
 
@@ -187,7 +188,10 @@ class ExportIn(Taken):
 
 
 class ExportOut(Schema):
-    """An export; once `done` it can be downloaded. `sha256` is that of the bundle."""
+    """An export; once `done` it can be downloaded. `sha256` is that of the bundle.
+
+    Its file goes after `kept_until`; the export is then `removed`.
+    """
 
     id: UUID
     state: Export.State
@@ -198,8 +202,13 @@ class ExportOut(Schema):
     done: int
     total: int
     finished_at: datetime | None
+    kept_until: datetime | None
     sha256: str
     error: str
+
+    @staticmethod
+    def resolve_kept_until(job: Export) -> datetime | None:
+        return kept_until(job)
 
 
 class ExportPage(PageOut[ExportOut]):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -18,7 +19,7 @@ from django.views.decorators.http import (
 )
 
 from agents import selectors as agents
-from audit import exports, selectors, signing
+from audit import exports, removal, selectors, signing
 from audit.errors import AuditError, ExportFailed
 from audit.export.scope import Kind, Scope, between
 from audit.exports import Form
@@ -38,6 +39,7 @@ STATES: Mapping[str, Word] = {
     Export.State.RUNNING: Word("▶", "being made", LIVE),
     Export.State.DONE: Word("✓", "ready", ALLOW),
     Export.State.FAILED: Word("✕", "failed", DENY),
+    Export.State.REMOVED: Word("–", "file removed"),
 }
 
 
@@ -135,6 +137,8 @@ def audit_export(request: HttpRequest, slug: str, export_id: UUID) -> HttpRespon
         "here": job.state == Export.State.DONE and exports.file_of(job).is_file(),
         "size": _size(job),
         "keys": _keys(member),
+        "kept_until": removal.kept_until(job),
+        "days": settings.COUNTERSIGN_EXPORT_DAYS,
     }
     if "live" in request.GET:
         return render_fragment(request, member, "console/_audit_export.html", context)
@@ -156,17 +160,19 @@ def _keys(member: Member) -> list[str]:
 @require_POST
 @guards.page
 def audit_export_again(request: HttpRequest, slug: str, export_id: UUID) -> HttpResponse:
-    """Let a failed export go on from where it stopped."""
+    """Let a failed export go on from where it stopped; make one anew whose file is gone."""
     subject = Subject("export", str(export_id))
     member = audit_guards.auditor(request, slug, REFUSAL, subject)
     if selectors.export(member.id, export_id) is None:
         raise Http404("no such export")
-    job = exports.retry_export(member.id, export_id, actor=member.actor)
+    job = exports.retry_export(member.id, export_id, actor=member.actor) or exports.repeat_export(
+        member.id, export_id, actor=member.actor
+    )
     if job is None:
-        messages.info(request, "This export has not failed.")
-    else:
-        _enqueue(job)
-    return redirect("console:audit_export", slug, export_id)
+        messages.info(request, "This export has not failed, and its file is here.")
+        return redirect("console:audit_export", slug, export_id)
+    _enqueue(job)
+    return redirect("console:audit_export", slug, job.id)
 
 
 @require_GET
