@@ -84,6 +84,7 @@ def test_a_run_that_is_the_same_and_one_that_cannot_be_replayed(
     same = page(world, log_in, made(world, ReplayState.DONE, SAME, LEFT_OUT))
     assert "The run does what its journal says" in same
     assert "1 step ran again" in text(same)
+    assert "Other replays" not in same
     failed = page(world, log_in, made(world, ReplayState.FAILED, error="No sandbox <here>"))
     assert "No sandbox &lt;here&gt;" in failed
     assert "✓ the same, 1 step" in text(failed)

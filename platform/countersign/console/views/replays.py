@@ -42,7 +42,9 @@ def run_replay(request: HttpRequest, slug: str, run_id: UUID, replay_id: UUID) -
     context = _told(member, run_id, replay_id)
     if "live" in request.GET:
         return render_fragment(request, member, "console/_run_replay.html", context)
-    context["earlier"] = agents.replays(member.id, run_id)
+    # Not itself: the page follows it, and the list below would not.
+    others = agents.replays(member.id, run_id)
+    context["earlier"] = [each for each in others if each.id != replay_id]
     return render(request, member, "console/run_replay.html", context)
 
 
