@@ -47,8 +47,10 @@ import hmac
 import io
 import json
 import re
+import stat
 import sys
 import zipfile
+import zlib
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -231,14 +233,15 @@ class Checkpoint:
         signatures = []
         for line in tail[:-1].split("\n"):
             parts = line.split(" ")
-            if len(parts) != 3 or parts[0] != "\u2014":
+            raw = unbase64(parts[2]) if len(parts) == 3 else b""
+            if len(raw) < 5 or parts[0] != "\u2014":
                 raise Malformed(f"not a signature line: {line!r}")
-            raw = unbase64(parts[2])
             signatures.append((parts[1], raw[:4], raw[4:]))
         return cls(lines[0], int(lines[1]), root, f"{body}\n".encode(), tuple(signatures))
 
     def signed_by(self, key: Key) -> bool:
-        return key.kind == 1 and any(
+        # The key's name must be the origin: one trusted log may not speak for another.
+        return (key.kind, key.name) == (1, self.origin) and any(
             len(signature) == 64 and key.verifies(signature, self.text)
             for name, key_id, signature in self.signatures
             if (name, key_id) == (key.name, key.id)
@@ -249,7 +252,7 @@ class Checkpoint:
             if key.kind == 4 and (name, key_id) == (key.name, key.id) and len(signature) == 72:
                 seconds = int.from_bytes(signature[:8], "big")
                 message = f"cosignature/v1\ntime {seconds}\n".encode() + self.text
-                if seconds < 1 << 63 and key.verifies(signature[8:], message):
+                if seconds < 1 << 37 and key.verifies(signature[8:], message):
                     return seconds
         return None
 
@@ -422,7 +425,7 @@ def timestamp_valid(stamp: Timestamp, trusted: Sequence[x509.Certificate]) -> bo
         for _, attribute, _ in der(der(stamp.signed)[0][1]):
             parts = der(attribute)
             attributes[parts[0][1].hex()] = der(parts[1][1])[0][1]
-    except IndexError:
+    except (IndexError, Malformed):
         return False
     if attributes.get(_CONTENT_TYPE, b"").hex() != _TST_INFO:
         return False
@@ -484,7 +487,9 @@ MEMBERS = {
     "README.txt",
 }
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://countersign.dev/bundle/v1"
+SCOPES = ("workspace", "range", "run", "search")
 ENTRY_PROOF = "https://countersign.dev/entry-proof/v1"
 
 
@@ -494,13 +499,29 @@ class Bundle:
     def __init__(self, path: Path) -> None:
         self._directory = path if path.is_dir() else None
         self._zip = None if self._directory else zipfile.ZipFile(path)
+        self._meters: list[_Meter] = []
         self.hashes: dict[str, tuple[int, str]] = {}
 
-    def names(self) -> list[str]:
+    def close(self) -> None:
+        """Close what a failed check has left half read."""
+        for meter in self._meters:
+            meter.close()
         if self._zip:
-            return [info.filename for info in self._zip.infolist()]
+            self._zip.close()
+
+    def names(self) -> list[str]:
+        """The members' names; whatever is no plain file is refused."""
+        if self._zip:
+            infos = self._zip.infolist()
+            types = {stat.S_IFMT(info.external_attr >> 16) for info in infos}
+            if not types <= {0, stat.S_IFREG} or any(info.flag_bits & 1 for info in infos):
+                raise Malformed("a member is encrypted, or no plain file")
+            return [info.filename for info in infos]
         assert self._directory is not None  # noqa: S101 (one of the two is set)
-        return [str(p.relative_to(self._directory)) for p in self._directory.rglob("*")]
+        found = list(self._directory.iterdir())
+        if not all(stat.S_ISREG(path.lstat().st_mode) for path in found):
+            raise Malformed("a member is no plain file")
+        return [path.name for path in found]
 
     def read(self, name: str, limit: int = 64 << 20) -> bytes:
         with self._open(name) as file:
@@ -512,6 +533,7 @@ class Bundle:
     def lines(self, name: str, limit: int) -> Iterator[bytes]:
         """Yield lines without their newline; remembers size and hash of what was read."""
         meter = _Meter(self._open(name))
+        self._meters.append(meter)
         with io.BufferedReader(meter, 1 << 20) as file:
             while line := file.readline(limit + 2):
                 if line[-1] != 10 or len(line) > limit + 1:
@@ -546,6 +568,9 @@ class EntryFile(Bundle):
             raise Malformed("too large for the proof of an entry")
         self.proof = strict_json(data)
 
+    def close(self) -> None:
+        """It is closed already."""
+
     @staticmethod
     def is_one(path: Path) -> bool:
         """Tell a proof from a bundle by its first byte."""
@@ -575,6 +600,12 @@ class _Meter(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+_UNREADABLE = (Malformed, AttributeError, KeyError, TypeError, ValueError)
+"""What reading the specified form from values of another form raises."""
+_DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+"""What reading a member of a hostile archive raises."""
 
 
 @dataclass(frozen=True)
@@ -632,18 +663,20 @@ class Verifier:
         gc.disable()
         try:
             self._run()
-        except (Malformed, KeyError, TypeError, ValueError, RecursionError) as error:
+        except _UNREADABLE as error:
             self.find("container", f"the bundle cannot be read: {error}")
-        except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        except _DAMAGED as error:
             self.find("container", f"the bundle is damaged: {error}")
         finally:
+            self.bundle.close()
             if collecting:
                 gc.enable()
         return min(self.failed, default=0)
 
     def _run(self) -> None:
+        names = self.bundle.names()
         self.checkpoint = Checkpoint.parse(self.bundle.read("checkpoint").decode())
-        self.predicate, files = self._manifest()
+        self.predicate, files = self._manifest(names)
         self._check_signature()
         outside = self._outside_times()
         earlier = self._earlier()
@@ -655,7 +688,7 @@ class Verifier:
                 self.find("container", f"{name} is not the file the manifest names")
 
     # (10) container
-    def _manifest(self) -> tuple[dict[str, Any], dict[str, tuple[int, str]]]:
+    def _manifest(self, names: list[str]) -> tuple[dict[str, Any], dict[str, tuple[int, str]]]:
         envelope = strict_json(self.bundle.read("manifest.json"))
         payload = unbase64(envelope["payload"])
         kind = envelope["payloadType"]
@@ -668,22 +701,35 @@ class Verifier:
         ):
             self.find("container", "no key of yours signed the manifest")
         statement = strict_json(payload)
-        predicate = statement["predicate"]
-        files = {
-            file["name"]: (predicate["sizes"][file["name"]], file["digest"]["sha256"])
-            for file in statement["subject"]
-        }
-        if statement["predicateType"] != PREDICATE:
+        if (statement["_type"], statement["predicateType"]) != (STATEMENT, PREDICATE):
             raise Malformed("not a Countersign bundle of version 1")
-        names = self.bundle.names()
+        predicate = statement["predicate"]
+        self._check_predicate(predicate)
+        listed, sizes = statement["subject"], predicate["sizes"]
+        files = {
+            one["name"]: (whole(sizes[one["name"]]), one["digest"]["sha256"]) for one in listed
+        }
+        if len(files) != len(listed) or files.keys() != sizes.keys():
+            raise Malformed("the manifest lists files twice, or sizes of others")
         if len(set(names)) != len(names) or set(names) != {*files, "manifest.json"}:
             odd = sorted(set(names) ^ {*files, "manifest.json"})
             self.find("container", f"the files are not those of the manifest: {odd}")
         if not set(names) <= MEMBERS:
             self.find("container", f"unknown files: {sorted(set(names) - MEMBERS)}")
-        if predicate["origin"] != self.checkpoint.origin:
-            self.find("container", "manifest and checkpoint name different logs")
         return predicate, files
+
+    def _check_predicate(self, predicate: dict[str, Any]) -> None:
+        """The manifest speaks of the checkpoint's tree, and of a scope that is known."""
+        head = self.checkpoint
+        told = (predicate["origin"], predicate["size"], predicate["root"])
+        same = told == (head.origin, head.size, head.root.hex())
+        if not same or not head.origin.endswith(f"/{predicate['workspace']}"):
+            self.find("container", "manifest and checkpoint name different logs")
+        scope = predicate["scope"]
+        if scope["kind"] not in SCOPES or (scope["kind"] == "run" and not _UUID(scope["run"])):
+            raise Malformed("the manifest names no known scope")
+        if not isinstance(predicate["payloads"], bool):
+            raise Malformed("the manifest does not say whether payloads are shown")
 
     # (11) signature
     def _check_signature(self) -> None:
@@ -707,9 +753,11 @@ class Verifier:
         stamps = 0
         for line in self.bundle.lines("checkpoints.jsonl", 4 << 20):
             item = strict_json(line)
+            if item.keys() != {"note", "timestamps"}:
+                raise Malformed("checkpoints.jsonl: fields other than note and timestamps")
             checkpoint = Checkpoint.parse(item["note"])
             found += self._cosigned(checkpoint)
-            for text in item.get("timestamps", []):
+            for text in item["timestamps"]:
                 stamp = self._stamp(checkpoint, unbase64(text))
                 if stamp is not None:
                     found.append((checkpoint.size, stamp, "time stamp"))
@@ -742,10 +790,13 @@ class Verifier:
 
     def _earlier(self) -> list[tuple[int, bytes, str]]:
         """Return (size, root, whence) of every checkpoint the tree must have grown out of."""
-        found = [(seen.size, seen.root, "the checkpoint you kept") for seen in self.options.seen]
+        size = self.checkpoint.size
+        found = []
         for seen in self.options.seen:
             if seen.origin != self.checkpoint.origin:
-                raise Malformed(f"--seen is of another log: {seen.origin}")
+                self.find("consistency", f"--seen is of another log: {seen.origin}")
+            elif seen.size <= size:  # of larger ones (17) speaks
+                found.append((seen.size, seen.root, "the checkpoint you kept"))
             if not any(seen.signed_by(key) for key in self.options.policy.logs):
                 self.notes.append(f"the kept checkpoint of size {seen.size} has no known signature")
         for line in self.bundle.lines("checkpoints.jsonl", 4 << 20):
@@ -810,7 +861,7 @@ class EntryVerifier(Verifier):
         except (Malformed, AttributeError, KeyError, TypeError) as error:
             self.find("form", str(error), position)
             return
-        ceiling = min(times, default=self.options.now)
+        ceiling = min([*times, self.options.now])
         if time > ceiling + timedelta(seconds=self.options.skew_s):
             self.find("times", f"{time} is newer than the tree that holds it ({ceiling})", position)
 
@@ -818,8 +869,8 @@ class EntryVerifier(Verifier):
         """(16, 17) Hold the checkpoint against those the verifier kept, and its age."""
         for seen in self.options.seen:
             if seen.origin != self.checkpoint.origin:
-                raise Malformed(f"--seen is of another log: {seen.origin}")
-            if seen.size > self.checkpoint.size:
+                self.find("consistency", f"--seen is of another log: {seen.origin}")
+            elif seen.size > self.checkpoint.size:
                 self.find("freshness", f"you kept a checkpoint of {seen.size} entries")
             elif seen.size < self.checkpoint.size:
                 self.notes.append(f"a bundle must show that the tree grew out of size {seen.size}")
@@ -830,6 +881,9 @@ class EntryVerifier(Verifier):
             newest is None or (self.options.now - newest).total_seconds() > age
         ):
             self.find("freshness", f"the newest outside time is {newest}, older than you allow")
+
+
+ACCOUNTS = ("subject.erased", "payloads.expired", "key.rotated")
 
 
 class _Entries:
@@ -848,7 +902,9 @@ class _Entries:
         self.proofs = strict_json(verifier.bundle.read("proofs.json"))
         if self.proofs.keys() != {"left", "right", "consistency"}:
             raise Malformed("proofs.json has other fields than left, right, consistency")
-        self.tree = Tree(self.first, unhex(self.proofs["left"]))
+        if not all(re.fullmatch("0|[1-9][0-9]*", size) for size in self.proofs["consistency"]):
+            raise Malformed("proofs.json: a size is no decimal number")
+        self.tree = self._left_edge(unhex(self.proofs["left"]))
         self.workspace = str(verifier.predicate["workspace"])
         self.last_time: datetime | None = None
         self.payloads = _Payloads(verifier)
@@ -858,10 +914,14 @@ class _Entries:
         """run → hash of its last entry (32 bytes) and its number (8 bytes); compact, there
         are many."""
         self.partial: set[str] = set()
+        self.accounts: set[int] = set()
+        """Positions of the entries that account for missing payloads."""
         self.seen = _Seen(int(2000 * verifier.options.skew_s))
         self.expected: dict[int, list[tuple[bytes, str]]] = {}
-        complete = self.first == 0 and self.scope["kind"] in ("workspace", "range")
-        self.lifecycle = Lifecycle(verifier.find, complete)
+        every = self.scope["kind"] in ("workspace", "range")
+        self.lifecycle = Lifecycle(
+            verifier.find, complete=self.first == 0 and every, shows_requests=every
+        )
         for size, root, whence in earlier:
             self.expected.setdefault(size, []).append((root, whence))
 
@@ -883,6 +943,13 @@ class _Entries:
         self._ends()
         self.payloads.finish()
 
+    def _left_edge(self, peaks: list[bytes]) -> Tree:
+        """(15) A list of another length is the edge of no tree of this size."""
+        wanted = self.first.bit_count()
+        if len(peaks) != wanted:
+            self.find("inclusion", "the left edge does not fit the range's first position")
+        return Tree(self.first, [*peaks, *[EMPTY] * wanted][:wanted])
+
     # (16) consistency
     def _smaller(self) -> None:
         """Checkpoints before the range: by proof, the entries are not here."""
@@ -902,8 +969,6 @@ class _Entries:
         checkpoint = self.v.checkpoint
         for size, roots in self.expected.items():
             for root, whence in roots:
-                if size > checkpoint.size:
-                    continue  # (17) says so
                 path = unhex(self.proofs["consistency"].get(str(size), []))
                 if not consistent(size, checkpoint.size, root, checkpoint.root, path):
                     self.find("consistency", f"the tree did not grow out of {whence} ({size})")
@@ -911,6 +976,8 @@ class _Entries:
     def _withheld(self, line: bytes, position: int) -> None:
         if not re.fullmatch(rb'"[0-9a-f]{64}"', line):
             raise Malformed(f"position {position}: neither an entry nor a hash")
+        if self.scope["kind"] in ("workspace", "range"):
+            self.find("completeness", "the entry is only a hash", position)
         self.tree.append(bytes.fromhex(line[1:-1].decode()))
         self.v.counts["withheld"] += 1
 
@@ -928,6 +995,8 @@ class _Entries:
         if "run" in leaf:
             self._order(entry)
         self.payloads.check(entry)
+        if leaf["action"] in ACCOUNTS:
+            self.accounts.add(entry.position)
         if leaf.get("run") not in self.partial:
             self.lifecycle.check(entry)
 
@@ -974,6 +1043,8 @@ class _Entries:
         checkpoint = self.v.checkpoint
         for line in self.v.bundle.lines("related.jsonl", 4 << 20):
             item = strict_json(line)
+            if item.keys() != {"i", "leaf", "path"}:
+                raise Malformed("related.jsonl: fields other than i, leaf, path")
             raw = item["leaf"].encode()
             position = whole(item["i"])
             path = unhex(item["path"])
@@ -981,8 +1052,14 @@ class _Entries:
                 self.find("inclusion", "a related entry is not in the tree", position)
                 continue
             entry = self._form(raw, position, leaf_hash(raw))
-            if entry is not None:
-                self.payloads.note(entry)
+            if entry is None:
+                continue
+            if entry.leaf["action"] not in ACCOUNTS:
+                self.find("form", "a related entry accounts for no other", position)
+            if position in self.accounts:
+                self.find("completeness", "the entry is there twice", position)
+            self.accounts.add(position)
+            self.payloads.note(entry)
 
     # (14) completeness
     def _complete(self, position: int) -> None:
@@ -995,8 +1072,6 @@ class _Entries:
             )
         if scope["kind"] == "workspace" and (self.first, self.end) != (0, size):
             self.find("completeness", f"a whole log has {size} entries, here are {position}")
-        if scope["kind"] in ("workspace", "range") and self.v.counts["withheld"]:
-            self.find("completeness", f"{self.v.counts['withheld']} entries are only hashes")
         if not self.v.counts["entries"]:
             self.find("completeness", "the bundle shows no entry")
 
@@ -1011,13 +1086,12 @@ class _Entries:
     # (19) a run asked for must be shown to its end, or said to be open
     def _ends(self) -> None:
         scope = self.scope
-        open_runs = self.lifecycle.open_runs()
-        self.v.counts["open_runs"] = len(open_runs)
+        self.v.counts["open_runs"] = len(self.lifecycle.open_runs())
         if scope["kind"] == "run":
             run = scope["run"]
             if number_of(run) not in self.runs:
                 self.find("completeness", f"run {run} is not in the bundle")
-            elif run in open_runs and not self.v.options.allow_open:
+            elif not self.lifecycle.has_ended(run) and not self.v.options.allow_open:
                 self.find("order", f"run {run} is shown without its end (--allow-open accepts it)")
 
 
@@ -1082,11 +1156,15 @@ class _Times:
             self.find("times", f"{time} comes after {self.highest}", position)
         if time < self.floor - self.skew:
             self.find("times", f"{time} is older than the tree before it ({self.floor})", position)
-        ceiling = self.ceilings[0][1] if self.ceilings else self.now
+        ceiling = min(self.ceilings[0][1], self.now) if self.ceilings else self.now
         if time > ceiling + self.skew:
             self.find("times", f"{time} is newer than the tree that holds it ({ceiling})", position)
         if time > self.highest:
             self.highest = time
+
+
+_SHOWN = {"i", "name", "salt", "data"}
+_HIDDEN = {"i", "name", "state"}
 
 
 class _Payloads:
@@ -1100,10 +1178,16 @@ class _Payloads:
         self._expired: datetime | None = None
         self._claimed: dict[str, int] = {}
         self._outlived: list[tuple[int, datetime]] = []
+        self._disclosing = bool(verifier.predicate["payloads"])
 
     def _read(self) -> dict[str, Any] | None:
         line = next(self._lines, None)
-        return None if line is None else strict_json(line)
+        if line is None:
+            return None
+        item = strict_json(line)
+        if item.keys() not in (_SHOWN, _HIDDEN) or not isinstance(item["name"], str):
+            raise Malformed("payloads.jsonl: not the fields of a payload")
+        return item
 
     def check(self, entry: Entry) -> None:
         self.note(entry)
@@ -1125,18 +1209,21 @@ class _Payloads:
     def note(self, entry: Entry) -> None:
         """Remember what an erasure or expiry entry accounts for."""
         detail = entry.leaf.get("detail", {})
-        if entry.leaf["action"] == "subject.erased":
-            self._erased |= {str(key) for key in detail.get("keys", [])}
-        elif entry.leaf["action"] == "payloads.expired":
-            before = datetime.fromisoformat(detail["before"])
-            self._expired = max(before, self._expired or before)
+        keys, before = detail.get("keys"), detail.get("before")
+        if entry.leaf["action"] == "subject.erased" and isinstance(keys, list):
+            self._erased |= {key for key in keys if isinstance(key, str)}
+        elif entry.leaf["action"] == "payloads.expired" and isinstance(before, str):
+            expired = _moment(before)
+            self._expired = max(filter(None, (self._expired, expired)), default=None)
 
     def _one(self, entry: Entry, item: dict[str, Any], commitment: dict[str, Any]) -> None:
         state = item.get("state", "disclosed")
         if state == "disclosed":
             salt, data = unbase64(item["salt"]), unbase64(item["data"])
             digest = hmac.new(salt, data, hashlib.sha256).hexdigest()
-            if digest != commitment["commitment"] or len(data) != commitment["length"]:
+            # HMAC pads its key with zeros, so salts of other lengths may give the same.
+            fits = len(salt) == 32 and len(data) == commitment["length"]
+            if not fits or digest != commitment["commitment"] or not self._disclosing:
                 self.v.find(
                     "payloads", f"{item['name']!r} is not what was recorded", entry.position
                 )
@@ -1148,8 +1235,8 @@ class _Payloads:
             self.v.counts["erased"] += 1
             if not self._outlived or entry.time > self._outlived[-1][1]:
                 self._outlived = [(entry.position, entry.time)]
-        elif state != "withheld":
-            self.v.find("erasures", f"payload state {state!r} is unknown", entry.position)
+        elif state != "withheld" or self._disclosing:
+            self.v.find("erasures", f"nothing accounts for a payload {state!r}", entry.position)
 
     def finish(self) -> None:
         if self._next is not None:
@@ -1249,7 +1336,12 @@ def strict_json(data: bytes) -> dict[str, Any]:
             raise Malformed("a key stands twice")
         return dict(pairs)
 
-    value = json.loads(data, object_pairs_hook=unique, parse_float=_refuse, parse_constant=_refuse)
+    try:
+        value = json.loads(
+            data.decode(), object_pairs_hook=unique, parse_float=_refuse, parse_constant=_refuse
+        )
+    except RecursionError:
+        raise Malformed("nested too deeply") from None
     if not isinstance(value, dict):
         raise Malformed("not an object")
     return value
@@ -1265,6 +1357,8 @@ _ACTOR = {"type", "id", "name"}
 _SUBJECT = {"type", "id"}
 _SUBJECT_VERSION = {"type", "id", "version"}
 _COMMITMENT = {"commitment", "key", "length", "media"}
+_MEDIA = {"text/plain", "application/json", "application/octet-stream"}
+_KINDS = {"user", "service", "agent", "system"}
 
 
 _TEXT = r'"([^"\\\x00-\x1f]*)"'
@@ -1326,6 +1420,8 @@ def _plain(match: re.Match[str], workspace: str) -> tuple[dict[str, Any], dateti
         leaf["subject"]["version"] = version
     if trace is not None:
         leaf["trace"] = trace
+    if actor_type not in _KINDS or (for_type is not None and for_type not in _KINDS):
+        raise Malformed("an actor is of an unknown type")
     if place != workspace:
         raise Malformed("it belongs to another workspace")
     return leaf, _check_identity(identity, time)
@@ -1388,20 +1484,31 @@ def _check_commitments(found: dict[str, Any]) -> None:
             commitment.keys() != _COMMITMENT
             or not _HASH(commitment["commitment"])
             or not _UUID(commitment["key"])
-            or not isinstance(commitment["media"], str)
+            or commitment["media"] not in _MEDIA
         ):
             raise Malformed("a payload's commitment is malformed")
         whole(commitment["length"])
 
 
+def _moment(text: str) -> datetime | None:
+    """Read a time as entries write it (§4)."""
+    try:
+        return datetime.fromisoformat(text) if _TIME(text) and text[11:13] < "24" else None
+    except ValueError:
+        return None
+
+
 def _check_identity(identity: str, text: str) -> datetime:
     """The id is a UUID of version 7 made at the entry's time."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Malformed("the time does not exist") from error
+    time = _moment(text)
+    if time is None:
+        raise Malformed("the time does not exist")
     stamp = int(identity[:8] + identity[9:13], 16)
-    if identity[14] != "7" or stamp != int(time.timestamp() * 1_000_000 + 0.5) // 1000:
+    if (
+        identity[14] != "7"
+        or identity[19] not in "89ab"
+        or stamp != int(time.timestamp() * 1_000_000 + 0.5) // 1000
+    ):
         raise Malformed("the id was not made at the entry's time")
     return time
 
@@ -1424,6 +1531,8 @@ def _texts(value: object, keys: set[str]) -> None:
     for item in value.values():
         if not isinstance(item, str):
             raise Malformed("actor or subject is not text")
+    if keys is _ACTOR and value["type"] not in _KINDS:
+        raise Malformed("an actor is of an unknown type")
 
 
 def number_of(uuid: str) -> int:
@@ -1442,15 +1551,20 @@ Detail = dict[str, Any]
 NONE = ("", "")
 
 
+def _same(value: object) -> str:
+    """Text that two JSON values share only if they are equal; Python holds 1 equal to true."""
+    return "" if value is None else _encode(value)
+
+
 @dataclass(slots=True)
 class _Run:
     """What must be remembered of a run that has not ended."""
 
-    decisions: dict[tuple[str, Any, Any], tuple[str, str]] = field(default_factory=dict)
+    decisions: dict[tuple[str, str, str], tuple[str, str]] = field(default_factory=dict)
     """(action, step, call) → outcome of the last decision, and the tool it was about."""
-    calls: dict[tuple[Any, Any], str] = field(default_factory=dict)
+    calls: dict[tuple[str, str], str] = field(default_factory=dict)
     """(step, call) → "open", or the outcome's action."""
-    used: set[tuple[str, Any]] = field(default_factory=set)
+    used: set[tuple[str, str]] = field(default_factory=set)
     """(kind, step) of the approvals used."""
 
 
@@ -1460,7 +1574,7 @@ class _Request:
 
     run: str
     kind: str
-    step: object
+    step: str
     seats: int
     barred: frozenset[str]
     signers: set[str] = field(default_factory=set)
@@ -1471,10 +1585,18 @@ class _Request:
 class Lifecycle:
     """Refuses histories that the platform cannot have produced (§7)."""
 
-    def __init__(self, find: Callable[[str, str, int | None], None], complete: bool) -> None:
+    def __init__(
+        self,
+        find: Callable[[str, str, int | None], None],
+        *,
+        complete: bool,
+        shows_requests: bool,
+    ) -> None:
         self._find = find
         self._complete = complete
         """Whether every request that an entry may refer to must be in the bundle."""
+        self._shows_requests = shows_requests
+        """Whether what follows on a request outside of runs is in the bundle too."""
         self._runs: dict[str, _Run] = {}
         self._finished: set[int] = set()
         self._requests: dict[str, _Request] = {}
@@ -1500,11 +1622,20 @@ class Lifecycle:
     def open_runs(self) -> set[str]:
         return set(self._runs)
 
+    def has_ended(self, run: str) -> bool:
+        return number_of(run) in self._finished
+
     def check(self, entry: Entry) -> None:
+        try:
+            self._check(entry, entry.leaf["action"])
+        except (AttributeError, KeyError, TypeError, Malformed) as error:
+            self._say(entry, f"its detail is not of the specified form: {error}")
+
+    def _check(self, entry: Entry, action: str) -> None:
         leaf = entry.leaf
-        action = leaf["action"]
         if action == "approval.requested":
-            self._requested(entry, leaf.get("detail", {}))
+            if self._shows_requests or "run" in leaf:
+                self._requested(entry, leaf.get("detail", {}))
         elif action in self._of_request:
             request = self._requests.get(leaf["subject"]["id"])
             if request is not None:
@@ -1536,23 +1667,23 @@ class Lifecycle:
 
     def _decision(self, entry: Entry, run: _Run, detail: Detail) -> None:
         action, _, tool = str(detail.get("action")).partition(":")
-        place = action, detail.get("step"), detail.get("call")
+        place = action, _same(detail.get("step")), _same(detail.get("call"))
         run.decisions[place] = str(detail.get("outcome")), tool
 
     def _executed(self, entry: Entry, run: _Run, detail: Detail) -> None:
-        step = detail.get("step")
-        outcome, _ = run.decisions.get(("execute", step, None), NONE)
+        step = _same(detail.get("step"))
+        outcome = self._decided(run, ("execute", step, ""), detail)
         self._allowed(entry, outcome, ("code", step) in run.used, f"step {step} ran")
 
     def _released(self, entry: Entry, run: _Run, detail: Detail) -> None:
-        step = detail.get("step")
-        outcome, _ = run.decisions.get(("release", step, None), NONE)
+        step = _same(detail.get("step"))
+        outcome = self._decided(run, ("release", step, ""), detail)
         self._allowed(entry, outcome, ("answer", step) in run.used, f"step {step}'s answer left")
 
     def _intended(self, entry: Entry, run: _Run, detail: Detail) -> None:
-        place = detail.get("step"), detail.get("seq")
+        place = _same(detail.get("step")), _same(detail.get("seq"))
         what = f"call {place[1]} of step {place[0]}"
-        outcome = self._decided(run, place, detail)
+        outcome = self._decided(run, ("call", *place), detail)
         used = False
         if "request" in detail:
             request = self._requests.get(detail["request"])
@@ -1562,8 +1693,8 @@ class Lifecycle:
         self._allowed(entry, outcome, used, what)
         run.calls[place] = "open"
 
-    def _decided(self, run: _Run, place: tuple[Any, Any], detail: Detail) -> str:
-        outcome, tool = run.decisions.get(("call", *place), NONE)
+    def _decided(self, run: _Run, place: tuple[str, str, str], detail: Detail) -> str:
+        outcome, tool = run.decisions.get(place, NONE)
         return outcome if tool in ("", detail.get("tool")) else ""
 
     def _allowed(self, entry: Entry, outcome: str, approved: bool, what: str) -> None:
@@ -1575,31 +1706,36 @@ class Lifecycle:
     def _outcome(self, entry: Entry, run: _Run, detail: Detail) -> None:
         """Reads may be recorded when done; a call that failed did not happen."""
         action = entry.leaf["action"]
-        place = detail.get("step"), detail.get("seq")
+        place = _same(detail.get("step")), _same(detail.get("seq"))
         state = run.calls.get(place)
         what = f"call {place[1]} of step {place[0]}"
         if state is None and action == "call.succeeded" and detail.get("effect") == "read":
-            self._allowed(entry, self._decided(run, place, detail), False, what)
+            self._allowed(entry, self._decided(run, ("call", *place), detail), False, what)
         elif state != "open" and not (state is None and action == "call.failed"):
             self._say(entry, f"an outcome of {what} without intent")
         run.calls[place] = action
 
     def _resolved(self, entry: Entry, run: _Run, detail: Detail) -> None:
-        place = detail.get("step"), detail.get("seq")
+        place = _same(detail.get("step")), _same(detail.get("seq"))
         if run.calls.get(place) not in ("open", "call.unknown"):
             self._say(entry, f"call {place[1]} of step {place[0]} was not in doubt")
         run.calls[place] = "call.resolved"
 
     def _requested(self, entry: Entry, detail: Detail) -> None:
         leaf = entry.leaf
-        seats = sum(whole(seat["count"]) for seat in detail.get("requirement", []))
+        if leaf["subject"]["id"] in self._requests:
+            self._say(entry, "an approval is asked for under an id that another has")
+        wanted, barred = detail.get("requirement", []), detail.get("barred", [])
+        if not isinstance(wanted, list) or not isinstance(barred, list):
+            raise Malformed("seats and people who are barred are lists")
+        seats = sum(whole(seat["count"]) for seat in wanted)
         requester = leaf.get("on_behalf_of", leaf["actor"])["id"]
         self._requests[leaf["subject"]["id"]] = _Request(
             run=leaf.get("run", ""),
             kind=str(detail.get("kind")),
-            step=detail.get("step"),
+            step=_same(detail.get("step")),
             seats=max(1, seats),
-            barred=frozenset({requester, leaf["actor"]["id"], *detail.get("barred", [])}),
+            barred=frozenset({requester, leaf["actor"]["id"], *barred}),
         )
 
     def _vote(self, entry: Entry, request: _Request, detail: Detail) -> None:

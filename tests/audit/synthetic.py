@@ -15,7 +15,8 @@ from audit.merkle import Frontier, leaf_hash
 from audit.verifier import countersign_verify as verifier
 from tests.audit.history import run_drafts
 
-ORIGIN = "log.example/synthetic"
+WORKSPACE = UUID("6b0f4c0e-2b51-4c52-9d7e-5a2f1c3d4e5f")
+ORIGIN = f"log.example/{WORKSPACE}"
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
@@ -51,7 +52,7 @@ def write_bundle(folder: Path, signer: notes.Signer, runs: int) -> tuple[Path, s
     """Write a whole-workspace bundle as a directory; return it and the log's key."""
     from audit.export.bundle import README
 
-    workspace = uuid4()
+    workspace = WORKSPACE
     bundle = folder / "bundle"
     bundle.mkdir()
     tree = Frontier()

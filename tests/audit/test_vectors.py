@@ -22,13 +22,11 @@ def test_the_vectors_are_what_we_compute() -> None:
 
 def test_the_leaf() -> None:
     raw = WRITTEN["leaf"]["canonical"].encode()
-    assert first.leaf_hash(raw).hex() == second.line_hash(raw).hex() == WRITTEN["leaf"]["hash"]
+    assert first.leaf_hash(raw).hex() == second.leaf_hash(raw).hex() == WRITTEN["leaf"]["hash"]
     leaf = first.canonical(raw)
-    facts = {"workspace": leaf["workspace"], "first": 0}
     first.check_fields(leaf, leaf["workspace"])
-    shown, malformed = second.read_entries([raw], facts)
-    assert shown[0].leaf == leaf
-    assert not malformed
+    second.check_leaf(0, raw, leaf["workspace"])
+    assert second.canonical_leaf(raw) == leaf
     assert canonical.decode(raw) == leaf
 
 
@@ -38,7 +36,8 @@ def test_what_is_not_canonical(text: str) -> None:
         canonical.decode(text.encode())
     with pytest.raises(first.Malformed):
         first.check_fields(first.canonical(text.encode()), "")
-    assert second.read_entries([text.encode()], {"workspace": "", "first": 0})[1]
+    with pytest.raises(second.Broken):
+        second.canonical_leaf(text.encode())
 
 
 def test_the_tree() -> None:
@@ -49,18 +48,23 @@ def test_the_tree() -> None:
         for item in hashes[:size]:
             grown.append(item)
         assert grown.root().hex() == root
-        head = {"size": size, "root": bytes.fromhex(root)}
-        if size:
-            assert second.adds_up(0, hashes[:size], {"left": [], "right": []}, head)
-    edge = {"left": tree["edge_7"], "right": []}
-    head = {"size": 11, "root": bytes.fromhex(tree["roots"][11])}
-    assert second.adds_up(7, hashes[7:], edge, head)
+        assert second.root_of(edge(hashes[:size])).hex() == root
+    assert [one.hex() for one in edge(hashes[:7])] == tree["edge_7"]
     path = first.unhex(tree["consistency_6_to_11"])
     old, new = (bytes.fromhex(tree["roots"][size]) for size in (6, 11))
     assert first.consistent(6, 11, old, new, path)
-    assert second.grown(6, 11, old, new, path)
+    assert second.consistent(6, old, 11, new, path)
     inclusion = first.unhex(tree["inclusion_6_of_11"])
     assert first.included(hashes[6], 6, 11, inclusion, new)
+    assert second.inclusion_root(hashes[6], 6, 11, inclusion) == new
+
+
+def edge(hashes: list[bytes]) -> list[bytes]:
+    """The left edge by the second verifier."""
+    found: list[bytes] = []
+    for size, item in enumerate(hashes):
+        found = second.appended(found, size, item)
+    return found
 
 
 def test_the_checkpoint() -> None:
@@ -68,7 +72,10 @@ def test_the_checkpoint() -> None:
     note = first.Checkpoint.parse(vector["note"])
     assert note.signed_by(first.Key.parse(vector["log_key"]))
     assert note.cosigned_at(first.Key.parse(vector["witness_key"])) == vector["cosigned_at"]
-    assert second.signed(second.checkpoint(vector["note"].encode()), [vector["log_key"]])
+    other = second.read_note(vector["note"].encode())
+    assert other.signed_by(second.read_key(vector["log_key"], 1))
+    witness = second.read_key(vector["witness_key"], 4)
+    assert other.cosigned(witness) == vector["cosigned_at"] * second.SECOND
 
 
 def test_the_payload() -> None:

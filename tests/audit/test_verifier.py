@@ -59,6 +59,7 @@ def rewrite(bundle: Path, change: Callable[[list[dict[str, JSON]]], object]) -> 
     head = notes.Head(synthetic.ORIGIN, tree.size, tree.root())
     (bundle / "checkpoint").write_text(str(notes.sign(head, synthetic.ORIGIN, [SIGNER])))
     predicate = predicate_of(bundle) | {"size": tree.size, "end": tree.size}
+    predicate["root"] = tree.root().hex()
     synthetic.seal(bundle, predicate, SIGNER)
 
 
