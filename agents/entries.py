@@ -77,9 +77,8 @@ def ended(run: Run, actor: Actor | None = None) -> Draft:
 
 def of_jails(session: Session, said: int = 0) -> list[Draft]:
     """What became of the run's jails since the log was told; the first `said` it knows."""
-    worker = Actor("system", session.lease.owner, "worker")
     return [
-        of_run(session.run, action, worker, epoch=session.lease.epoch, **detail)
+        of_run(session.run, action, session.lease.worker, epoch=session.lease.epoch, **detail)
         for action, detail in session.unsaid[said:]
     ]
 

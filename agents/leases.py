@@ -42,6 +42,12 @@ class Lease:
     run_id: UUID
     epoch: int
     owner: str
+    """`name:process:thread`; see `agents.tasks`."""
+
+    @property
+    def worker(self) -> Actor:
+        """Who works, for the log: one id for a host, or each of its processes would be another."""
+        return Actor("system", f"worker:{self.owner.split(':')[0]}", "worker")
 
 
 def claim(*, workspace_id: UUID, run_id: UUID, owner: str) -> Lease | None:
@@ -179,10 +185,10 @@ def lease_end() -> "ExpressionWrapper[CombinedExpression]":
 def _claimed(lease: Lease) -> Draft:
     return Draft(
         action="run.claimed",
-        actor=Actor("system", lease.owner, "worker"),
+        actor=lease.worker,
         subject=Subject("run", str(lease.run_id)),
         run=lease.run_id,
-        detail={"epoch": lease.epoch},
+        detail={"epoch": lease.epoch, "process": lease.owner},
     )
 
 

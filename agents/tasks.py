@@ -4,12 +4,12 @@ Losing every message loses no run: `sweep` rings again for whatever is due.
 """
 
 import os
-import socket
 import threading
 from datetime import UTC, datetime
 from uuid import UUID
 
 from celery import shared_task
+from django.conf import settings
 from django.db import connection
 
 from agents import journal, leases, loop, replays, services, tracing
@@ -30,7 +30,7 @@ GAVE_UP = f"Given up: {MAX_ATTEMPTS} workers took this run and none got it furth
 @shared_task(name="agents.advance", ignore_result=True)
 def advance(workspace_id: str, run_id: str) -> None:
     """Drive a run until it parks or ends, if there is anything to claim."""
-    owner = f"{socket.gethostname()}:{os.getpid()}:{threading.get_native_id()}"
+    owner = f"{settings.COUNTERSIGN_WORKER_NAME}:{os.getpid()}:{threading.get_native_id()}"
     lease = leases.claim(workspace_id=UUID(workspace_id), run_id=UUID(run_id), owner=owner)
     if lease is None:
         return

@@ -6,6 +6,7 @@ made once and kept under ``COUNTERSIGN_HOME``.
 """
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -257,6 +258,9 @@ CELERY_BEAT_SCHEDULE = {
     "removal": {"task": "audit.remove_exports", "schedule": 3_600.0},
     "purge": {"task": "accounts.purge", "schedule": 3_600.0},
 }
+
+COUNTERSIGN_WORKER_NAME = (env.text("WORKER_NAME") or socket.gethostname())[:100].replace(":", "-")
+"""What the log calls the workers of this host."""
 
 # --- Files of runs ---------------------------------------------------------------------------
 

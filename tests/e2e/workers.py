@@ -214,12 +214,17 @@ class Site:
         """Each worker (its process id) that took the run, and when."""
         with in_workspace(self.cast.acme.id):
             found = Entry.objects.filter(run_id=run.id, action="run.claimed").order_by("run_seq")
-            return [(int(entry.actor_id.split(":")[1]), entry.time) for entry in found]
+            return [(_process(entry), entry.time) for entry in found]
 
     def wait(self, run: Run, *states: RunState) -> Run:
         """Wait until the run is in one of the states."""
         until(lambda: self.fresh(run).state in states, f"{run.goal} is {states}")
         return self.fresh(run)
+
+
+def _process(claimed: Entry) -> int:
+    owner: str = json.loads(bytes(claimed.leaf))["detail"]["process"]
+    return int(owner.split(":")[1])
 
 
 def jails(mark: str) -> list[int]:

@@ -47,6 +47,15 @@ def test_the_log_tells_the_run_in_order(stage: Stage) -> None:
     ]
 
 
+def test_all_processes_of_a_host_are_one_worker_in_the_log(stage: Stage) -> None:
+    claimed = []
+    for owner in ("blue:17:17", "blue:99:101"):
+        run = stage.play(stage.start(DONE), owner=owner)
+        claimed += stage.told(run, "run.claimed")
+    assert {entry["actor"]["id"] for entry in claimed} == {"worker:blue"}
+    assert [entry["detail"]["process"] for entry in claimed] == ["blue:17:17", "blue:99:101"]
+
+
 def test_the_log_says_what_limits_held_a_program(stage: Stage) -> None:
     run = stage.play(stage.start(program("while True: pass"), DONE))
     started, stopped, again, _ = stage.told(run, "sandbox.started", "sandbox.stopped")
