@@ -76,6 +76,8 @@ def test_faults_of_a_file_are_told_each(billing: Caller) -> None:
     found = billing.post("changes/registrations", {"file": "agents:\n  Clerk: {}\ntools: 3\n"})
     assert (found.status, found.code, set(found.fields)) == (422, "request_invalid", {"file"})
     assert "line" in str(found.body["errors"])
+    long = billing.post("changes/registrations", {"file": "#" * 400_001})
+    assert (long.status, long.fields) == (422, ["file"])
 
 
 def test_a_proposal_that_is_sent_again_is_made_once(billing: Caller, stage: Stage) -> None:
@@ -163,7 +165,9 @@ def test_a_draft_that_is_sent_again_is_written_once(billing: Caller, stage: Stag
     assert mixed.code == "idempotency_key_used"
 
 
-@pytest.mark.parametrize("text", ["permit(", "permit(principal, action, resource);"])
+@pytest.mark.parametrize(
+    "text", ["permit(", "permit(principal, action, resource);", "//" + "x" * 500_001]
+)
 def test_a_text_that_cannot_be_used_says_why(billing: Caller, stage: Stage, text: str) -> None:
     found = draft(billing, stage, text)
     assert (found.status, found.fields) == (422, ["text"])

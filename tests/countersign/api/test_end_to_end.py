@@ -272,7 +272,7 @@ def test_the_guide_leads_from_a_task_to_a_countersigned_answer(
         events = program.play("/events?after=3")["items"]
         assert [event["seq"] for event in events] == seen[3:53]
         assert program.play("/steps")["items"]
-        assert [each["id"] for each in program.play("?state=")["items"]] == [program.run]
+        assert [each["id"] for each in program.play("/runs?state=")["items"]] == [program.run]
         assert program.play("/agents")["items"][0]["name"] == start.AGENT
         for part in ('/policies/1" ', "/readiness", "/1/simulations"):
             assert program.play(part)

@@ -64,7 +64,7 @@ class ChangePage(PageOut[ChangeOut]):
 class RegistrationIn(Taken):
     """A registration file: models, tools and agents, as `manage.py register` takes it."""
 
-    file: Text = Field(max_length=400_000, description="YAML.")
+    file: Text = Field(description="YAML, at most 400,000 characters.")
     documents: dict[str, Text] = Field(
         default_factory=dict,
         max_length=20,
@@ -85,7 +85,7 @@ class WithdrawIn(Taken):
 class PolicyDraftIn(Taken):
     """A draft. What is left out is as in `parent`, or else as in the version in force."""
 
-    text: Text | None = Field(None, max_length=MAX_POLICY_BYTES, description="Cedar.")
+    text: Text | None = Field(None, description=f"Cedar, at most {MAX_POLICY_BYTES:,} bytes.")
     tests: list[dict[str, Any]] | None = Field(None, max_length=MAX_CASES)
     invariants: list[Text] | None = Field(None, max_length=MAX_INVARIANTS)
     parent: int | None = Field(None, ge=1, description="Number of the version it is made from.")
