@@ -40,7 +40,7 @@ _MEANINGS = {
     404: "This token's workspace has no such thing; another's is never said to exist.",
     409: "Not as things are; `detail` says why.",
     413: "The body is too large.",
-    415: "The body is not sent as application/json.",
+    415: "The body is not sent as what the operation takes.",
     422: "A field cannot be used; `errors` names it.",
     429: "Too many requests, or too many streams, of this token.",
     500: "Our fault; it is in the log of the server.",

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.datastructures import MultiValueDict
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
@@ -26,7 +27,24 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class StrictParser(Parser):
-    """Reads bodies of `application/json` and refuses everything else."""
+    """Reads bodies of `application/json`, forms where they are asked for, and nothing else."""
+
+    def parse_querydict(
+        self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
+    ) -> DictStrAny:
+        """Fields of an address, or of a form.
+
+        Raises:
+            Problem: 415 for a form that is not sent as one.
+        """
+        is_form = data is not request.GET
+        if is_form and request.content_type != "multipart/form-data":
+            raise Problem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                "not_a_form",
+                "Send the body as Content-Type: multipart/form-data.",
+            )
+        return super().parse_querydict(data, list_fields, request)
 
     def parse_body(self, request: HttpRequest) -> DictStrAny:
         """The body's value; an object, since no operation takes anything else.

@@ -13,9 +13,10 @@ from http import HTTPStatus
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 
-from django.core.exceptions import DisallowedHost, RequestDataTooBig
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from ninja import Field, NinjaAPI, Schema
@@ -138,6 +139,8 @@ def install(api: NinjaAPI) -> None:
     on(ValidationError, _invalid)
     on(HttpError, _of_framework)
     on(RequestDataTooBig, lambda error: _TOO_BIG)
+    on(SuspiciousOperation, lambda error: _MALFORMED)
+    on(MultiPartParserError, lambda error: _MALFORMED)
     on(OperationalError, _no_database)
     on(InterfaceError, _no_database)
     on(Exception, _unforeseen)

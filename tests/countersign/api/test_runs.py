@@ -275,6 +275,17 @@ def test_uploads_that_cannot_be_taken_say_why(billing: Caller, settings: LazySet
         assert (answer.status, words in str(answer.body)) == (status, True), answer.body
 
 
+def test_a_form_that_is_none_is_refused_as_a_problem(billing: Caller) -> None:
+    as_json = billing.post("runs/upload", {"agent": "Teller"})
+    assert (as_json.status, as_json.code) == (415, "not_a_form")
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=" + "x" * 300):
+        broken = billing.send("POST", "runs/upload", b"--x", content_type=kind)
+        assert (broken.status, broken.code) == (400, "malformed")
+    many = {str(number): "" for number in range(1_100)}
+    assert billing.upload("runs/upload", many).status == 400
+    assert billing.upload("runs/upload", {"goal": "x"}).fields == ["agent"]
+
+
 def test_a_file_of_an_earlier_run_is_taken_by_its_id(billing: Caller, stage: Stage) -> None:
     earlier = uploaded(billing, stage, file=ContentFile(b"1,2", "a.csv"))
     [file] = billing.get(f"runs/{earlier.id}/artifacts").body["items"]

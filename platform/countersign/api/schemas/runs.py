@@ -47,7 +47,7 @@ class RunIn(Taken):
     files: list[FileIn | ReferenceIn] = Field(
         default_factory=list,
         max_length=10,
-        description="Small ones, together at most 3 MB; larger ones go to `/runs/upload`. "
+        description="Small ones, together at most 1.8 MB; larger ones go to `/runs/upload`. "
         "Files of earlier runs need the scope `runs:read`.",
     )
     file_labels: list[FileLabel] = Field(

@@ -60,7 +60,7 @@ def run_start(
 @router.post(
     "/upload",
     auth=Bearer(Scope.RUNS_START),
-    response={201: out.RunDetailOut} | says(out.RunDetailOut, 400, 404, 409, 413),
+    response={201: out.RunDetailOut} | says(out.RunDetailOut, 400, 404, 409, 413, 415),
     summary="Start a run with files",
 )
 def run_upload(
