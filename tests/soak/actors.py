@@ -9,6 +9,7 @@ PostgreSQL is told to commit or right after it has answered. What the lease keep
 moves nothing but the end of a lease, comes by the clock, and is not counted.
 """
 
+import functools
 import importlib
 import json
 import mmap
@@ -140,11 +141,14 @@ def main() -> None:
 
     django.setup()
     from agents import jails
+    from agents.sandbox.pool import Pool
 
     for name in ("agents.services", "agents.tasks", "policies.services"):
         importlib.import_module(name)  # every fork finds them imported
     # Tried once, as every worker does before its first jail; a fork knows the answer.
     jails.require_sandbox(jails.runtime_named("stdlib"))
+    # A fork lives for one turn of a run: it needs one jail, and none in reserve but one.
+    jails._pool = functools.cache(lambda: Pool(jails._config(), size=1))
     print("ready", flush=True)  # noqa: T201 - it is how it answers
     for line in sys.stdin:
         print(json.dumps(_carried_out(json.loads(line))), flush=True)  # noqa: T201

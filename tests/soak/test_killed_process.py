@@ -105,7 +105,10 @@ def test_whoever_settles_a_doubt_is_killed_too(
 ) -> None:
     """The first death leaves a doubt; the second comes at the commit that settles it."""
     with house(committing_database, tmp_path) as here:
-        doubtful = next(death for death in everywhere() if here.play(death).doubts)
+        amid = middle_of_the_plan(here.play(Death()).who)
+        doubtful = next(
+            death for at in count(amid) if here.play(death := Death(at, after=True)).doubts
+        )
         played = [
             here.play(Death(doubtful.at, doubtful.after, then=Death(1, after, who="settle")))
             for after in (False, True)
