@@ -184,7 +184,7 @@ _MEMBERS: Final = {
         "{} data decides how often it happens",
         "no {} data decides how often it happens",
     ),
-    "context.call.roles": ("it has an argument that is a {}", "it has no argument that is a {}"),
+    "context.call.roles": ("it has an argument that is {}", "it has no argument that is {}"),
     "context.call.hosts": ("its arguments name the host {}", "its arguments do not name {}"),
     "context.call.emails": ("its arguments name the address {}", "its arguments do not name {}"),
     "context.call.amount_sources": (
@@ -416,8 +416,17 @@ def _member(node: pst.BinaryOp, *, negated: bool) -> str:
         return _flow(names, word, chosen=path.endswith(".choices"), negated=negated)
     if path.endswith(".recipient_sources") and len(names) == 1 and not negated:
         return _SOURCES.get(names[0], "")
+    if path == "context.call.roles":
+        names = [_argument(name) for name in names]
+        names = list(dict.fromkeys(names)) if word == "or" else names
     forms = _MEMBERS.get(path)
     return forms[negated].format(_listed(names, word)) if forms else ""
+
+
+def _argument(role: str) -> str:
+    """A role with its article; an amount is one in whatever unit."""
+    name = "amount" if role == "amount_minor" else role.replace("_", " ")
+    return f"{'an' if name[:1] in ('a', 'e', 'i', 'o') else 'a'} {name}"
 
 
 def _flow(names: Sequence[str], word: str, *, chosen: bool, negated: bool) -> str:
