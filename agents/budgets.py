@@ -16,6 +16,7 @@ from typing import Any
 from agents.errors import LimitsInvalid
 from agents.manifest import minor_units, money
 from audit.canonical import JSON
+from policies.facts.paths import value_at
 
 NO_CURRENCY = "none"
 """Names, in a budget, the money of tools that have no argument for its currency."""
@@ -100,7 +101,7 @@ class Used:
 
 def weigh(roles: Mapping[str, str], arguments: Mapping[str, JSON]) -> Weight:
     """What a call with these arguments would count for."""
-    by_role = {role: arguments.get(name) for name, role in roles.items()}
+    by_role = {role: value_at(arguments, name) for name, role in roles.items()}
     moves_money = any(by_role.get(role) is not None for role in _AMOUNT_ROLES)
     minor = minor_units(by_role) if moves_money else 0
     currency = by_role.get("currency")
@@ -112,7 +113,7 @@ def weigh(roles: Mapping[str, str], arguments: Mapping[str, JSON]) -> Weight:
             text
             for name, role in roles.items()
             if role == "recipient"
-            for text in _recipients(arguments.get(name))
+            for text in _recipients(value_at(arguments, name))
         ),
     )
 

@@ -17,6 +17,7 @@ from audit.canonical import JSON
 from policies import selectors
 from policies.facts.alike import changed_values, look_alike
 from policies.facts.lookalikes import lookalike
+from policies.facts.paths import value_at
 from policies.models import Answer, ApprovalRequest, Kind
 
 
@@ -123,7 +124,7 @@ def _recipients(effects: Sequence[Told]) -> dict[str, None]:
     found: dict[str, None] = {}
     for effect in effects:
         for name, role in effect["roles"].items():
-            value = effect["arguments"].get(name)
+            value = value_at(effect["arguments"], name)
             if role != "recipient" or value is None:
                 continue
             each = value if isinstance(value, list) else [value]

@@ -88,7 +88,8 @@ def decide_call(
     # A tool the analysis saw no call of has origins nobody knows, which the request then says.
     seen_at_all = any(site.tool == tool.name for site in facts.calls)
     named = arguments if seen_at_all else {}
-    origins = {name: facts.origins_of(tool.name, name, arguments) for name in named}
+    parts = (*named, *requests.inner_paths(tool.spec, named))
+    origins = {name: facts.origins_of(tool.name, name, arguments) for name in parts}
     day = spending.foresee(session.run, tool.version, arguments, planned)
     context = replace(
         _of(session, step.number),

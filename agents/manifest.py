@@ -14,6 +14,7 @@ from typing import Any
 
 from audit import canonical
 from audit.canonical import JSON
+from policies.facts.paths import value_at
 
 _AMOUNTS = ("amount_minor", "amount")
 _VERBS = frozenset(
@@ -106,7 +107,7 @@ def totals(entries: Sequence[Entry]) -> Totals:
     recipients: dict[str, None] = {}
     uncounted = 0
     for entry in entries:
-        by_role = {role: entry.arguments.get(name) for name, role in entry.roles.items()}
+        by_role = {role: value_at(entry.arguments, name) for name, role in entry.roles.items()}
         minor, currency = minor_units(by_role), by_role.get("currency")
         if minor is not None:
             key = currency if isinstance(currency, str) else ""
@@ -116,7 +117,7 @@ def totals(entries: Sequence[Entry]) -> Totals:
             uncounted += 1
         for name, role in entry.roles.items():
             if role == "recipient":
-                recipients.update(dict.fromkeys(_each(entry.arguments.get(name))))
+                recipients.update(dict.fromkeys(_each(value_at(entry.arguments, name))))
     return Totals(len(entries), amounts, tuple(recipients), uncounted)
 
 

@@ -12,12 +12,13 @@ meaning of each attribute stands in schema.py beside its type. Three rules hold 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_UP, Decimal, InvalidOperation
 from typing import Any
 
+from policies.facts.paths import enclosing, inside
 from policies.facts.record import (
     ADDRESS,
     FINAL_ANSWER,
@@ -158,8 +159,9 @@ def call(
     """May this tool be called with these actual arguments?
 
     Args:
-        origins: argument name to origin; "*" and "**" stand for all others. An argument
-            without any origin counts as unknown.
+        origins: argument name to origin, or path of what has a role inside one (`inner_paths`);
+            "*" and "**" stand for all others. A path without an origin has that of what
+            contains it, an argument without any counts as unknown.
         guards: labels of what decided whether the call happens (`Facts.guards_of`).
         rounds: labels of what decided how often (`Facts.rounds_of`).
         seen: labels of what this step read before the call (`Facts.read_before`).
@@ -167,6 +169,10 @@ def call(
     passed = [
         Argument(name, tool.role(name), True, value, "", _origin_for(name, origins))
         for name, value in arguments.items()
+    ]
+    passed += [
+        Argument(path, tool.role(path), True, value, "", _origin_for(path, origins))
+        for path, value in _inner(tool, arguments)
     ]
     typed, problems = typed_arguments(tool, arguments)
     about, more = _call(ctx, tool, passed, (guards, rounds, seen))
@@ -198,7 +204,7 @@ def planned_call(
         {"run": _run(ctx), "call": about, "argument": typed},
         problems=(*problems, *more),
         tool=(tool.name, tool.version),
-        unknown=tuple(a.name for a in site.arguments if not a.known),
+        unknown=tuple(a.name for a in site.arguments if not a.known and "." not in a.name),
     )
 
 
@@ -392,8 +398,24 @@ def _family(role: str) -> str:
     return "amount" if role in _AMOUNT_ROLES else role
 
 
+def inner_paths(tool: ToolSpec, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """Paths of all that has a role inside these arguments, as `order.iban`."""
+    return tuple(dict.fromkeys(path for path, _ in _inner(tool, arguments)))
+
+
+def _inner(tool: ToolSpec, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    roles: dict[str, str] = {}  # a path may be met in each of many lines
+    for name, argument in arguments.items():
+        for path, value in inside(name, argument):
+            if path not in roles:
+                roles[path] = tool.role(path)
+            if roles[path]:
+                yield path, value
+
+
 def _origin_for(name: str, origins: Mapping[str, Origin]) -> Origin:
-    found = [origins[key] for key in (name, "*", "**") if key in origins]
+    nearest = next((key for key in (name, *enclosing(name)) if key in origins), name)
+    found = [origins[key] for key in (nearest, "*", "**") if key in origins]
     return join_origins(found) if found else Origin(frozenset(), frozenset({UNKNOWN_LABEL}))
 
 
@@ -406,7 +428,7 @@ def _call(
     passed = list(arguments)
     guards, rounds, seen = circumstances
     joined = join_origins(argument.origin for argument in passed)
-    texts = [_text_of(argument.value) for argument in passed if argument.known]
+    texts = [_text_of(a.value) for a in passed if a.known and "." not in a.name]
     whole = "\n".join(texts)
     amount, amount_known, problems = _amount(passed)
     about = {
@@ -490,6 +512,9 @@ def _amount(arguments: Iterable[Argument]) -> tuple[int, bool, list[str]]:
             known = False
             continue
         minor = _minor(argument.value, _AMOUNT_ROLES[argument.role])
+        if minor is None and "." in argument.name:
+            known = False  # it may be called so without being one
+            continue
         if minor is None or abs(total + minor) > LONG_MAX:
             return 0, False, [f"amount {argument.name!r} is not a number the policies can compare"]
         total += minor

@@ -26,6 +26,7 @@ from agents.tools import docstring, schema
 from agents.tools.context import ToolContext
 from agents.tools.definition import MISSING, Argument, Effect, ToolDefinition
 from agents.tools.errors import ToolDefinitionError
+from policies.facts.paths import is_open, of_schema
 
 __all__ = ["Effect", "ToolDefinition", "tool"]
 
@@ -232,15 +233,24 @@ def check_definition(definition: ToolDefinition) -> None:
         raise ToolDefinitionError(f"{name}: tier must be a whole number from 0 to {MAX_TIER}")
     _check_words(name, "label", definition.labels)
     _check_words(name, "role", definition.roles.values())
+    known = {*definition.parameters["properties"], *of_schema(definition.parameters)}
     for argument in definition.roles:
-        if argument not in definition.parameters["properties"]:
-            raise ToolDefinitionError(f"{name}: roles names {argument!r}, which is no argument")
+        if argument not in known and not _is_inside_open(argument, definition.parameters):
+            raise ToolDefinitionError(
+                f"{name}: roles names {argument!r}, which is no argument and no field of one"
+            )
     for role in ("amount", "amount_minor", "currency"):
         if list(definition.roles.values()).count(role) > 1:
             raise ToolDefinitionError(
                 f"{name}: two arguments have the role {role!r}; totals and budgets count one"
             )
     _check_bounds(definition)
+
+
+def _is_inside_open(path: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether a path leads into an argument that takes any fields."""
+    name, _, rest = path.partition(".")
+    return bool(rest) and is_open(parameters["properties"].get(name), parameters)
 
 
 def _check_words(name: str, what: str, words: Collection[object]) -> None:

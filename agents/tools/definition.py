@@ -51,7 +51,8 @@ class ToolDefinition:
         effect: `read` changes nothing outside; anything else is `write`.
         tier: risk, 0 (none) to 4 (severe).
         labels: what the result is: `untrusted`, `personal`, `confidential`, …
-        roles: argument → what it means to a policy: `recipient`, `amount`, …
+        roles: argument, or path inside one (`order.iban`) → what it means to a policy:
+            `recipient`, `amount`, …
         idempotent: a repeated call with the same key acts once.
         timeout_s: wall-clock seconds.
         max_result_bytes: of the result's JSON text.

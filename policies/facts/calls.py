@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.expressions import VISITORS
-from policies.facts.flow import STEER, STORE
+from policies.facts.flow import STEER, STORE, TooComplexError
+from policies.facts.paths import MAX_DEPTH, below
 from policies.facts.record import CALLS, ToolSpec
 from policies.facts.reflection import Reflection
+from policies.facts.scopes import MAX_NODES
 from policies.facts.state import ClassRecord, Environment, Function, Module, Site
 
 _INLINE_DEPTH = 4
@@ -79,6 +81,9 @@ class Calls(Reflection):
 
     def tool_call(self, spec: ToolSpec, node: ast.Call) -> int:
         passed = self.tool_arguments(spec, node)
+        for name, value, expression in tuple(passed):
+            if name in spec.parameter_names:
+                passed += self.inner_arguments(spec, name, value, expression)
         site = Site(
             spec=spec,
             line=node.lineno,
@@ -127,6 +132,38 @@ class Calls(Reflection):
             else:
                 passed.append(("**", self.part(value), None))
         return passed
+
+    def inner_arguments(
+        self, spec: ToolSpec, name: str, value: int, expression: ast.expr | None
+    ) -> list[tuple[str, int, ast.expr | None]]:
+        """What has a role inside an argument: a field where the fields are seen, else all of it."""
+        declared = [path for path in spec.role_paths if path.startswith(f"{name}.")]
+        fields = self.records.get(value)
+        if fields is None:
+            return [(path, value, None) for path in declared]
+        found = {path: path.split(".")[1] for path in declared}
+        found |= {path: key for path, key in self.paths_in(name, fields) if spec.role(path)}
+        shown = _items_of(expression)
+        return [
+            (path, self.read_field(value, fields, key), shown.get(key) if direct else None)
+            for path, key in found.items()
+            for direct in [path == below(name, key)]
+        ]
+
+    def paths_in(self, name: str, fields: dict[str, int]) -> list[tuple[str, str]]:
+        """Paths of all keys that are seen in an object, each with the outermost key on its way."""
+        found: list[tuple[str, str]] = []
+        waiting = [(below(name, key), key, node, MAX_DEPTH) for key, node in fields.items()]
+        while waiting:
+            path, key, node, depth = waiting.pop()
+            found.append((path, key))
+            self.paths += 1
+            if self.paths > MAX_NODES:
+                raise TooComplexError
+            for item in self.held.get(node, ()) if depth > 1 else ():
+                inner = self.records[item].items()
+                waiting += [(below(path, k), key, n, depth - 1) for k, n in inner]
+        return found
 
     # Functions and classes of the program
 
@@ -514,6 +551,10 @@ class Calls(Reflection):
             result = self.merge(*values, self.part(values[0]))
         else:
             result = self.graph.node(self.literal_mask)
+            if name == "dict" and not (arguments.positional or arguments.spread):
+                fields = self.records[result] = dict[str, int]()
+                for key, value in arguments.named.items():
+                    self.field(fields, key, value)
             if name == "super":
                 self.super_of(result)
             for value in values:
@@ -631,6 +672,17 @@ class Calls(Reflection):
     def clock(self, path: str, member: str) -> int:
         """What was slept is seen on every clock."""
         return self.state_of("time") if library.tells_time(path, member) else 0
+
+
+def _items_of(node: ast.expr | None) -> dict[str, ast.expr]:
+    """The items of a dictionary that is written out at its place."""
+    if not isinstance(node, ast.Dict) or None in node.keys:
+        return {}
+    return {
+        key.value: value
+        for key, value in zip(node.keys, node.values, strict=True)
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

@@ -295,12 +295,23 @@ class Expressions(Walk, ABC):
 
     def display(self, node: ast.List | ast.Tuple | ast.Set) -> int:
         result = self.graph.node(self.literal_mask)
-        for element in node.elts:
-            value = self.evaluate(element)
+        values = [self.evaluate(element) for element in node.elts]
+        for value in values:
             self.put(value, result)
             if isinstance(node, ast.Set):
                 self.raises(value)  # only some values can be hashed
+        self.columns(result, values)
         return result
+
+    def columns(self, result: int, rows: list[int]) -> None:
+        """A list of dictionaries whose fields are known is known by the fields of all of them."""
+        if not rows or not all(row in self.records for row in rows):
+            return
+        columns = self.records[result] = dict[str, int]()
+        for row in rows:
+            fields = self.records[row]
+            for key in tuple(fields):
+                self.field(columns, key, self.read_field(row, fields, key))
 
     def dictionary(self, node: ast.Dict) -> int:
         result = self.graph.node(self.literal_mask)
@@ -329,6 +340,8 @@ class Expressions(Walk, ABC):
         if node is None:
             node = fields[key] = self.graph.node()
         self.alias(item, node)
+        if item in self.records:
+            self.held.setdefault(node, []).append(item)
 
     def starred(self, node: ast.Starred) -> int:
         return self.part(self.evaluate(node.value))
@@ -409,10 +422,14 @@ class Expressions(Walk, ABC):
             for condition in generator.ifs:
                 self.narrow(self.evaluate(condition))
         result = self.graph.node(self.literal_mask)
-        for element in elements:
-            self.put(self.evaluate(element), result)
-        self.decide(self.path, result)
-        self.decide(self.rounds, result)
+        values = [self.evaluate(element) for element in elements]
+        for value in values:
+            self.put(value, result)
+        if len(values) == 1:
+            self.columns(result, values)
+        for made in (result, *self.records.get(result, {}).values()):
+            self.decide(self.path, made)
+            self.decide(self.rounds, made)
         self.environment, self.path, self.guard, self.rounds = outer, path, guard, rounds
         self.loops -= len(generators)
         self.multiplicity = multiplicity

@@ -16,11 +16,12 @@ import ast
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, reduce
 
 from policies.facts import library
 from policies.facts.flow import MAX_STEPS, TooComplexError
 from policies.facts.lookalikes import lookalike
+from policies.facts.paths import enclosing, inside
 from policies.facts.record import (
     CALLS,
     EMPTY,
@@ -247,9 +248,24 @@ class _Reader:
     def arguments(self, site: Site) -> tuple[Argument, ...]:
         found: dict[str, Argument] = {}
         for name, node, expression in _spread(site):
-            argument = self.argument(site.spec, name, node, expression)
-            found[name] = _either(found[name], argument) if name in found else argument
+            if "." in name and not self.walk.graph.value[node]:
+                continue  # a field that is not there
+            for argument in self.passed(site.spec, name, node, expression):
+                before = found.get(argument.name)
+                found[argument.name] = argument if before is None else _either(before, argument)
         return tuple(found.values())
+
+    def passed(
+        self, spec: ToolSpec, name: str, node: int, expression: ast.expr | None
+    ) -> Iterator[Argument]:
+        """An argument; where its value is known, then also what has a role inside it."""
+        argument = self.argument(spec, name, node, expression)
+        yield argument
+        for path, value in inside(name, argument.value):
+            role = spec.role(path)
+            if role:
+                origin = self.written(self.literal_source(value), self.walk.graph.value[node])
+                yield Argument(path, role, True, value, "", origin)
 
     def argument(
         self, spec: ToolSpec, name: str, node: int, expression: ast.expr | None
@@ -258,11 +274,21 @@ class _Reader:
         mask = self.walk.graph.value[node]
         found, value = _literal(self.walk, expression)
         if found:
-            told = self.task_text and _stands_in(value, self.task_text)
-            source = TASK_LITERAL if told else LITERAL
-            return Argument(name, role, True, value, "", self.written(source, mask))
+            origin = self.written(self.literal_source(value), mask)
+            return Argument(name, role, True, value, "", origin)
+        if spec.is_open(name) and self.is_opaque(node):
+            role = library.OBJECT
         text = "" if expression is None else self.text(expression)
         return Argument(name, role, False, None, text, self.origin_of_mask(mask))
+
+    def literal_source(self, value: object) -> str:
+        told = self.task_text and _stands_in(value, self.task_text)
+        return TASK_LITERAL if told else LITERAL
+
+    def is_opaque(self, node: int) -> bool:
+        """Whether a value may have fields that the program does not show."""
+        stored = self.walk.graph.shallow.get(node) or self.walk.graph.deep.get(node)
+        return bool(stored) or node not in self.walk.records
 
     def written(self, source: str, mask: int) -> Origin:
         """The origin of a literal that stands at the call itself."""
@@ -347,8 +373,9 @@ def _spread(site: Site) -> list[tuple[str, int, ast.expr | None]]:
     if len(named) == len(site.arguments):
         return named
     names = {name for name, _, _ in named}
-    declared = dict.fromkeys((*site.spec.parameter_names, *site.spec.roles))
-    open_ = [name for name in declared if name not in names]
+    spec = site.spec
+    declared = dict.fromkeys((*spec.parameter_names, *spec.roles, *spec.role_paths))
+    open_ = [name for name in declared if names.isdisjoint((name, *enclosing(name)))]
     for star, node, _ in site.arguments:
         if star in _STARS:
             named.extend((name, node, None) for name in open_ or [star])
@@ -357,10 +384,8 @@ def _spread(site: Site) -> list[tuple[str, int, ast.expr | None]]:
 
 def _same_place(first: CallSite, second: CallSite) -> CallSite:
     """Calls from one place in the code, walked for two callers."""
-    arguments = {argument.name: argument for argument in first.arguments}
-    for passed in second.arguments:
-        before = arguments.get(passed.name)
-        arguments[passed.name] = passed if before is None else _either(before, passed)
+    names = dict.fromkeys(passed.name for passed in (*first.arguments, *second.arguments))
+    arguments = {name: _joined(name, first, second) for name in names}
     counts = first.maximum, second.maximum
     return replace(
         first,
@@ -371,6 +396,14 @@ def _same_place(first: CallSite, second: CallSite) -> CallSite:
         maximum=None if None in counts else sum(filter(None, counts)),
         after=first.after | second.after,
     )
+
+
+def _joined(name: str, first: CallSite, second: CallSite) -> Argument:
+    """What either passes as `name`; a path may be known of one alone, and in all of the other's."""
+    found = [*first.passed_as(name), *second.passed_as(name)]
+    exact = [passed for passed in found if passed.name == name]
+    around = [replace(passed, known=False) for passed in found if passed.name != name]
+    return reduce(_either, exact + around if "." in name else exact)
 
 
 def _either(first: Argument, second: Argument) -> Argument:

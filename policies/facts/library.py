@@ -520,6 +520,7 @@ _SYNONYMS: Final = {
     "path": "path file filename file_path filepath",
 }
 _ROLES: Final = {name: role for role, names in _SYNONYMS.items() for name in names.split()}
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ADDRESSES = _words("recipient recipients email iban payee beneficiary destination webhook phone")
 _OF_ADDRESSES = _words("address account email id list name number code")
 _NOT_IMPLIED = frozenset({"target", "audience", "code", "address", "link", "value"})
@@ -539,11 +540,17 @@ def role_of(parameter: str, declared: str, effect: str) -> str:
         return _ROLES.get(word) or _ROLES.get(parts[-1], word)
     if effect == "read" or parameter in _NOT_IMPLIED:
         return ""
-    name = parameter.lower()
+    name = _HUMP.sub("_", parameter).lower()
     if not _ADDRESSES.isdisjoint(name.split("_")):
         return "recipient"
     return _ROLES.get(name, "")
 
+
+CONTENT_ROLES: Final = _words("free_text text content body message note memo description")
+"""An argument of such a role is told or kept: what stands inside it has no role by its name."""
+
+OBJECT: Final = "object"
+"""The role of what may be an object whose fields nobody knows before it is there."""
 
 _KEY_NAMES = frozenset({"id", "key", "number", "reference", "ref", "code", "sku", "isbn", "slug"})
 _KEY_ROLES = frozenset({"key", "id", "identifier", "reference", "lookup"})

@@ -17,10 +17,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from policies.facts.library import role_of
+from policies.facts.library import CONTENT_ROLES, role_of
+from policies.facts.paths import enclosing, is_open
+from policies.facts.paths import of_schema as paths_of_schema
 from policies.facts.shape import Syntax
 
-FACTS_VERSION = 2
+FACTS_VERSION = 3
 
 TASK = "task"
 TASK_LITERAL = "task:literal"
@@ -45,7 +47,8 @@ class ToolSpec:
         version: content hash of the tool version, or "" where it is not registered.
         effect: "read" or "write"; anything else is treated as a write.
         labels: data labels of what the tool returns, e.g. "untrusted".
-        roles: argument name to role, e.g. {"to": "recipient"}.
+        roles: argument name, or path inside an argument, to role, e.g. {"to": "recipient",
+            "order.iban": "recipient"}.
         parameters: JSON Schema object; the order of its properties binds positions.
     """
 
@@ -64,14 +67,32 @@ class ToolSpec:
         return tuple(properties) if isinstance(properties, Mapping) else ()
 
     def role(self, argument: str) -> str:
-        """The role of an argument: declared, or else what its name implies."""
+        """The role of an argument, or of a path inside one: declared, or what its name implies."""
         role = self._roles.get(argument)
-        return role_of(argument, "", self.effect) if role is None else role
+        return self._role(argument) if role is None else role
 
     @cached_property
     def _roles(self) -> dict[str, str]:
-        declared = {**dict.fromkeys(self.parameter_names, ""), **self.roles}
-        return {name: role_of(name, role, self.effect) for name, role in declared.items()}
+        paths = paths_of_schema(self.parameters)
+        return {name: self._role(name) for name in (*self.parameter_names, *self.roles, *paths)}
+
+    def _role(self, argument: str) -> str:
+        declared = self.roles.get(argument, "")
+        if not declared and any(self.roles.get(a) in CONTENT_ROLES for a in enclosing(argument)):
+            return ""
+        return role_of(argument.rpartition(".")[2], declared, self.effect)
+
+    @cached_property
+    def role_paths(self) -> tuple[str, ...]:
+        """Paths inside arguments that are known to have a role before there is a value."""
+        return tuple(path for path, role in self._roles.items() if role and "." in path)
+
+    def is_open(self, argument: str) -> bool:
+        """Whether a written argument may be an object with any fields, which may have any role."""
+        if self.effect in ("read", "release") or self.role(argument):
+            return False
+        properties = self.parameters.get("properties", {})
+        return argument in self.parameter_names and is_open(properties[argument], self.parameters)
 
 
 @dataclass(frozen=True)
@@ -155,7 +176,8 @@ class Argument:
     """One argument of a call site.
 
     Attributes:
-        name: parameter name; "*" or "**" stands for every parameter not named.
+        name: parameter name, or the path of what has a role inside one (`order.iban`); "*" or
+            "**" stands for every parameter not named.
         role: declared role, or the one its name implies where none is declared, or "".
         known: whether `value` is the exact value that will be passed.
         value: JSON value when known.
@@ -216,6 +238,15 @@ class CallSite:
             for passed in self.arguments
             if passed.known and passed.name in actual
         )
+
+    def passed_as(self, argument: str) -> list[Argument]:
+        """What is passed as `argument`; for a path, what contains it where it is not known."""
+        stars = [passed for passed in self.arguments if passed.name in ("*", "**")]
+        for name in (argument, *enclosing(argument)):
+            found = [passed for passed in self.arguments if passed.name == name]
+            if found:
+                return found + stars
+        return stars
 
     def to_json(self) -> dict[str, Any]:
         count: dict[str, Any] = {} if self.maximum is None else {"maximum": self.maximum}
@@ -291,7 +322,7 @@ class Facts:
         return "" if self.syntax is None else self.syntax.shape()
 
     def origins_of(self, tool: str, argument: str, actual: Mapping[str, Any] = EMPTY) -> Origin:
-        """Joins what every call site of `tool` may pass as `argument`.
+        """Joins what every call site of `tool` may pass as `argument`, or at a path inside it.
 
         Args:
             actual: the arguments of a call that happens. A site whose literals are others did
@@ -300,10 +331,7 @@ class Facts:
         sites = [site for site in self.calls if site.tool == tool]
         fitting = [site for site in sites if site.fits(actual)]
         return join_origins(
-            passed.origin
-            for site in fitting or sites
-            for passed in site.arguments
-            if passed.name in (argument, "*", "**")
+            passed.origin for site in fitting or sites for passed in site.passed_as(argument)
         )
 
     def guards_of(self, tool: str) -> frozenset[str]:

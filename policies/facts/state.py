@@ -168,7 +168,9 @@ class Walk:
         self.unbound: dict[str, None] = {}
         self.sites: list[Site] = []
         self.modules: dict[tuple[Scope, str], Module] = {}
-        self.records: dict[int, dict[str, int]] = {}
+        self.records: dict[int, dict[str, int]] = {}  # fields of dictionaries, where known
+        self.held: dict[int, list[int]] = {}  # dictionaries that a field may hold
+        self.paths = 0  # looked at inside arguments
         self.attributes: dict[str, int] = {}
         self.module_state: dict[str, int] = {}
         self.sent = self.graph.node()

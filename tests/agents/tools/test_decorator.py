@@ -289,6 +289,7 @@ def test_what_cannot_be_a_tool_is_refused_with_advice(
         ({"tier": True}, "tier"),
         ({"labels": ["Very Secret"]}, "label"),
         ({"roles": {"nobody": "amount"}}, "no argument"),
+        ({"roles": {"what.inside": "amount"}}, "no field of one"),
         ({"roles": {"what": "the amount"}}, "role"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"timeout_s": float("inf")}, "timeout_s"),
@@ -300,6 +301,21 @@ def test_what_cannot_be_a_tool_is_refused_with_advice(
 def test_what_the_decorator_says_is_checked(options: dict[str, Any], advice: str) -> None:
     with pytest.raises(ToolDefinitionError, match=advice):
         tool(**{"effect": "read", **options})(samples.echo.function)
+
+
+def settle(lines: list[samples.Invoice]) -> None:
+    """Settle invoices.
+
+    Args:
+        lines: Them.
+    """
+
+
+def test_fields_inside_an_argument_have_roles_by_their_path() -> None:
+    made = tool(effect="write", roles={"lines.amount": "amount"})(settle)
+    assert made.roles == {"lines.amount": "amount"}
+    with pytest.raises(ToolDefinitionError, match="no field of one"):
+        tool(effect="write", roles={"lines.iban": "recipient"})(settle)
 
 
 def test_nested_functions_are_refused() -> None:

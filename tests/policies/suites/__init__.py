@@ -1,8 +1,8 @@
 """Programs of the evasion and the benign suite, kept as text files beside this module.
 
 A file holds programs separated by `=== name` lines. They are judged with the tools of
-`tools.json`, or of `office.json` where the name of the file ends in `_office`, and under the
-starter policies; a program may add imports with a first line `# imports: numpy, pandas`.
+`tools.json`, or of `office.json` and `orders.json` where the name of the file ends so, and under
+the starter policies; a program may add imports with a first line `# imports: numpy, pandas`.
 """
 
 import json
@@ -61,8 +61,14 @@ def starter(kind: str = "tools") -> PolicySet:
     return compile_policy(starter_text(), tools=tools(kind))
 
 
+def kind_of(program: Program) -> str:
+    """Which tools a program is judged with."""
+    ending = program.suite.rpartition("_")[2]
+    return ending if ending in ("office", "orders") else "tools"
+
+
 def verdict(program: Program) -> Verdict:
-    kind = "office" if program.suite.endswith("_office") else "tools"
+    kind = kind_of(program)
     specs, allowed = tools(kind), DEFAULT_IMPORTS | program.imports
     facts = extract(program.code, tools=specs, allowed_imports=allowed)
     return judge(RunContext(), facts, specs, starter(kind))
