@@ -1,5 +1,8 @@
 """Rules that officers write, obeyed by runs: of tools an agent lacks, and of a tool's first use."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from agents.models import Artifact, RunState
@@ -8,13 +11,16 @@ from agents.registry import tool_specs
 from agents.ruling import rules_for
 from agents.sandbox.contract import GivenFile
 from audit.transactions import in_workspace
+from countersign.accounts.services import reauthenticate
 from policies import forms
 from policies.engine import PolicyError, compile_policy
+from policies.errors import Reason
 from policies.forms import RuleForm, write
 from policies.starter import starter_text
 from tests.agents.runs.stage import Stage, program, register_signed
 from tests.agents.runs.test_artifacts import LETTERS
 from tests.attacks.test_run_bypasses import change_policy
+from tests.countersign.accounts.authenticator import enrol
 
 NOTE = program("note_down(text='hello')\nfinal_answer({'done': True})")
 FIRST = RuleForm("first", "first", {"tool": "note_down"}, role="reviewer:finance")
@@ -43,6 +49,41 @@ def test_only_the_first_use_of_a_tool_by_a_version_waits(stage: Stage) -> None:
     assert stage.play(first).state == RunState.SUCCEEDED
     second = stage.play(stage.start(NOTE))
     assert second.state == RunState.SUCCEEDED
+
+
+def test_a_run_waits_for_a_signature_with_a_code(stage: Stage) -> None:
+    change_policy(stage, lambda text: forms.append(text, write(replace(FIRST, code=True))))
+    run = stage.play(stage.start(NOTE))
+    assert stage.request(run).factor == "totp"
+    refused = stage.vote(run, "bob").refusal
+    assert refused is not None
+    assert refused.reason is Reason.NOT_ENROLLED
+    assert stage.play(run).state == RunState.AWAITING_APPROVAL
+    now = datetime.now(UTC)
+    phone = enrol(stage.cast, "bob", now - timedelta(minutes=10)).phone
+    reauthenticate(
+        user_id=stage.cast.id("bob"),
+        password=stage.cast.passwords["bob"],
+        code=phone.code(now),
+        purpose=str(stage.request(run).id),
+        address="192.0.2.7",
+        now=now,
+    )
+    assert stage.vote(run, "bob").refusal is None
+    assert stage.play(run).state == RunState.SUCCEEDED
+
+
+def test_a_code_that_a_later_policy_asks_for_is_asked_for_anew(stage: Stage) -> None:
+    change_policy(stage, lambda text: forms.append(text, write(FIRST)))
+    run = stage.play(stage.start(NOTE))
+    plain = stage.request(run)
+    assert stage.vote(run, "bob").refusal is None
+    coded = write(replace(FIRST, code=True))
+    change_policy(stage, lambda text: forms.replace(text, "first", coded))
+    run = stage.play(run)
+    assert run.state == RunState.AWAITING_APPROVAL
+    assert (plain.factor, stage.request(run).factor) == ("", "totp")
+    assert stage.request(run).supersedes_id == plain.id
 
 
 def test_the_next_run_obeys_a_rule_by_form(stage: Stage) -> None:
