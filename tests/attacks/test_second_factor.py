@@ -1,6 +1,7 @@
 """Attacks on the second factor: signing without it, guessing it, giving it twice, stealing it."""
 
 import hmac
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,7 +20,7 @@ from countersign.accounts.services import (
     reauthenticate,
 )
 from countersign.accounts.services.code import FIRST_WAIT, FREE_FAILURES, LONGEST_WAIT
-from policies import approvals
+from policies import approvals, standing
 from policies.errors import Reason, Refusal
 from policies.models import Answer, ApprovalRequest, Vote
 from tests.attacks.approval import at_once, execute, forge_vote
@@ -147,6 +148,9 @@ def test_what_a_signature_takes_is_part_of_what_is_signed(cast: Cast) -> None:
     assert plain.binding_digest != coded.binding_digest
     assert plain.displayed_digest != coded.displayed_digest
     assert coded.displayed["factor"] == "totp"
+    terms = standing.terms(coded)
+    bare = approvals.bind(coded.binding, replace(terms, factor=""))
+    assert bare != approvals.bind(coded.binding, terms) == coded.binding_digest
     with pytest.raises(IntegrityError, match="never changes"), transaction.atomic():
         execute(
             cast.acme.id,
