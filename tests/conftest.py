@@ -5,7 +5,9 @@
 subprocesses and browsers. A test that asks for neither starts no server and can reach none.
 """
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import transaction
@@ -46,6 +48,16 @@ def database(shared_clone: Clone, django_db_blocker: DjangoDbBlocker) -> Iterato
         finally:
             transaction.set_rollback(True)
             block.__exit__(None, None, None)
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[Path]:
+    """A folder for an anchor that writes once; its files can be removed again after the test."""
+    folder = tmp_path / "vault"
+    yield folder
+    if folder.exists():
+        unlock = ["chattr", "-R", "-i", str(folder)]
+        subprocess.run(unlock, check=False, capture_output=True)
 
 
 @pytest.fixture

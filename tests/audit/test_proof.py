@@ -150,8 +150,8 @@ def test_a_kept_checkpoint_contradicts_a_rolled_back_proof(full: History, tmp_pa
     assert check(full, proof_of(full, entry), tmp_path, "--seen", str(kept)) == 0
 
 
-def test_who_holds_an_entry_and_since_when(full: History, tmp_path: Path) -> None:
-    anchors = [FileAnchor("vault", str(tmp_path / "vault"))]
+def test_who_holds_an_entry_and_since_when(full: History, vault: Path) -> None:
+    anchors = [FileAnchor("vault", str(vault))]
     entry = newest(full)
     place = selectors.position(full.workspace, entry)
     assert place is not None

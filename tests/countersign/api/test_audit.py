@@ -97,9 +97,9 @@ def test_the_proof_of_an_entry_verifies_alone(
 
 
 def test_checkpoints_are_read_as_data_and_as_notes(
-    log: History, auditor: Caller, stranger: Caller, tmp_path: Path
+    log: History, auditor: Caller, stranger: Caller, vault: Path
 ) -> None:
-    anchoring.submit_due("sequencer", [FileAnchor("vault", str(tmp_path / "vault"))])
+    anchoring.submit_due("sequencer", [FileAnchor("vault", str(vault))])
     first = auditor.get("audit/checkpoints", limit=1).body
     second = auditor.get("audit/checkpoints", limit=1, cursor=first["next"]).body
     [new], [old] = first["items"], second["items"]

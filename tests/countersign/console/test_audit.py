@@ -120,7 +120,7 @@ def test_an_entry_shows_its_place_and_the_way_to_the_signed_root(log: History, d
     assert picture.count("<rect") == 2 * len(found.path) + 1
 
 
-def test_an_entry_says_what_it_waits_for(log: History, dan: Client, tmp_path: Path) -> None:
+def test_an_entry_says_what_it_waits_for(log: History, dan: Client, vault: Path) -> None:
     [entry] = log.record(Draft("note.taken", AGENT, Subject("note", "1")))
     waiting = get(dan, f"{entry.id}/")
     assert "It waits for its place in the tree" in waiting
@@ -129,7 +129,7 @@ def test_an_entry_says_what_it_waits_for(log: History, dan: Client, tmp_path: Pa
     assert "not under a signed checkpoint yet" in get(dan, f"{entry.id}/")
     log.sign()
     assert "Nobody else is asked to hold it" in get(dan, f"{entry.id}/")
-    anchoring.submit_due("sequencer", [FileAnchor("vault", str(tmp_path / "vault"))])
+    anchoring.submit_due("sequencer", [FileAnchor("vault", str(vault))])
     held = get(dan, f"{entry.id}/")
     assert "Somebody else holds it" in held
     assert "vault (write-once folder) since" in held
@@ -299,17 +299,17 @@ def test_a_file_that_is_gone_is_said(log: History, dan: Client) -> None:
 
 
 def test_checkpoints_and_anchors_say_how_they_are(
-    log: History, dan: Client, tmp_path: Path, settings: LazySettings
+    log: History, dan: Client, tmp_path: Path, vault: Path, settings: LazySettings
 ) -> None:
     page = get(dan, "checkpoints/")
     assert "No anchor is configured." in page
     assert "No sequencer is at work." in page
     settings.COUNTERSIGN_AUDIT_ANCHORS = [
-        {"kind": "file", "name": "vault", "path": str(tmp_path / "vault")},
+        {"kind": "file", "name": "vault", "path": str(vault)},
         {"kind": "rfc3161", "name": "authority", "url": "http://127.0.0.1:9/"},
         {"kind": "file", "name": "new", "path": str(tmp_path / "new")},
     ]
-    anchoring.submit_due("sequencer", [FileAnchor("vault", str(tmp_path / "vault"))])
+    anchoring.submit_due("sequencer", [FileAnchor("vault", str(vault))])
     with in_workspace(log.workspace):
         state = AnchorState.objects.get(anchor="vault")
     state.id, state.anchor, state.size = UUID(int=7), "authority", 0
@@ -328,7 +328,7 @@ def test_checkpoints_and_anchors_say_how_they_are(
 
 
 def test_the_overview_says_when_nothing_signs_or_an_anchor_contradicts(
-    log: History, dan: Client, tmp_path: Path
+    log: History, dan: Client, vault: Path
 ) -> None:
     def overview() -> str:
         return text(dan.get("/w/acme/").content.decode())
@@ -338,7 +338,7 @@ def test_the_overview_says_when_nothing_signs_or_an_anchor_contradicts(
     take_lock(sequencer)
     try:
         assert "The log is written and signed" in overview()
-        anchoring.submit_due("sequencer", [FileAnchor("vault", str(tmp_path / "vault"))])
+        anchoring.submit_due("sequencer", [FileAnchor("vault", str(vault))])
         with in_workspace(log.workspace):
             state = AnchorState.objects.get(anchor="vault")
         state.failures, state.succeeded_at = 9, state.attempted_at - timedelta(hours=2)
