@@ -105,6 +105,8 @@ class PolicySimulation(models.Model):
 
     ``counts``: decisions by ``"<then> -> <now>"``. ``changes``: the newest that differ, each
     ``{decision, run, step, action, then, now, sentence, rules}``.
+    ``attempt``: how often a worker took it; each write of a worker checks it. ``touched``: when it
+    was last sent, or a worker last wrote.
     """
 
     class State(models.TextChoices):
@@ -124,6 +126,8 @@ class PolicySimulation(models.Model):
     counts = models.JSONField(default=dict)
     changes = models.JSONField(default=list)
     problem = models.TextField(blank=True)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    touched = models.DateTimeField(null=True)
     requested = models.DateTimeField(editable=False)
     finished = models.DateTimeField(null=True)
 

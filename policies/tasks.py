@@ -56,7 +56,7 @@ def _handed_to(request: ApprovalRequest, now: datetime) -> list[Person]:
 
 @shared_task(name="policies.sweep", ignore_result=True)
 def sweep() -> None:
-    """Expire requests of no run, send overdue mail, remind before sign-by, make signed changes."""
+    """Make up for what lost messages and dead workers left undone; see `sweep_at`."""
     sweep_at(timezone.now())
 
 
@@ -69,12 +69,16 @@ def simulate(workspace_id: str, simulation_id: str) -> None:
 
 
 def sweep_at(now: datetime) -> None:
-    """What the sweep does at ``now``."""
+    """Expire requests of no run, send overdue mail, remind before sign-by, make signed changes.
+
+    Simulations that nobody works on are sent again.
+    """
     # Services import this module to enqueue; the way back is taken at run time only.
     from policies.services import (  # noqa: PLC0415
         approvals_expire,
         change_apply,
         changes_signed,
+        simulations_again,
     )
 
     approvals_expire(now=now)
@@ -85,6 +89,8 @@ def sweep_at(now: datetime) -> None:
     # The door that took the last signature makes the change; this is for one that died before.
     for workspace_id, request_id in changes_signed():
         change_apply(workspace_id=workspace_id, request_id=request_id, now=now)
+    for workspace_id, simulation_id in simulations_again(now=now):
+        simulate.delay(str(workspace_id), str(simulation_id))
 
 
 def _notify(workspace_id: UUID, request_id: UUID, now: datetime) -> None:

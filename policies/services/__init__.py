@@ -39,7 +39,11 @@ from policies.services.policy import (
     policy_submit,
 )
 from policies.services.repeats import propose_once
-from policies.services.simulation import policy_simulate, policy_simulation_run
+from policies.services.simulation import (
+    policy_simulate,
+    policy_simulation_run,
+    simulations_again,
+)
 from policies.services.vote import VoteResult, vote_cast
 
 __all__ = [
@@ -73,5 +77,6 @@ __all__ = [
     "policy_simulation_run",
     "policy_submit",
     "propose_once",
+    "simulations_again",
     "vote_cast",
 ]

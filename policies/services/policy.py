@@ -337,7 +337,8 @@ def _displayed(
             "removed": [t for t in active.invariants if t not in version.invariants],
         },
     }
-    done = next((one for one in simulations if one.state == PolicySimulation.State.DONE), None)
+    ended = (one for one in simulations if one.state == PolicySimulation.State.DONE)
+    done = next((one for one in ended if not one.problem), None)
     if done is not None:
         shown["simulation"] = {"id": str(done.id), "days": done.days, "total": done.total,
                                "counts": done.counts, "changes": done.changes[:10]}  # fmt: skip

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
-from policies import life
+from policies import life, selectors
 from policies.engine import PolicyError, compile_policy
 from policies.errors import InvalidRequest, NotFound, Refusal
 from policies.life import PastDecision
@@ -22,6 +23,11 @@ from policies.tools import registered
 MAX_DAYS = 365
 MOST_CHANGES = 200
 """Changes that are kept to be listed; all are counted."""
+OVERDUE = timedelta(minutes=2)
+"""What has waited longer lost its message, or its message will find it done."""
+SILENT = timedelta(minutes=5)
+"""A page of decisions takes a second; a worker that wrote nothing for so long is gone."""
+MOST_ATTEMPTS = 3
 _SYSTEM = Actor("system", "countersign", "Countersign")
 _STATE = PolicySimulation.State
 
@@ -58,12 +64,13 @@ def policy_simulate(
 
 
 def policy_simulation_run(*, workspace_id: UUID, simulation_id: UUID) -> None:
-    """Do a simulation that waits; a second call while it runs or after does nothing."""
-    with in_workspace(workspace_id):
-        waiting = PolicySimulation.objects.filter(id=simulation_id, state=_STATE.WAITING)
-        if not waiting.update(state=_STATE.RUNNING):
-            return
-        simulation = PolicySimulation.objects.select_related("version").get(id=simulation_id)
+    """Do a simulation that waits; a second call while it runs or after does nothing.
+
+    A worker that fell silent, and whose simulation another took over, stops at its next write.
+    """
+    simulation = _taken(workspace_id, simulation_id)
+    if simulation is None:
+        return
     since = simulation.requested - timedelta(days=simulation.days)
     simulation.total = life.decisions_since(workspace_id, since)
     counts: Counter[str] = Counter()
@@ -72,20 +79,55 @@ def policy_simulation_run(*, workspace_id: UUID, simulation_id: UUID) -> None:
         simulator = Simulator(policies)
         for page in life.past_decisions(workspace_id, since):
             _take(simulation, simulator.replay(page), counts)
-            _save(workspace_id, simulation, counts)
+            if not _save(workspace_id, simulation, counts):
+                return
     except PolicyError as error:
-        simulation.problem = str(error)
+        simulation.problem = f"This version does not fit the tools registered today: {error}"
+    _finish(workspace_id, simulation, counts)
+
+
+def simulations_again(*, now: datetime) -> list[tuple[UUID, UUID]]:
+    """(workspace, simulation) of those to be sent again, in every workspace.
+
+    A message may be lost before a worker has it, and a worker may die with it: whatever has waited
+    or been silent for too long waits again, from its beginning. What was taken up `MOST_ATTEMPTS`
+    times ends with a problem that says so.
+    """
+    found: list[tuple[UUID, UUID]] = []
+    for workspace_id in selectors.workspace_ids():
+        with in_workspace(workspace_id):
+            late = Q(touched__lt=now - OVERDUE) | Q(touched=None, requested__lt=now - OVERDUE)
+            rows = PolicySimulation.objects.select_for_update(skip_locked=True, of=("self",))
+            silent = Q(state=_STATE.RUNNING, touched__lt=now - SILENT)
+            due = rows.filter(Q(state=_STATE.WAITING) & late | silent).select_related("version")
+            found += [(workspace_id, row.id) for row in due if _again(row, now)]
+    return found
+
+
+def _again(simulation: PolicySimulation, now: datetime) -> bool:
+    """Let a locked one wait from its beginning, or end it; whether it is to be sent."""
+    if simulation.state == _STATE.RUNNING and simulation.attempt >= MOST_ATTEMPTS:
+        simulation.problem = (
+            f"It was interrupted {simulation.attempt} times. Simulate fewer days, or ask whoever"
+            " runs this installation why its workers stop."
+        )
+        _end(simulation, now)
+        return False
+    simulation.state, simulation.touched = _STATE.WAITING, now
+    simulation.done, simulation.counts, simulation.changes = 0, {}, []
+    simulation.save()
+    return True
+
+
+def _taken(workspace_id: UUID, simulation_id: UUID) -> PolicySimulation | None:
+    """The simulation, taken up by this worker; None where none waits."""
     with in_workspace(workspace_id):
-        simulation.state, simulation.finished = _STATE.DONE, timezone.now()
-        simulation.total = simulation.done
-        simulation.counts = dict(sorted(counts.items()))
-        simulation.save()
-        detail: dict[str, JSON] = {
-            "version": simulation.version.number,
-            "counts": simulation.counts,
-        }
-        entry = Draft("policy.simulated", _SYSTEM, _subject(simulation), detail=detail)
-        record(workspace_id, [entry])
+        waiting = PolicySimulation.objects.filter(id=simulation_id, state=_STATE.WAITING)
+        if not waiting.update(
+            state=_STATE.RUNNING, attempt=F("attempt") + 1, touched=timezone.now()
+        ):
+            return None
+        return PolicySimulation.objects.select_related("version").get(id=simulation_id)
 
 
 def _take(simulation: PolicySimulation, replayed: Iterable[Replayed], counts: Counter[str]) -> None:
@@ -119,10 +161,44 @@ def _change(one: Replayed) -> dict[str, JSON]:
     return told
 
 
-def _save(workspace_id: UUID, simulation: PolicySimulation, counts: Counter[str]) -> None:
+def _ours(simulation: PolicySimulation) -> QuerySet[PolicySimulation]:
+    """The row, while nobody has taken it over."""
+    return PolicySimulation.objects.select_for_update().filter(
+        id=simulation.id, state=_STATE.RUNNING, attempt=simulation.attempt
+    )
+
+
+def _save(workspace_id: UUID, simulation: PolicySimulation, counts: Counter[str]) -> bool:
+    """Write how far it is; whether it is still this worker's."""
     simulation.counts = dict(sorted(counts.items()))
+    simulation.touched = timezone.now()
     with in_workspace(workspace_id):
-        simulation.save(update_fields=["done", "total", "counts", "changes"])
+        if _ours(simulation).first() is None:
+            return False
+        simulation.save(update_fields=["done", "total", "counts", "changes", "touched"])
+        return True
+
+
+def _finish(workspace_id: UUID, simulation: PolicySimulation, counts: Counter[str]) -> None:
+    with in_workspace(workspace_id):
+        if _ours(simulation).first() is None:
+            return
+        simulation.total = simulation.done
+        simulation.counts = dict(sorted(counts.items()))
+        _end(simulation, timezone.now())
+
+
+def _end(simulation: PolicySimulation, now: datetime) -> None:
+    simulation.state, simulation.finished = _STATE.DONE, now
+    simulation.save()
+    detail: dict[str, JSON] = {
+        "version": simulation.version.number,
+        "counts": simulation.counts,
+    }
+    if simulation.problem:
+        detail["attempts"] = simulation.attempt
+    entry = Draft("policy.simulated", _SYSTEM, _subject(simulation), detail=detail)
+    record(simulation.workspace_id, [entry])
 
 
 def _subject(simulation: PolicySimulation) -> Subject:
