@@ -1,114 +1,230 @@
 """A million entries: search, export and verification in bounded time and memory."""
 
-import resource
+import json
+import random
 import subprocess
 import sys
-import threading
 import time
-import uuid
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlencode
+from uuid import UUID
 
-import psycopg
 import pytest
+from django.test import Client
 
-from audit import selectors, signing
+from audit import exports, selectors, signing
+from audit.export.scope import Kind, Scope
+from audit.models import Entry
+from audit.search import Filters
 from audit.sequencer import Sequencer
-from tests.audit import synthetic
-from tests.audit.history import History
-from tests.benchmarks.result import Result
-from tests.harness.server import Clone
+from audit.transactions import current_block, in_workspace
+from countersign.accounts.models import User, Workspace
+from countersign.accounts.services import workspace_prepare
+from countersign.api import cursors
+from tests.audit import million
+from tests.audit.history import ALICE, History
+from tests.audit.million import Questions, Times, percentile
+from tests.benchmarks.result import RESULTS, Result
+from tests.countersign.api.caller import ROOT, caller_in
+from tests.harness.server import ROOT as ROOT_FOLDER
+from tests.harness.server import Clone, Server
 
 pytestmark = pytest.mark.soak
 ENTRIES = 1_000_000
+EACH = 40
+"""Pages asked of each kind of question, through each door."""
+GOAL_MS = 150
+SHOWN = (50, 95, 100)
 
-
-def fill(clone: Clone, workspace: uuid.UUID, count: int) -> None:
-    """Write whole runs by four writers, in batches, as the application role."""
-
-    def write(share: int) -> None:
-        with psycopg.connect(clone.url("app")) as connection:
-            chunk: list[bytes] = []
-            for leaf in synthetic.leaves(workspace, share // 9 + 1, real_time=True):
-                chunk.append(leaf)
-                if len(chunk) == 2000:
-                    insert(connection, chunk)
-                    chunk = []
-            insert(connection, chunk)
-
-    def insert(connection: psycopg.Connection, leaves: list[bytes]) -> None:
-        connection.execute("SELECT set_config('countersign.workspace', %s, true)", [str(workspace)])
-        connection.execute("INSERT INTO audit_entry (leaf) SELECT unnest(%s::bytea[])", [leaves])
-        connection.commit()
-
-    threads = [threading.Thread(target=write, args=[count // 4]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+Page = Callable[[Filters, str], object]
 
 
 def test_a_million_entries(
-    history: History, committing_database: Clone, measured: list[Result], tmp_path: Path
+    committing_database: Clone,
+    database_server: Server,
+    measured: list[Result],
 ) -> None:
-    fill(committing_database, history.workspace, ENTRIES)
-    sequencer = Sequencer("sequencer")
-    start = time.perf_counter()
-    placed = sequencer.catch_up()
-    rate = placed / (time.perf_counter() - start)
+    acme = workspace_prepare(name="Acme", slug="acme", people=million.drafts_of_people()).workspace
+    User.objects.update(must_change_password=False)
+    history = History(acme.id)
+    with database_server.admin.connect(committing_database.name) as admin:
+        million.loosen_clock(admin)
+        million.fill(committing_database, history.workspace, ENTRIES)
+        sequencer = Sequencer("sequencer")
+        start = time.perf_counter()
+        placed = sequencer.catch_up()
+        rate = placed / (time.perf_counter() - start)
+        # What autovacuum does by itself within a minute.
+        admin.execute("VACUUM ANALYZE audit_entry")
     measured.append(Result("audit soak: entries placed", rate, "per s", 10_000, "higher"))
     history.sign()
+    doors = {
+        "search": by_selector(history.workspace),
+        "console": by_console(),
+        "api": by_api(acme),
+    }
+    slow = [kind for name, door in doors.items() for kind in ask(name, door, history, measured)]
+    bundle, exporting = export(history, committing_database, measured)
+    verifying = verify(history, bundle, placed, measured)
+    assert not slow
+    assert exporting <= 150
+    assert verifying <= 150
 
-    pages = []
-    some = selectors.entries(history.workspace, limit=1).entries[0]
-    asked = (
-        selectors.Filters(),
-        selectors.Filters(actors=("alice",)),
-        selectors.Filters(actors=("alice", "bob")),
-        selectors.Filters(actions=("run.started", "run.ended", "vote.cast")),
-        selectors.Filters(actors=("bob",), actions=("vote.cast",)),
-        selectors.Filters(outcome="refused"),
-        selectors.Filters(outcome="done", tool="pay"),
-        selectors.Filters(text="words that nothing holds"),
-        selectors.Filters(text=str(some.run_id)),
-        selectors.Filters(text=str(some.run_id)[:8]),
+
+def ask(door: str, page: Page, history: History, measured: list[Result]) -> list[str]:
+    """Ask every kind of question; return those whose 95th percentile misses the goal."""
+    kinds = {kind: Times() for kind in questions(history.workspace).kinds()}
+    dice = random.Random(11)
+    found = questions(history.workspace).kinds()
+    for _ in range(EACH):
+        # In turn, so that no kind finds its own pages in memory more than people do.
+        for kind, times in kinds.items():
+            filters, cursor = found[kind](dice)
+            times.take(lambda filters=filters, cursor=cursor: page(filters, cursor))  # type: ignore[misc]
+    slow = []
+    for kind, times in kinds.items():
+        p95 = percentile(times.all, 95)
+        slow += [f"{door}: {kind}"] if p95 > GOAL_MS else []
+        measured.append(Result(f"audit soak: {door}, {kind}, p95", p95, "ms", GOAL_MS, "lower"))
+    waited = [ms for times in kinds.values() for ms in times.all]
+    for percent in (50, 100):
+        value = percentile(waited, percent)
+        name = f"audit soak: {door}, p{percent}"
+        measured.append(Result(name, value, "ms", None, "lower"))
+    keep(door, kinds)
+    return slow
+
+
+def keep(door: str, kinds: Mapping[str, Times]) -> None:
+    """Write what the pages took beside the results, for whoever looks for what is slow."""
+    file = RESULTS.with_name("search.json")
+    told = json.loads(file.read_text()) if file.exists() else {}
+    told[door] = {
+        kind: {
+            **{f"p{percent}": round(percentile(times.all, percent), 1) for percent in SHOWN},
+            **{f"cpu_p{percent}": round(percentile(times.spent, percent), 1) for percent in SHOWN},
+        }
+        for kind, times in kinds.items()
+    }
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def questions(workspace: UUID) -> Questions:
+    dice = random.Random(3)
+    with in_workspace(workspace), current_block().connection.cursor() as cursor:
+        cursor.execute("SELECT current_user, row_security_active('audit_entry')")
+        assert cursor.fetchone() == ("countersign_app", True)
+        started = Entry.objects.filter(action="run.started").values_list("run_id", flat=True)
+        runs = dice.sample([run for run in started if run], 500)
+    return Questions(workspace, runs, million.crowd(workspace))
+
+
+def by_selector(workspace: UUID) -> Page:
+    return lambda filters, cursor: selectors.entries(workspace, filters, cursor=cursor)
+
+
+def by_console() -> Page:
+    client = Client()
+    dan = User.objects.get(username="dan")
+    client.force_login(dan, "django.contrib.auth.backends.ModelBackend")
+
+    def page(filters: Filters, cursor: str) -> None:
+        query = urlencode({**in_form(filters), "after": cursor} if cursor else in_form(filters))
+        response = client.get(f"/w/acme/audit/?{query}")
+        assert response.status_code == 200
+
+    return page
+
+
+def in_form(filters: Filters) -> dict[str, str]:
+    """What a person types into the console's form for this."""
+    found = filters.to_text()
+    if filters.since and filters.until:
+        found["since"] = str(filters.since.date())
+        found["until"] = str((filters.until - timedelta(days=1)).date())
+    if len(filters.actors) > 1:
+        found["actor"] = "Person 01" if len(filters.actors) == 10 else "Person 0"
+    if len(filters.actions) > 1:
+        found["action"] = "group:Approvals and signatures"
+    return found
+
+
+def by_api(workspace: Workspace) -> Page:
+    caller = caller_in(workspace)
+    client = Client(headers={"Authorization": f"Bearer {caller.token}"})
+
+    def page(filters: Filters, cursor: str) -> None:
+        asked: dict[str, object] = {**filters.to_text(), "action": filters.actions}
+        if cursor:
+            asked["cursor"] = cursors.seal("entries", cursor)
+        if len(filters.actors) > 1:
+            # The API takes one.
+            asked["actor"] = filters.actors[0]
+        query = urlencode(asked, doseq=True)
+        response = client.get(f"{ROOT}/audit/entries?{query}")
+        assert response.status_code == 200, response.content
+
+    return page
+
+
+EXPORT = (
+    "import resource,sys,time,django\n"
+    "django.setup()\n"
+    "from uuid import UUID\n"
+    "from audit import exports\n"
+    "start=time.perf_counter(); made=exports.make_export(UUID(sys.argv[1]),UUID(sys.argv[2]))\n"
+    "peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024\n"
+    "print('measured',made,time.perf_counter()-start,peak)\n"
+)
+
+
+def export(history: History, clone: Clone, measured: list[Result]) -> tuple[Path, float]:
+    """Export the whole log in a process of its own; return the bundle and its peak in MB."""
+    job = exports.request_export(
+        history.workspace, Scope(Kind.WORKSPACE), payloads=False, actor=ALICE
     )
-    for filters in asked:
-        cursor = ""
-        for _ in range(20):
-            start = time.perf_counter()
-            page = selectors.entries(history.workspace, filters, cursor=cursor)
-            pages.append((time.perf_counter() - start) * 1000)
-            cursor = page.cursor
-    p95 = sorted(pages)[len(pages) * 95 // 100]
-    measured.append(Result("audit soak: search page, p95", p95, "ms", 150, "lower"))
+    made, seconds, peak = run(EXPORT, str(history.workspace), str(job.id), **clone.environment())
+    assert made == "True"
+    name = "audit soak: export, a million entries"
+    measured.append(Result(name, float(seconds), "s", None, "lower"))
+    measured.append(Result("audit soak: export, peak memory", float(peak), "MB", 150, "lower"))
+    return exports.file_of(job), float(peak)
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    bundle = history.export(payloads=False)
-    seconds = time.perf_counter() - start
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    measured.append(Result("audit soak: export, a million entries", seconds, "s", None, "lower"))
-    measured.append(Result("audit soak: export, memory on top", grown, "MB", 150, "lower"))
 
-    program = (
-        "import resource,sys,time\n"
-        "from audit.verifier import countersign_verify as v\n"
-        "start=time.process_time(); status=v.main(sys.argv[1:])\n"
-        "peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024\n"
-        "print('measured',status,time.process_time()-start,peak)\n"
-    )
-    key = str(signing.verifier_keys(history.workspace)[0])
+def run(program: str, *arguments: str, **environment: str) -> list[str]:
+    """Run a program of ours by itself; return what it measured."""
     done = subprocess.run(
-        [sys.executable, "-c", program, str(bundle), "--key", key, "--skew", "100000"],
+        [sys.executable, "-c", program, *arguments],
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
+        cwd=ROOT_FOLDER,
+        env=environment or None,
     )
-    _, status, spent, peak = done.stdout.splitlines()[-1].split()
-    assert status == "0", done.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+VERIFY = (
+    "import resource,sys,time\n"
+    "from audit.verifier import countersign_verify as v\n"
+    "start=time.process_time(); status=v.main(sys.argv[1:])\n"
+    "peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024\n"
+    "print('measured',status,time.process_time()-start,peak)\n"
+)
+
+
+def verify(history: History, bundle: Path, placed: int, measured: list[Result]) -> float:
+    """Verify the bundle in a process of its own; return its peak memory in MB."""
+    key = str(signing.verifier_keys(history.workspace)[0])
+    # The entries are dated as if they had come over a month.
+    skew = str(int(timedelta(days=2 * million.DAYS).total_seconds()))
+    status, spent, peak = run(VERIFY, str(bundle), "--key", key, "--skew", skew)
+    assert status == "0"
     rate = placed / float(spent)
     measured.append(Result("audit soak: verify, on one core", rate, "per s", 40_000, "higher"))
     measured.append(Result("audit soak: verify, peak memory", float(peak), "MB", 150, "lower"))
-    assert p95 <= 150
-    assert grown <= 150
-    assert float(peak) <= 150
+    return float(peak)

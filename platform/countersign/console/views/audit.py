@@ -22,6 +22,7 @@ from audit.models import Entry, Verification
 from audit.payloads import Opened
 from audit.services import Subject
 from audit.tasks import run_verification
+from audit.transactions import in_workspace
 from audit.verification import request_verification
 from countersign.accounts import selectors as accounts
 from countersign.console import audit_guards, code, guards, proofs
@@ -38,8 +39,10 @@ MAX_SHOWN = 200_000
 @guards.page
 def audit_list(request: HttpRequest, slug: str) -> HttpResponse:
     member = guards.auditor(request, slug)
-    form = audit_filter(request, member)
-    page = selectors.entries(member.id, form.search(), cursor=request.GET.get("after", ""))
+    with in_workspace(member.id):  # one transaction for all that the page reads of the log
+        form = audit_filter(request, member)
+        page = selectors.entries(member.id, form.search(), cursor=request.GET.get("after", ""))
+        checks = selectors.verifications(member.id, limit=1)
     context = {
         "nav": "audit",
         "tab": "entries",
@@ -51,7 +54,7 @@ def audit_list(request: HttpRequest, slug: str) -> HttpResponse:
         "query": form.query(),
         "without": {name: form.query(name) for name in ("run", "subject")},
         "later": "after" in request.GET,
-        "checks": selectors.verifications(member.id, limit=1),
+        "checks": checks,
     }
     return render(request, member, "console/audit_list.html", context)
 
