@@ -1577,6 +1577,7 @@ class _Request:
     step: str
     seats: int
     barred: frozenset[str]
+    factor: str = ""
     signers: set[str] = field(default_factory=set)
     completed: bool = False
     used: bool = False
@@ -1736,6 +1737,7 @@ class Lifecycle:
             step=_same(detail.get("step")),
             seats=max(1, seats),
             barred=frozenset({requester, leaf["actor"]["id"], *barred}),
+            factor=str(detail.get("factor", "")),
         )
 
     def _vote(self, entry: Entry, request: _Request, detail: Detail) -> None:
@@ -1744,6 +1746,9 @@ class Lifecycle:
         voter = entry.leaf["actor"]["id"]
         if voter in request.barred:
             self._say(entry, f"{voter} signed, who may not")
+        given = detail.get("factors", [])
+        if request.factor and not (isinstance(given, list) and request.factor in given):
+            self._say(entry, f"{voter} signed without the {request.factor} that is asked for")
         request.signers.add(voter)
 
     def _completed(self, entry: Entry, request: _Request, detail: Detail) -> None:

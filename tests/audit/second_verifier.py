@@ -1055,6 +1055,7 @@ class Request:
     step: str
     seats: int
     barred: set[object]
+    factor: object = None
     signed: set[object] = field(default_factory=set)
     complete: bool = False
     used: bool = False
@@ -1179,6 +1180,7 @@ def open_request(life: Life, leaf: Leaf, detail: Leaf) -> bool:
         same(detail.get("step")),
         max(1, total),
         people | {one for one in barred if isinstance(one, str)},
+        detail.get("factor"),
     )
     return known
 
@@ -1186,7 +1188,9 @@ def open_request(life: Life, leaf: Leaf, detail: Leaf) -> bool:
 def on_vote(request: Request, leaf: Leaf, detail: Leaf) -> bool:
     if detail.get("answer") == "sign":
         request.signed.add(leaf["actor"]["id"])
-        return leaf["actor"]["id"] not in request.barred
+        given = detail.get("factors")
+        coded = not request.factor or (isinstance(given, list) and request.factor in given)
+        return coded and leaf["actor"]["id"] not in request.barred
     return True
 
 

@@ -125,6 +125,7 @@ def test_the_honest_bundle(made: tuple[Path, str]) -> None:
         edited("approval.completed", voters=[{"id": "bob"}]),
         edited("approval.completed", voters=[{"id": "bob"}, {"id": "mallory"}]),
         edited("approval.requested", barred=["bob"]),
+        edited("approval.requested", factor="totp"),
         moved("approval.consumed", -1),
         moved("call.intended", -3),
         moved("call.succeeded", -1),
