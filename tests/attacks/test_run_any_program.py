@@ -5,8 +5,6 @@ workers of which some die at a random commit. Both must have the same effects in
 each effect that needs a signature must stand in a manifest that was signed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from agents import journal, leases, loop, services
+from agents import leases, loop, services
 from agents.models import CallState, Run, RunState
 from agents.session import open_session
 from audit.transactions import in_workspace
 from policies.models import ApprovalRequest
+from tests.agents.runs.dying import Death, Died, dying
 from tests.agents.runs.stage import Stage, program
 from tests.agents.runs.tools import bank
 from tests.benchmarks.result import Result
@@ -56,44 +55,6 @@ statement = st.recursive(simple, block, max_leaves=4)
 step = st.lists(statement, min_size=1, max_size=3).map("\n".join)
 programs = st.lists(step, min_size=1, max_size=3)
 deaths = st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=6)
-
-
-class Died(BaseException):
-    """The worker is gone; nothing of it runs any more."""
-
-
-@dataclass
-class Death:
-    """Where the present worker dies: before or after its commit of that number; 0 is never."""
-
-    at: int = 0
-    after: bool = False
-    seen: int = 0
-
-    def met(self) -> bool:
-        self.seen += 1
-        return self.seen == self.at
-
-
-@contextmanager
-def dying(death: Death, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def deadly(original: Any) -> Any:
-        @contextmanager
-        def commit(*args: Any) -> Iterator[Any]:
-            met = death.met()
-            with original(*args) as found:
-                yield found
-                if met and not death.after:
-                    raise Died
-            if met:
-                raise Died
-
-        return commit
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal, "held", deadly(leases.held))
-        patch.setattr(journal, "recording", deadly(leases.recording))
-        yield
 
 
 @dataclass

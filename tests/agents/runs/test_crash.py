@@ -4,61 +4,15 @@ The harness ends the worker with an exception that nothing catches, right before
 of its commits in turn, and lets another worker take the run over. What must come out is the same.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-
 import pytest
 
-from agents import journal, leases, loop, services
+from agents import leases, loop, services
 from agents.models import CallState, Run, RunState
 from agents.session import open_session
 from audit.transactions import in_workspace
+from tests.agents.runs.dying import Death, Died, dying
 from tests.agents.runs.stage import Stage, program
 from tests.agents.runs.tools import bank
-
-
-class Killed(BaseException):
-    """The worker is gone; nothing of it runs any more."""
-
-
-@dataclass
-class Killer:
-    """Counts a worker's commits, and kills it at one of them."""
-
-    at: int
-    after: bool
-    seen: int = 0
-    names: list[str] = field(default_factory=list)
-
-    def commit(self, name: str) -> bool:
-        self.seen += 1
-        self.names.append(name)
-        return self.seen == self.at
-
-
-@contextmanager
-def killing(killer: Killer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every transaction of a lease's holder passes the killer on its way out."""
-
-    def deadly(name: str, original: object) -> object:
-        @contextmanager
-        def commit(*args: object) -> Iterator[object]:
-            chosen = killer.commit(name)
-            with original(*args) as held:  # type: ignore[operator]
-                yield held
-                if chosen and not killer.after:
-                    raise Killed
-            if chosen:
-                raise Killed
-
-        return commit
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal, "held", deadly("held", leases.held))
-        patch.setattr(journal, "recording", deadly("recording", leases.recording))
-        yield
-
 
 STEPS = (
     program("vendors = list_vendors()\nprint(len(vendors))"),
@@ -81,7 +35,7 @@ EXPECTED = [
 ]
 
 
-def play(stage: Stage, run: Run, killer: Killer, patch: pytest.MonkeyPatch) -> bool:
+def play(stage: Stage, run: Run, death: Death, patch: pytest.MonkeyPatch) -> bool:
     """One worker's go at the run; True if it was killed."""
     with in_workspace(stage.workspace_id):
         # The dead worker's lease has lapsed.
@@ -91,19 +45,19 @@ def play(stage: Stage, run: Run, killer: Killer, patch: pytest.MonkeyPatch) -> b
         return False
     session = open_session(lease)
     try:
-        with killing(killer, patch):
+        with dying(death, patch):
             loop.advance(session, stage.model)
-    except Killed:
+    except Died:
         # The model answers a repeated question as it did the first time.
         stage.model.replies = list(STEPS[stage.fresh(run).steps_taken :])
         return True
     return False
 
 
-def whole_run(stage: Stage, killer: Killer, patch: pytest.MonkeyPatch) -> Run:
+def whole_run(stage: Stage, death: Death, patch: pytest.MonkeyPatch) -> Run:
     run = stage.start(*STEPS)
     for _ in range(12):
-        killed = play(stage, run, killer, patch)
+        killed = play(stage, run, death, patch)
         current = stage.fresh(run)
         if current.state == RunState.AWAITING_APPROVAL:
             for name in ("bob", "beth"):
@@ -132,11 +86,11 @@ def settle_doubt(stage: Stage, run: Run) -> None:
 
 
 def test_uninterrupted(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    killer = Killer(at=0, after=False)
-    run = whole_run(stage, killer, monkeypatch)
+    death = Death(at=0, after=False)
+    run = whole_run(stage, death, monkeypatch)
     assert (run.state, run.reason) == (RunState.SUCCEEDED, "")
     assert bank.effects == EXPECTED
-    assert killer.seen == COMMITS, killer.names
+    assert death.seen == COMMITS
 
 
 COMMITS = 26
@@ -148,7 +102,7 @@ COMMITS = 26
 def test_killed_at_every_commit(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, at: int, after: bool
 ) -> None:
-    killer = Killer(at=at, after=after)
-    run = whole_run(stage, killer, monkeypatch)
+    death = Death(at=at, after=after)
+    run = whole_run(stage, death, monkeypatch)
     assert (run.state, run.reason) == (RunState.SUCCEEDED, "")
     assert bank.effects == EXPECTED
