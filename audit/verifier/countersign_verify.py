@@ -234,7 +234,7 @@ class Checkpoint:
         for line in tail[:-1].split("\n"):
             parts = line.split(" ")
             raw = unbase64(parts[2]) if len(parts) == 3 else b""
-            if len(raw) < 5 or parts[0] != "\u2014":
+            if len(raw) < 5 or parts[0] != "\u2014" or not re.fullmatch(r"[^\s+]+", parts[1]):
                 raise Malformed(f"not a signature line: {line!r}")
             signatures.append((parts[1], raw[:4], raw[4:]))
         return cls(lines[0], int(lines[1]), root, f"{body}\n".encode(), tuple(signatures))
@@ -1187,6 +1187,9 @@ class _Payloads:
         item = strict_json(line)
         if item.keys() not in (_SHOWN, _HIDDEN) or not isinstance(item["name"], str):
             raise Malformed("payloads.jsonl: not the fields of a payload")
+        whole(item["i"])
+        if "state" not in item:
+            item["salt"], item["data"] = unbase64(item["salt"]), unbase64(item["data"])
         return item
 
     def check(self, entry: Entry) -> None:
@@ -1219,7 +1222,7 @@ class _Payloads:
     def _one(self, entry: Entry, item: dict[str, Any], commitment: dict[str, Any]) -> None:
         state = item.get("state", "disclosed")
         if state == "disclosed":
-            salt, data = unbase64(item["salt"]), unbase64(item["data"])
+            salt, data = item["salt"], item["data"]
             digest = hmac.new(salt, data, hashlib.sha256).hexdigest()
             # HMAC pads its key with zeros, so salts of other lengths may give the same.
             fits = len(salt) == 32 and len(data) == commitment["length"]
@@ -1241,8 +1244,8 @@ class _Payloads:
     def finish(self) -> None:
         if self._next is not None:
             self.v.find("payloads", "payloads without an entry", whole(self._next["i"]))
-            for _ in self._lines:
-                pass
+            while self._next is not None:
+                self._next = self._read()
         for key, position in self._claimed.items():
             if key not in self._erased:
                 self.v.find("erasures", f"no entry records the erasure of key {key}", position)

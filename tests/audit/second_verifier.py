@@ -1232,7 +1232,7 @@ def live(life: Life, leaf: Leaf) -> bool:
         return open_request(life, leaf, detail)
     if action in ON_REQUESTS:
         request = life.requests.get(leaf["subject"]["id"])
-        if run is not None and action == "approval.consumed":
+        if run and request and action == "approval.consumed" and request.run == leaf["run"]:
             run.used.add(leaf["subject"]["id"])
         return ON_REQUESTS[action](request, leaf, detail) if request else not life.strict
     if run is None or action not in IN_RUNS:

@@ -1043,6 +1043,12 @@ def loose() -> Iterator[Case]:
     )
     yield plain("steps that are equal lists", 0, None, same_list)
     yield plain("a request that is a list", 23, 19, detail(19, request=[PLAN]))
+    elsewhere = run_bundle(hands={"bodies": lambda b: b[13].update(run=OTHER_RUN)})
+    yield plain("a request of another run", 23, 19, elsewhere)
+    broken = {"i": 40, "name": "x", "salt": "?", "data": ""}
+    yield plain("base64 that nobody asks for", 10, None, payload_rows(lambda p: p.append(broken)))
+    odd = member("checkpoint", lambda d: d + b"\xe2\x80\x94 a+b AAAAAAAA\n")
+    yield plain("a name with a plus", 10, None, odd)
     yield plain("voters that are texts", 23, 16, detail(16, voters=["bob", "erin"]))
     yield plain("barred that is a text", 23, 13, detail(13, barred="dave"))
     yield plain(
