@@ -1730,8 +1730,9 @@ class Lifecycle:
         if leaf["subject"]["id"] in self._requests:
             self._say(entry, "an approval is asked for under an id that another has")
         wanted, barred = detail.get("requirement", []), detail.get("barred", [])
-        if not isinstance(wanted, list) or not isinstance(barred, list):
-            raise Malformed("seats and people who are barred are lists")
+        factor = detail.get("factor", "")
+        if not (isinstance(wanted, list) and isinstance(barred, list) and isinstance(factor, str)):
+            raise Malformed("seats and people who are barred are lists, a factor is text")
         seats = sum(whole(seat["count"]) for seat in wanted)
         requester = leaf.get("on_behalf_of", leaf["actor"])["id"]
         self._requests[leaf["subject"]["id"]] = _Request(
@@ -1740,7 +1741,7 @@ class Lifecycle:
             step=_same(detail.get("step")),
             seats=max(1, seats),
             barred=frozenset({requester, leaf["actor"]["id"], *barred}),
-            factor=str(detail.get("factor", "")),
+            factor=factor,
         )
 
     def _vote(self, entry: Entry, request: _Request, detail: Detail) -> None:

@@ -1171,7 +1171,7 @@ def open_request(life: Life, leaf: Leaf, detail: Leaf) -> bool:
     counts = [one.get("count") if isinstance(one, dict) else None for one in seats]
     people = {leaf["actor"]["id"], leaf.get("on_behalf_of", leaf["actor"])["id"]}
     total = sum(count for count in counts if type(count) is int and count >= 0)
-    if not all(map(is_count, counts)):
+    if not (all(map(is_count, counts)) and is_text(detail.get("factor", ""))):
         return False
     known = leaf["subject"]["id"] not in life.requests
     life.requests[leaf["subject"]["id"]] = Request(

@@ -941,6 +941,12 @@ def requests() -> Iterator[Case]:
     yield case("6: a count of 0", None, detail(13, requirement=[{"count": 0}]))
     yield case("6: none said", None, detail(13, requirement=None))
     yield case("6: none said, nobody signs", 14, unsigned())
+    yield case("6: a factor that is no text", 13, detail(13, factor=0))
+    yield case("6: a factor that is empty", None, detail(13, factor=""))
+    yield case("7: without the factor", 14, detail(13, factor="totp"))
+    yield case("7: with the factor as text", 14, factored("totp"))
+    yield case("7: with another factor", 14, factored(["totp2", 1]))
+    yield case("7: with the factor", None, factored(["password", "totp"]))
     yield case("6: opened twice", 14, inserted(14, copy.deepcopy(forged.story()[13])))
     yield case("7: the requester signs", 14, voter(14, "alice"))
     yield case("7: the agent signs", 14, voter(14, "agent"))
@@ -999,6 +1005,15 @@ def unsigned() -> Forger:
         del bodies[13]["detail"]["requirement"]
         bodies[16]["detail"]["voters"] = []
         del bodies[14:16]
+
+    return whole(bodies=change)
+
+
+def factored(given: object) -> Forger:
+    def change(bodies: list[Body]) -> None:
+        bodies[13]["detail"]["factor"] = "totp"
+        for place in (14, 15):
+            bodies[place]["detail"]["factors"] = given
 
     return whole(bodies=change)
 
