@@ -166,7 +166,7 @@ def ballot(cast: Cast, request: ApprovalRequest, name: str, **more: str) -> dict
 def test_the_card_says_what_signing_takes(cast: Cast, log_in: LogIn) -> None:
     request = coded(cast)
     page = text(log_in("bob").get(f"/w/acme/approvals/{request.id}/").content.decode())
-    assert "Signing takes Your password and a code from your authenticator" in page
+    assert "To sign Your password and a code from your authenticator" in page
     assert "Needs one finance signature, with a code" in page
 
 
@@ -194,7 +194,7 @@ def test_whoever_has_none_is_led_to_set_one_up_and_back(cast: Cast, log_in: LogI
     asked = client.get(here).content.decode()
     assert "you have none set up" in asked
     assert f'href="{PAGE}?next={quote(here, safe="")}"' in asked
-    assert 'name="code"' not in asked
+    assert 'name="password"' not in asked
     refused = client.post(address, ballot(cast, request, "bob"))
     assert refused.status_code == 403
     assert "Set one up under your name" in refused.content.decode()
