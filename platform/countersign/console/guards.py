@@ -153,67 +153,54 @@ def member(request: HttpRequest, slug: str) -> Member:
 def operator(request: HttpRequest, slug: str) -> Member:
     """A member who starts and follows runs."""
     found = member(request, slug)
-    if not found.is_operator:
-        raise PermissionDenied(_needs("operator", "start a run"))
-    return found
+    return _able(found, found.is_operator, "operator", "start a run")
 
 
 def administrator(request: HttpRequest, slug: str) -> Member:
     """A member who looks after people."""
     found = member(request, slug)
-    if not found.is_admin:
-        raise PermissionDenied(_needs("administrator", "change people's roles"))
-    return found
+    return _able(found, found.is_admin, "administrator", "change people's roles")
 
 
 def proposer(request: HttpRequest, slug: str) -> Member:
     """A member who may propose changes of what is registered."""
     found = member(request, slug)
-    if not found.may_propose:
-        raise PermissionDenied(_needs("operator or administrator", "propose this change"))
-    return found
+    return _able(found, found.may_propose, "operator or administrator", "propose this change")
 
 
 def settler(request: HttpRequest, slug: str) -> Member:
     """A member who may say what became of an effect in doubt: operators and reviewers."""
     found = member(request, slug)
-    if not found.may_settle:
-        raise PermissionDenied(_needs("operator or reviewer", "settle an effect in doubt"))
-    return found
+    return _able(found, found.may_settle, "operator or reviewer", "settle an effect in doubt")
 
 
 def stopper(request: HttpRequest, slug: str) -> Member:
     """A member who may end a run: operators, administrators and reviewers."""
     found = member(request, slug)
-    if not found.may_stop:
-        raise PermissionDenied(_needs("operator, administrator or reviewer", "stop a run"))
-    return found
+    return _able(found, found.may_stop, "operator, administrator or reviewer", "stop a run")
 
 
 def replayer(request: HttpRequest, slug: str) -> Member:
     """A member who may have a run replayed: auditors and operators."""
     found = member(request, slug)
-    if not found.may_replay:
-        raise PermissionDenied(_needs("auditor or operator", "replay a run"))
-    return found
+    return _able(found, found.may_replay, "auditor or operator", "replay a run")
 
 
 def kill_setter(request: HttpRequest, slug: str) -> Member:
     """A member who may set a kill switch: everyone but those who only read."""
     found = member(request, slug)
-    if not found.may_kill:
-        raise PermissionDenied(
-            _needs("operator, administrator, policy officer or reviewer", "set a kill switch")
-        )
-    return found
+    return _able(
+        found,
+        found.may_kill,
+        "operator, administrator, policy officer or reviewer",
+        "set a kill switch",
+    )
 
 
 def kill_lifter(request: HttpRequest, slug: str) -> Member:
     """A member who may lift a kill switch: administrators and policy officers."""
     found = member(request, slug)
-    if not found.may_lift:
-        raise PermissionDenied(_needs("administrator or policy officer", "lift a kill switch"))
-    return found
+    return _able(found, found.may_lift, "administrator or policy officer", "lift a kill switch")
 
 
 def auditor(request: HttpRequest, slug: str) -> Member:
@@ -221,9 +208,7 @@ def auditor(request: HttpRequest, slug: str) -> Member:
     if slug == PLATFORM_NAME:
         return platform_auditor(request)
     found = member(request, slug)
-    if not found.is_auditor:
-        raise PermissionDenied(_needs("auditor", "read the audit log"))
-    return found
+    return _able(found, found.is_auditor, "auditor", "read the audit log")
 
 
 def platform_auditor(request: HttpRequest) -> Member:
@@ -242,13 +227,18 @@ def platform_auditor(request: HttpRequest) -> Member:
 def officer(request: HttpRequest, slug: str) -> Member:
     """A member who writes policies."""
     found = member(request, slug)
-    if not found.is_officer:
-        raise PermissionDenied(_needs("policy officer", "change a policy"))
+    return _able(found, found.is_officer, "policy officer", "change a policy")
+
+
+def _able(found: Member, able: bool, role: str, act: str) -> Member:
+    """The member, if able.
+
+    Raises:
+        PermissionDenied: not able; says which role it takes and who gives it.
+    """
+    if not able:
+        raise PermissionDenied(
+            f"You need the role {role} to {act}. "
+            "The people who give roles are under People, marked administrator."
+        )
     return found
-
-
-def _needs(role: str, act: str) -> str:
-    return (
-        f"You need the role {role} to {act}. "
-        "The people who give roles are under People, marked administrator."
-    )

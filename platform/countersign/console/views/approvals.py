@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.cache import never_cache
@@ -172,8 +173,7 @@ def _answer(
             return redirect("console:approval_card", slug, request_id)
         status = INVALID
         if refusal is not None:
-            form.add_error(None, refusal.sentence)
-            status = STATUS.get(refusal.reason, INVALID)
+            status = _told(form, refusal)
     context = {
         "nav": "approvals",
         "detail": detail,
@@ -228,6 +228,12 @@ def _make_change(request: HttpRequest, member: Member, request_id: UUID) -> None
         messages.success(request, "The change is in force.")
 
 
+def _told(form: Form, refusal: Refusal) -> int:
+    """The status of a page that says at its form why something was refused."""
+    form.add_error(None, refusal.sentence)
+    return STATUS.get(refusal.reason, INVALID)
+
+
 def _thanks(answer: Answer) -> str:
     if answer is Answer.SIGN:
         return "Your signature is recorded."
@@ -251,8 +257,7 @@ def approval_ask(request: HttpRequest, slug: str, request_id: UUID) -> HttpRespo
         if refusal is None:
             messages.success(request, "Your question is recorded. Both clocks keep running.")
             return redirect("console:approval_card", slug, request_id)
-        form.add_error(None, refusal.sentence)
-        status = STATUS.get(refusal.reason, INVALID)
+        status = _told(form, refusal)
     context = {"nav": "approvals", "asked": detail.request, "form": form}
     return render(request, member, "console/approval_ask.html", context, status=status)
 
@@ -284,8 +289,7 @@ def approval_edit(request: HttpRequest, slug: str, request_id: UUID) -> HttpResp
                     "What it needs signed, others sign.",
                 )
                 return redirect("console:approval_card", slug, request_id)
-            form.add_error(None, refusal.sentence)
-            status = STATUS.get(refusal.reason, INVALID)
+            status = _told(form, refusal)
     context = {"nav": "approvals", "asked": asked, "form": form}
     return render(request, member, "console/approval_edit.html", context, status=status)
 
@@ -319,8 +323,7 @@ def approval_reassign(request: HttpRequest, slug: str, request_id: UUID) -> Http
             if refusal is None:
                 messages.success(request, "Handed on, with an e-mail. Others may still sign.")
                 return redirect("console:approval_card", slug, request_id)
-            form.add_error(None, refusal.sentence)
-            status = STATUS.get(refusal.reason, INVALID)
+            status = _told(form, refusal)
     context = {"nav": "approvals", "asked": asked, "form": form}
     return render(request, member, "console/approval_reassign.html", context, status=status)
 
