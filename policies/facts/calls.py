@@ -14,7 +14,9 @@ from policies.facts.scopes import MAX_NODES
 from policies.facts.state import ClassRecord, Environment, Function, Module, Site
 
 _INLINE_DEPTH = 4
+_OPENER = 7  # position of the argument of `open`
 _MUTATING_MODULES = frozenset({"heapq", "bisect", "operator", "random", "pprint", "struct"})
+_MUTATING_MEMBERS = frozenset({("json", "dump"), ("copy", "deepcopy")})
 
 
 class Arguments:
@@ -399,6 +401,14 @@ class Calls(Reflection):
             for value in values:
                 self.store(self.literal, value)
 
+    def steer(self, deciders: list[int], target: int) -> None:
+        """What is left of `target` depends on these: which element went, how much was read."""
+        seen = self.graph.node()
+        for value in deciders:
+            self.decide(value, seen)
+        if target != self.literal and set(deciders) - {self.literal}:
+            self.graph.edge(seen, target, STORE)
+
     # Methods
 
     def method_call(self, function: ast.Attribute, node: ast.Call) -> int:
@@ -419,6 +429,8 @@ class Calls(Reflection):
         if name in ("format", "format_map"):
             self.check_format(function.value, node)
         arguments = self.arguments(node)
+        if len(arguments.positional) > 1 and self.is_type(function.value):
+            receiver = arguments.positional.pop(0)  # `dict.get(d, key)` is `d.get(key)`
         if self.packages:
             self.check_query(name, node)
         if len(arguments.positional) > 3 or arguments.spread:
@@ -439,6 +451,11 @@ class Calls(Reflection):
             name not in library.SCALAR_METHODS and name not in library.READING_METHODS
         ):
             self.change_silently([receiver])
+        if name == "pop" or name in library.CONSUMING_METHODS:
+            self.steer(arguments.all(), receiver)
+        written = [function.value] if name == "join" else _rewritten(name, node)
+        if self.writes_text(written):
+            values.append(self.graph.node(self.address_mask))
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)
         elif name in library.KEYED_METHODS and arguments.positional:
@@ -448,6 +465,14 @@ class Calls(Reflection):
         self.decide(self.path, result) if result != self.literal else None
         self.raises(result)
         return result
+
+    def writes_text(self, new: list[ast.expr]) -> bool:
+        """Whether letters of the program take the place of others: half an address is one."""
+        text = self.constant(new[0]) if new else None
+        return isinstance(text, str) and any(letter.isalnum() for letter in text)
+
+    def is_type(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and self.is_builtin(node.id)
 
     def set_frozen(self, node: ast.Call) -> int:
         """`object.__setattr__(self, "name", value)`, as frozen dataclasses need it."""
@@ -510,9 +535,12 @@ class Calls(Reflection):
         for value in distinct:
             self.flow(value, pool)
         parts = [self.part(value) for value in distinct]
+        rounds = self.rounds
+        self.repeat(pool)  # it calls them as often as what it is given says
         self.link_callees(pool, Arguments([], {}, parts + distinct), result)
         if self.scopes.hooks:
             self.link_hooks(pool, result)
+        self.rounds = rounds
         return [result]
 
     # Builtins and the library
@@ -602,12 +630,20 @@ class Calls(Reflection):
             self.feature("file-path", "not a literal", node)
         elif library.is_outside_path(path):
             self.feature("file-path", path, node)
+        self.check_opener(node)
         for value in (self.literal, *self.arguments(node).all()):
             self.store(value, self.files)
         self.raises(self.files)  # whether a file is there can be seen
         handle = self.graph.node(self.literal_mask)
         self.alias(self.files, handle)
         return handle
+
+    def check_opener(self, node: ast.Call) -> None:
+        """`open(path, opener=f)` opens whichever descriptor `f` returns, not `path`."""
+        spread = any(isinstance(argument, ast.Starred) for argument in node.args)
+        named = any(keyword.arg in (None, "opener") for keyword in node.keywords)
+        if spread or named or len(node.args) > _OPENER:
+            self.feature("file-path", "opener", node)
 
     def library_call(self, module: Module, node: ast.Call) -> int:
         arguments = self.arguments(node)
@@ -616,13 +652,16 @@ class Calls(Reflection):
         if not member:
             self.feature("module-as-value", path, node)
         self.check_member(path, member, node, values)
+        if path == "re" and member in ("sub", "subn") and self.writes_text(node.args[1:2]):
+            values.append(self.graph.node(self.address_mask))
         values += self.callbacks(values)
         unknown = path not in library.MODULES
-        if unknown or path in _MUTATING_MODULES or (path, member) == ("json", "dump"):
+        if unknown or path in _MUTATING_MODULES or (path, member) in _MUTATING_MEMBERS:
             self.mutate_together(values)
             self.change_silently(values)
-        if path in library.STATEFUL_MODULES or (path, member) in library.STATEFUL_MEMBERS:
-            state = self.state_of(path)
+        draws = library.draws(path, member)
+        if draws or path in library.STATEFUL_MODULES or (path, member) in library.STATEFUL_MEMBERS:
+            state = self.state_of("random" if draws else path)
             self.change_silently([state])  # a draw, a record: the next one differs
             if path == "logging":
                 for value in set(values) - {self.literal}:
@@ -631,6 +670,7 @@ class Calls(Reflection):
                 self.store(value, state)
             result = self.graph.node(self.literal_mask)
             self.alias(state, result)
+            self.flow(self.clock(path, member), result)
         elif path in library.SCALAR_MODULES:
             result = self.join(*values, self.clock(path, member))
         else:
@@ -656,6 +696,8 @@ class Calls(Reflection):
             self.check_class_names(member, node)
         elif path == "logging":
             self.check_style(node)
+        elif path == "sys" and member.startswith("set") and {*values} - {self.literal}:
+            self.not_modelled("interpreter-limit", member, node)  # every call can tell it
         elif path in ("functools", "itertools") and values:
             self.class_builder(values[0], node)
         elif path not in library.MODULES:
@@ -683,6 +725,15 @@ def _items_of(node: ast.expr | None) -> dict[str, ast.expr]:
         for key, value in zip(node.keys, node.values, strict=True)
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
     }
+
+
+# Methods by which letters of the program take the place of others, and where those letters are.
+_REWRITING = {"replace": 1, "maketrans": 1, "sub": 0, "subn": 0}
+
+
+def _rewritten(name: str, node: ast.Call) -> list[ast.expr]:
+    index = _REWRITING.get(name)
+    return [] if index is None else node.args[index : index + 1]
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

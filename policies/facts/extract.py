@@ -230,6 +230,11 @@ class _Reader:
 
     def call_site(self, site: Site) -> CallSite:
         spec = site.spec
+        arguments = self.arguments(site)
+        if spec is ANSWER:
+            # That there is this answer, and no other, tells what led here.
+            led = self.labels(site.guard, site.rounds, site.path)
+            arguments = tuple(_chosen(argument, led) for argument in arguments)
         return CallSite(
             tool=spec.name,
             effect=spec.effect,
@@ -237,7 +242,7 @@ class _Reader:
             tool_labels=spec.labels,
             line=site.line,
             column=site.column,
-            arguments=self.arguments(site),
+            arguments=arguments,
             guarded_by=self.labels(site.guard),
             looped_by=self.labels(site.rounds, site.path),
             in_loop=site.in_loop,
@@ -380,6 +385,13 @@ def _spread(site: Site) -> list[tuple[str, int, ast.expr | None]]:
         if star in _STARS:
             named.extend((name, node, None) for name in open_ or [star])
     return named
+
+
+def _chosen(argument: Argument, labels: frozenset[str]) -> Argument:
+    origin = argument.origin
+    if labels <= origin.control:
+        return argument
+    return replace(argument, origin=replace(origin, control=origin.control | labels))
 
 
 def _same_place(first: CallSite, second: CallSite) -> CallSite:

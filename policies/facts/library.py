@@ -437,6 +437,8 @@ _ACCOUNT = re.compile(r"[A-Z]{2}\d\d[A-Z0-9 ]{10,36}", re.ASCII)
 
 def is_address(text: str) -> bool:
     """Whether a literal is, or is a part of, an e-mail address, a URL or a bank account."""
+    if text == "@":
+        return True
     if "@" in text or "://" in text:
         return len(text) < 200 and _ADDRESS.fullmatch(text) is not None
     return 13 < len(text) < 42 and _ACCOUNT.fullmatch(text) is not None
@@ -469,6 +471,11 @@ _PATH_METHODS = _words("savefig save savez savetxt imread imsave loadtxt genfrom
 def tells_time(path: str, member: str) -> bool:
     """Whether a member of a module other than `time` reads the clock."""
     return path in ("datetime", "uuid") and member.rpartition(".")[2] in _CLOCKS
+
+
+def draws(path: str, member: str) -> bool:
+    """Whether a member of a module other than `random` draws from the random source."""
+    return path == "secrets" or (path == "uuid" and member in ("uuid1", "uuid4"))
 
 
 def runs_text(member: str) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from policies.facts import library
 from policies.facts.calls import Arguments, Calls
 from policies.facts.expressions import SEQUENCES
-from policies.facts.flow import STORE
+from policies.facts.flow import STEER, STORE
 from policies.facts.record import FINAL_ANSWER, Import
-from policies.facts.scopes import Definition
+from policies.facts.scopes import Definition, parameters_of
 from policies.facts.state import ClassRecord, Environment, Function, Module
 
 _FRESH = frozenset({
@@ -133,8 +133,10 @@ class Statements(Calls):
 
     def raising(self, node: ast.Raise) -> None:
         for part in (node.exc, node.cause):
-            if part is not None:
-                self.raises(self.evaluate(part))
+            if part is not None and self.error:
+                self.alias(self.evaluate(part), self.error)  # the very objects, not their text
+            elif part is not None:
+                self.evaluate(part)
         if self.error:
             self.decide(self.path, self.error)
 
@@ -287,7 +289,7 @@ class Statements(Calls):
     def handler(self, node: ast.ExceptHandler, caught: int) -> None:
         self.block += 1
         if node.type is not None:
-            self.evaluate(node.type)
+            self.narrow(self.evaluate(node.type))
         if node.name:
             value = self.graph.node()
             self.alias(caught, value)
@@ -405,6 +407,8 @@ class Statements(Calls):
         names = library.MODULES.get(module)
         if names is not None:
             return name in names
+        if module in library.PACKAGES and module not in self.allowed:
+            return False  # only the way to its modules
         return not name.startswith("_") and name not in library.ESCAPES
 
     def note_import(self, node: ast.stmt, module: str, name: str, *, allowed: bool) -> None:
@@ -429,7 +433,7 @@ class Statements(Calls):
             self.feature("dunder", node.name, node)
         function = self.make_function(node, is_method=in_class)
         self.defaults(node.args, function.nodes)
-        for parameter in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+        for parameter in parameters_of(node.args):
             self.annotation(parameter.annotation)
         self.annotation(node.returns)
         value = self.graph.node(function.bit)
@@ -512,6 +516,9 @@ class Statements(Calls):
                     record.methods.setdefault(name, list(functions))
         elif not isinstance(base, ast.Attribute | ast.Subscript):
             self.not_modelled("computed-base", ast.unparse(base)[:60], node)
+        elif isinstance(base, ast.Subscript):
+            self.class_bases.append((value, node))
+        self.graph.edge(value, record.state, STEER)  # what chose the base
 
     def walk_body(self, function: Function, *, inline: bool = False) -> None:
         """Walks a function's body with the given parameters."""
