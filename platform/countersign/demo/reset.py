@@ -32,8 +32,8 @@ def reset() -> None:
     if others:
         embedded_cluster().stop()
         raise ResetRefusedError(
-            f"This installation also holds {', '.join(others)}, so nothing was deleted. If all "
-            "of it shall go: manage.py home_delete."
+            f"This installation also holds the workspaces {', '.join(others)}: it is stopped, and "
+            "nothing was deleted. make demo goes on; if all of it shall go: manage.py home_delete"
         )
     call_command("home_delete", yes=True)
 
