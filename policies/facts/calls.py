@@ -139,8 +139,10 @@ class Calls(Reflection):
         self, spec: ToolSpec, name: str, value: int, expression: ast.expr | None
     ) -> list[tuple[str, int, ast.expr | None]]:
         """What has a role inside an argument: a field where the fields are seen, else all of it."""
-        declared = [path for path in spec.role_paths if path.startswith(f"{name}.")]
         fields = self.records.get(value)
+        if fields is None and not spec.role_paths:
+            return []
+        declared = [path for path in spec.role_paths if path.startswith(f"{name}.")]
         if fields is None:
             return [(path, value, None) for path in declared]
         found = {path: path.split(".")[1] for path in declared}

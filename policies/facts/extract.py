@@ -281,7 +281,7 @@ class _Reader:
         if found:
             origin = self.written(self.literal_source(value), mask)
             return Argument(name, role, True, value, "", origin)
-        if spec.is_open(name) and self.is_opaque(node):
+        if name in spec.open_arguments and self.is_opaque(node):
             role = library.OBJECT
         text = "" if expression is None else self.text(expression)
         return Argument(name, role, False, None, text, self.origin_of_mask(mask))

@@ -87,12 +87,17 @@ class ToolSpec:
         """Paths inside arguments that are known to have a role before there is a value."""
         return tuple(path for path, role in self._roles.items() if role and "." in path)
 
-    def is_open(self, argument: str) -> bool:
-        """Whether a written argument may be an object with any fields, which may have any role."""
-        if self.effect in ("read", "release") or self.role(argument):
-            return False
-        properties = self.parameters.get("properties", {})
-        return argument in self.parameter_names and is_open(properties[argument], self.parameters)
+    @cached_property
+    def open_arguments(self) -> frozenset[str]:
+        """Written arguments that may be objects with any fields, which may have any role."""
+        if self.effect in ("read", "release"):
+            return frozenset()
+        schemas = {name: self.parameters["properties"][name] for name in self.parameter_names}
+        return frozenset(
+            name
+            for name, schema in schemas.items()
+            if not self.role(name) and is_open(schema, self.parameters)
+        )
 
 
 @dataclass(frozen=True)
