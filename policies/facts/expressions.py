@@ -49,7 +49,7 @@ class Expressions(Walk, ABC):
             if self.moment:
                 self.meet(name, value)
             return value
-        if name in library.BUILTINS:
+        if name in library.BUILTINS and name not in self.known:
             if name == "type":
                 return self.graph.node(self.type_bit)
             if name in library.CHECKED_BUILTINS:
@@ -201,7 +201,9 @@ class Expressions(Walk, ABC):
     def state_of(self, path: str) -> int:
         state = self.module_state.get(path)
         if state is None:
-            state = self.module_state[path] = self.graph.node(self.literal_mask)
+            note = f"<{path}>"  # among the variables: it outlives the program, like files
+            kept = self.known_mask(note) if note in self.known else 0
+            state = self.module_state[path] = self.graph.node(self.literal_mask | kept)
         return state
 
     # Operators
@@ -513,7 +515,8 @@ class Expressions(Walk, ABC):
         self.set_attribute(self.evaluate(base), target.attr, value)
 
     def is_builtin(self, name: str) -> bool:
-        return name in library.BUILTINS and self.environment_of(name) is None
+        own = self.environment_of(name) is not None or name in self.known
+        return name in library.BUILTINS and not own
 
     def set_attribute(self, receiver: int, name: str, value: int) -> None:
         self.store(value, receiver)

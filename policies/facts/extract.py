@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, reduce
 
-from policies.facts import library
+from policies.facts import library, sharing
 from policies.facts.flow import MAX_STEPS, TooComplexError
 from policies.facts.lookalikes import lookalike
 from policies.facts.paths import enclosing, inside
@@ -28,6 +28,7 @@ from policies.facts.record import (
     FILES,
     FINAL_ANSWER,
     LITERAL,
+    STEP,
     TASK_LITERAL,
     Argument,
     CallSite,
@@ -326,7 +327,64 @@ class _Reader:
             origin = self.with_functions(mask)
             before = result.get(name)
             result[name] = origin if before is None else before.joined(origin)
+        self.outlive(result)
         return {name: origin for name, origin in result.items() if name not in self.walk.unbound}
+
+    def outlive(self, result: dict[str, Origin]) -> None:
+        """Notes what is no variable, and what one variable tells of another."""
+        walk, value = self.walk, self.walk.graph.value
+        for path, state in walk.module_state.items():
+            if value[state] & ~walk.literal_mask:
+                result[f"<{path}>"] = self.origin_of_mask(value[state])
+        for name, nodes in walk.shared.items():
+            for node in nodes if name in result else ():
+                result[name] = result[name].joined(self.origin_of_mask(value[node]))
+        for name, reads in walk.captures.items():
+            for read in reads if name in result else ():
+                seen = self.origin_of_mask(value[walk.captured[read]])
+                result[name] = result[name].joined(seen)
+        captures = self.captures()
+        shared = sharing.groups(walk.graph, self.holders(captures))
+        for key, notes in (
+            (sharing.SHARED, shared),
+            (sharing.CAPTURED, [(n, read) for n, reads in captures.items() for read in reads]),
+        ):
+            if notes:
+                result[key] = sharing.note_of(notes)
+
+    def captures(self) -> dict[str, set[str]]:
+        """Names that functions read, by the variables that hold these functions."""
+        found = {name: set(reads) for name, reads in self.walk.captures.items()}
+        for name, versions in self.walk.environment.versions.items():
+            reads = found.setdefault(name, set())
+            mask = 0
+            for node in versions:
+                mask |= self.walk.graph.value[node]
+            for function in self._functions(mask):
+                for read in function.scope.uses:
+                    owner = function.scope.owner(read)
+                    outer = owner is None and read not in self.walk.tools
+                    if owner is self.walk.environment.scope or outer:
+                        reads.add(read)
+            for source in self.origin_of_mask(mask).sources:
+                reads |= self.walk.captures.get(source.removeprefix(STEP), set())
+        return {name: reads for name, reads in found.items() if reads}
+
+    def holders(self, captures: Mapping[str, set[str]]) -> dict[str, list[int]]:
+        """Nodes of each variable: its own, and those that its functions keep."""
+        walk = self.walk
+        found = {name: list(nodes) for name, nodes in walk.shared.items()}
+        for name, versions in walk.environment.versions.items():
+            nodes = found.setdefault(name, [])
+            nodes += [node for node in versions if node != walk.literal]
+            mask = 0
+            for node in versions:
+                mask |= walk.graph.value[node]
+            for function in self._functions(mask):
+                for read in function.scope.uses:
+                    nodes += self.captured(function, read)
+                nodes += function.nodes.values()
+        return found
 
     def with_functions(self, mask: int) -> Origin:
         """A function's origin: what it returns, and the tools it may call when called."""

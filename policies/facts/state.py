@@ -13,6 +13,7 @@ from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
 from policies.facts.record import ADDRESS, FILES, LITERAL, TOOL, Finding, Import, Origin, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
+from policies.facts.sharing import captures_in, groups_in
 
 
 class Environment:
@@ -177,6 +178,16 @@ class Walk:
         self.thrown = self.graph.node()  # exceptions that may appear at a `yield`
         # All files are one place, and it outlives the program.
         self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
+        # By name: what is stored into any object of its group, and what captured names become.
+        self.shared: dict[str, list[int]] = {}
+        for names in groups_in(known):
+            one = self.graph.node()
+            for name in names:
+                self.shared.setdefault(name, []).append(one)
+        self.captures = captures_in(known)
+        self.captured = {
+            name: self.graph.node() for name in frozenset().union(*self.captures.values())
+        }
         self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)
         self.block = 0
         self.path = 0  # what decides that the walk is here
@@ -306,6 +317,9 @@ class Walk:
         scope = environment.scope
         for names in self.loop_names:
             names[environment, name] = None
+        if name in self.captured and scope.parent is None:
+            self.alias(value, self.captured[name])
+            self.decide(self.path, self.captured[name])
         straight = (
             environment is self.environment
             and self.block == environment.block
@@ -341,6 +355,10 @@ class Walk:
         node = self.graph.node()
         if environment.scope.parent is None and name in self.known:
             self.graph.add(node, self.known_mask(name))
+            for one in self.shared.get(name, ()):
+                self.alias(one, node)
+            for read in self.captures.get(name, ()):
+                self.alias(self.captured[read], node)
         environment.set(name, node)
         return node
 

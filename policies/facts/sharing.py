@@ -1,0 +1,67 @@
+"""Which variables of a run may be, or hold, the same object, from one step to the next.
+
+Origins alone do not tell: after `row = rows[0]` a later step that changes `row` changes what
+`rows` holds. Two notes among the variables say so, under keys that no name of a program is like:
+
+- SHARED: groups of variables, the names of each group parted by blanks. What a step stores into
+  one of a group may be in all of them. The walk of one program is finer than that.
+- CAPTURED: pairs of a variable that holds a function and a name that this function reads. What
+  a later step binds to the name is what the function sees.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from policies.facts.flow import Graph
+from policies.facts.record import Origin
+
+_MANY = 40
+SHARED = "<shared>"
+CAPTURED = "<captured>"
+
+
+def groups_in(known: Mapping[str, Origin]) -> list[list[str]]:
+    return _notes(known, SHARED)
+
+
+def captures_in(known: Mapping[str, Origin]) -> dict[str, set[str]]:
+    """Names of captured variables by the variable that holds the function."""
+    found: dict[str, set[str]] = {}
+    for holder, name in _notes(known, CAPTURED):
+        found.setdefault(holder, set()).add(name)
+    return found
+
+
+def _notes(known: Mapping[str, Origin], key: str) -> list[list[str]]:
+    return [note.split() for note in sorted(known[key].sources)] if key in known else []
+
+
+def note_of(notes: Iterable[Iterable[str]]) -> Origin:
+    return Origin(frozenset(" ".join(names) for names in notes))
+
+
+def groups(graph: Graph, holders: Mapping[str, Iterable[int]]) -> list[list[str]]:
+    """Names that lead to one object over back edges: they are it, hold it or were taken from it.
+
+    A group that lies within another is left out; past `_MANY` groups all names are one.
+    """
+    names_of: dict[int, set[str]] = {}
+    for name, nodes in holders.items():
+        for node in _reached(graph, nodes):
+            names_of.setdefault(node, set()).add(name)
+    found = {frozenset(names) for names in names_of.values() if len(names) > 1}
+    if len(found) > _MANY:
+        return [sorted(frozenset().union(*found))]
+    return [sorted(names) for names in found if not any(names < other for other in found)]
+
+
+def _reached(graph: Graph, nodes: Iterable[int]) -> set[int]:
+    back = graph.back
+    pending = list(nodes)
+    seen = set(pending)
+    while pending:
+        for edge in back.get(pending.pop(), ()):
+            target = edge >> 2
+            if target not in seen:
+                seen.add(target)
+                pending.append(target)
+    return seen

@@ -1,0 +1,29 @@
+"""What a step does to an object is seen through every variable of the run that leads to it."""
+
+import pytest
+
+from policies.engine import Outcome
+from policies.facts.extract import extract
+from policies.facts.record import Origin
+from policies.requests import RunContext
+from policies.verdict import judge
+from tests.policies.suites import Program, load, starter, tools
+
+
+def outcome(program: Program) -> Outcome:
+    """The verdict on the last of its steps, which `---` parts, each after the one before."""
+    known: dict[str, Origin] = {}
+    for code in program.code.split("---\n"):
+        facts = extract(code, tools=tools(), known=known)
+        known = dict(facts.variables)
+    return judge(RunContext(), facts, tools(), starter()).decision.outcome
+
+
+@pytest.mark.parametrize("program", load("steps_laundered"), ids=lambda p: p.name)
+def test_what_outsiders_wrote_is_found_behind_another_name(program: Program) -> None:
+    assert outcome(program) is not Outcome.ALLOW
+
+
+@pytest.mark.parametrize("program", load("steps_ordinary"), ids=lambda p: p.name)
+def test_what_is_kept_apart_stays_apart(program: Program) -> None:
+    assert outcome(program) is Outcome.ALLOW
