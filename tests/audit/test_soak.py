@@ -78,6 +78,7 @@ def ask(door: str, page: Page, history: History, measured: list[Result]) -> list
     kinds = {kind: Times() for kind in questions(history.workspace).kinds()}
     dice = random.Random(11)
     found = questions(history.workspace).kinds()
+    page(Filters(), "")  # the first one of a process loads the programs
     for _ in range(EACH):
         # In turn, so that no kind finds its own pages in memory more than people do.
         for kind, times in kinds.items():
