@@ -7,6 +7,7 @@ from collections.abc import Callable
 from policies.facts import library
 from policies.facts.flow import ALIAS, CHANGES, STORE
 from policies.facts.record import Origin
+from policies.facts.scopes import Scope
 from policies.facts.state import Environment, Function, Module, Walk
 
 SEQUENCES = (ast.Tuple, ast.List)
@@ -157,11 +158,23 @@ class Expressions(Walk, ABC):
         """The module or library member that `node` names, if it is such a dotted name."""
         if type(node) is ast.Name:
             owner = self.environment.scope.owner(node.id)
-            return None if owner is None else self.modules.get((owner, node.id))
+            found = None if owner is None else self.modules.get((owner, node.id))
+            if found is None and node.id in self.kept_modules:
+                return self.kept_module(node, owner)
+            return found
         if type(node) is not ast.Attribute:
             return None
         base = self.module_of(node.value)
         return None if base is None else self.member_of(base, node.attr, node)
+
+    def kept_module(self, node: ast.Name, owner: Scope | None) -> Module | None:
+        """What an earlier step imported under this name."""
+        if owner is not None and owner.parent is not None:
+            return None
+        if node.id in self.known:
+            self.not_modelled("module-rebound", node.id, node)  # it may be either
+            return None
+        return self.kept_modules[node.id]
 
     def member_of(self, base: Module, name: str, node: ast.AST) -> Module:
         self.dispatches = self.dispatches or name in library.DISPATCHERS

@@ -146,6 +146,10 @@ def _rebindings(walk: Statements) -> None:
     for (scope, name), _module in walk.modules.items():
         if scope.bindings.get(name, 0) > walk.import_counts[scope, name]:
             walk.not_modelled("module-rebound", name, walk.scopes.bound[name])
+    module = walk.environment.scope
+    for name in walk.kept_modules.keys() & module.bindings.keys():
+        if module.bindings[name] > walk.import_counts.get((module, name), 0):
+            walk.not_modelled("module-rebound", name, walk.scopes.bound[name])
 
 
 def _computed_classes(walk: Statements) -> None:
@@ -343,10 +347,13 @@ class _Reader:
             for read in reads if name in result else ():
                 seen = self.origin_of_mask(value[walk.captured[read]])
                 result[name] = result[name].joined(seen)
+        modules = {**walk.kept_modules}
+        modules |= {n: m for (scope, n), m in walk.modules.items() if scope.parent is None}
         captures = self.captures()
         shared = sharing.groups(walk.graph, self.holders(captures))
         for key, notes in (
             (sharing.SHARED, shared),
+            (sharing.MODULES, [(n, m.path, m.member) for n, m in modules.items()]),
             (sharing.CAPTURED, [(n, read) for n, reads in captures.items() for read in reads]),
         ):
             if notes:

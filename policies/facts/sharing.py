@@ -1,10 +1,11 @@
 """Which variables of a run may be, or hold, the same object, from one step to the next.
 
 Origins alone do not tell: after `row = rows[0]` a later step that changes `row` changes what
-`rows` holds. Two notes among the variables say so, under keys that no name of a program is like:
+`rows` holds. Three notes among the variables say so, under keys like no name:
 
 - SHARED: groups of variables, the names of each group parted by blanks. What a step stores into
   one of a group may be in all of them. The walk of one program is finer than that.
+- MODULES: names that are modules or members of one, each with its path and its member.
 - CAPTURED: pairs of a variable that holds a function and a name that this function reads. What
   a later step binds to the name is what the function sees.
 """
@@ -17,10 +18,15 @@ from policies.facts.record import Origin
 _MANY = 40
 SHARED = "<shared>"
 CAPTURED = "<captured>"
+MODULES = "<modules>"
 
 
 def groups_in(known: Mapping[str, Origin]) -> list[list[str]]:
     return _notes(known, SHARED)
+
+
+def modules_in(known: Mapping[str, Origin]) -> list[tuple[str, str, str]]:
+    return [(name, path, "".join(member)) for name, path, *member in _notes(known, MODULES)]
 
 
 def captures_in(known: Mapping[str, Origin]) -> dict[str, set[str]]:

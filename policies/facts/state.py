@@ -13,7 +13,7 @@ from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
 from policies.facts.record import ADDRESS, FILES, LITERAL, TOOL, Finding, Import, Origin, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
-from policies.facts.sharing import captures_in, groups_in
+from policies.facts.sharing import captures_in, groups_in, modules_in
 
 
 class Environment:
@@ -178,6 +178,7 @@ class Walk:
         self.thrown = self.graph.node()  # exceptions that may appear at a `yield`
         # All files are one place, and it outlives the program.
         self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
+        self.kept_modules = {name: Module(path, member) for name, path, member in modules_in(known)}
         # By name: what is stored into any object of its group, and what captured names become.
         self.shared: dict[str, list[int]] = {}
         for names in groups_in(known):

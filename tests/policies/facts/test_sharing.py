@@ -24,6 +24,11 @@ def test_what_outsiders_wrote_is_found_behind_another_name(program: Program) -> 
     assert outcome(program) is not Outcome.ALLOW
 
 
+@pytest.mark.parametrize("program", load("steps_escaping"), ids=lambda p: p.name)
+def test_a_module_is_one_in_later_steps_too(program: Program) -> None:
+    assert outcome(program) is not Outcome.ALLOW
+
+
 @pytest.mark.parametrize("program", load("steps_ordinary"), ids=lambda p: p.name)
 def test_what_is_kept_apart_stays_apart(program: Program) -> None:
     assert outcome(program) is Outcome.ALLOW
