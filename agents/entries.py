@@ -54,7 +54,7 @@ def started(run: Run) -> Draft:
 
 
 def ended(run: Run, actor: Actor | None = None) -> Draft:
-    """The run's last entry; every run has exactly one."""
+    """The end of the run; every run has exactly one. After it only its sandbox ends."""
     state = RunState(run.state)
     action = "run.cancelled" if state is RunState.CANCELLED else "run.ended"
     payloads = {"reason": run.reason}

@@ -279,7 +279,7 @@ def test_a_paused_worker_that_comes_back_changes_nothing(story: Story) -> None:
     assert len(set(claims)) == len(claims) >= 2
     ended = [call.state for call in story.site.calls(run)]
     assert ended == ["succeeded", "succeeded"]
-    assert story.site.actions(run)[-1] == "run.ended"
+    assert story.site.actions(run)[-2:] == ["run.ended", "sandbox.stopped"]
 
 
 @pytest.mark.parametrize("name", ["halt-sum", "halt-tool", "halt-model"])
