@@ -178,17 +178,7 @@ class Walk:
         self.thrown = self.graph.node()  # exceptions that may appear at a `yield`
         # All files are one place, and it outlives the program.
         self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
-        self.kept_modules = {name: Module(path, member) for name, path, member in modules_in(known)}
-        # By name: what is stored into any object of its group, and what captured names become.
-        self.shared: dict[str, list[int]] = {}
-        for names in groups_in(known):
-            one = self.graph.node()
-            for name in names:
-                self.shared.setdefault(name, []).append(one)
-        self.captures = captures_in(known)
-        self.captured = {
-            name: self.graph.node() for name in frozenset().union(*self.captures.values())
-        }
+        self._take_over(known)
         self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)
         self.block = 0
         self.path = 0  # what decides that the walk is here
@@ -208,6 +198,20 @@ class Walk:
         self.active: list[ast.AST] = []
         self.budget = 4_000
         self.kept_methods = False
+
+    def _take_over(self, known: Mapping[str, Origin]) -> None:
+        """Make the places that what earlier steps left is shared through."""
+        self.kept_modules = {name: Module(path, member) for name, path, member in modules_in(known)}
+        # By name: what is stored into any object of its group, and what captured names become.
+        self.shared: dict[str, list[int]] = {}
+        for names in groups_in(known):
+            one = self.graph.node()
+            for name in names:
+                self.shared.setdefault(name, []).append(one)
+        self.captures = captures_in(known)
+        self.captured = {
+            name: self.graph.node() for name in frozenset().union(*self.captures.values())
+        }
 
     # Sources
 
