@@ -2,7 +2,7 @@
 
 from celery import Celery, bootsteps
 
-from countersign import telemetry
+from countersign import heap, telemetry
 
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -18,4 +18,14 @@ class Telemetry(bootsteps.Step):
         telemetry.start("worker")
 
 
-app.steps["worker"].add(Telemetry)
+class Heap(bootsteps.Step):
+    """Settles the heap once the tasks and all that they need are loaded."""
+
+    requires = (Telemetry,)
+
+    def __init__(self, worker: object, **options: object) -> None:
+        super().__init__(worker, **options)
+        heap.settle()
+
+
+app.steps["worker"].update({Telemetry, Heap})
