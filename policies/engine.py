@@ -37,6 +37,8 @@ from policies.schema import argument_types, schema_for
 MAX_POLICY_BYTES = 500_000
 MAX_QUORUM = 12
 """More people than this cannot be found to sign before a request expires."""
+_CALLS = pst.EntityUid(pst.EntityType("Action"), "call")
+"""The group of all calls."""
 _PERMIT_ALL = "permit(principal, action, resource);"
 _ANNOTATIONS = frozenset(
     {"id", "review", "quorum", "factor", "reason", "shadow", "title", "form"}
@@ -242,6 +244,7 @@ def _compiled(
         trees[rule.id] = replace(tree, id=rule.id)
     _validate(text, schema, parsed)
     _reject_overflow(trees)
+    _reject_idle(trees)
     _reject_crowds(rules.values())
     hard = [trees[r.id] for r in rules.values() if not r.roles and not r.shadow]
     soft = [trees[r.id] for r in rules.values() if r.roles and not r.shadow]
@@ -349,6 +352,25 @@ def _reject_overflow(trees: Mapping[str, pst.Template]) -> None:
         for node in _nodes(tree):
             if isinstance(node, pst.BinaryOp) and node.op in ("add", "sub", "mul"):
                 raise PolicyError(f"rule {rule_id!r}: compare numbers, do not compute with them")
+
+
+def _reject_idle(trees: Mapping[str, pst.Template]) -> None:
+    """Calls are asked as `call:<tool>`: a rule that wants the group itself would never hold."""
+    for rule_id, tree in trees.items():
+        equal = isinstance(tree.action, pst.ActionEq) and tree.action.entity == _CALLS
+        if equal or any(_compares_group(clause.expr) for clause in tree.clauses):
+            raise PolicyError(
+                f'rule {rule_id!r}: no request is Action::"call" itself, so this never holds;'
+                ' write action in Action::"call"'
+            )
+
+
+def _compares_group(node: object) -> bool:
+    if node == pst.EntityLit(_CALLS):
+        return True
+    if isinstance(node, pst.BinaryOp) and node.op == "in":
+        return _compares_group(node.left)
+    return any(map(_compares_group, _children(node)))
 
 
 def _reject_crowds(rules: Iterable[FiredRule]) -> None:

@@ -146,7 +146,7 @@ def test_what_follows_beside_the_outcome_has_a_sentence() -> None:
 def test_an_amount_is_one_in_whatever_unit() -> None:
     rules = compile_policy(starter_text(), tools=tools()).rules
     told = rules["amount-or-place-from-untrusted"].sentence
-    assert told.endswith("and it has an argument that is an amount.")
+    assert told.endswith("and it has an argument that is an amount)).")
 
 
 def test_every_kind_has_an_example_here() -> None:
