@@ -7,13 +7,14 @@ the filled arguments must then equal what the program passes when it is applied.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from audit import canonical
-from audit.canonical import JSON
+from audit.canonical import JSON, MAX_INTEGER
 from policies.facts.paths import value_at
 
 _AMOUNTS = ("amount_minor", "amount")
@@ -84,7 +85,8 @@ class Totals:
         effects: number of entries.
         amounts: currency (or "" where none is named) → sum in minor units.
         recipients: distinct recipients, each of a list of them.
-        uncounted: amounts that are in no sum, because they are not exact or not known yet.
+        uncounted: amounts that are in no sum, because they are not exact, not known yet, beyond
+            what can be stored, or in something that is no currency.
     """
 
     effects: int
@@ -108,11 +110,12 @@ def totals(entries: Sequence[Entry]) -> Totals:
     uncounted = 0
     for entry in entries:
         by_role = {role: value_at(entry.arguments, name) for name, role in entry.roles.items()}
-        minor, currency = minor_units(by_role), by_role.get("currency")
-        if minor is not None:
-            key = currency if isinstance(currency, str) else ""
-            # A negative amount must not hide a positive one.
-            amounts[key] = amounts.get(key, 0) + abs(minor)
+        minor, currency = minor_units(by_role), by_role.get("currency") or ""
+        known = minor is not None and (currency == "" or is_currency(currency))
+        # A negative amount must not hide a positive one.
+        total = amounts.get(currency, 0) + abs(minor or 0) if known else MAX_INTEGER + 1
+        if total <= MAX_INTEGER:
+            amounts[currency] = total
         elif any(by_role.get(role) is not None for role in _AMOUNTS):
             uncounted += 1
         for name, role in entry.roles.items():
@@ -124,6 +127,17 @@ def totals(entries: Sequence[Entry]) -> Totals:
 def _each(value: JSON) -> list[str]:
     """The recipients that one argument names."""
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def is_currency(value: JSON) -> bool:
+    """Whether a value is three letters or a currency sign.
+
+    Sums name their currency in sentences of ours, also in mail; nobody's words may stand there.
+    """
+    if not isinstance(value, str):
+        return False
+    letters = len(value) == 3 and value.isascii() and value.isalpha()
+    return letters or (len(value) == 1 and unicodedata.category(value) == "Sc")
 
 
 def money(minor: int, currency: str) -> str:
@@ -155,7 +169,7 @@ def fill(template: JSON, results: Mapping[str, JSON]) -> JSON:
         Unfillable: a reference names a result that is not there, or a path it does not have.
     """
     if isinstance(template, dict):
-        token = _referred(template)
+        token = referred(template)
         if token:
             if token not in results:
                 raise Unfillable("a placeholder names a result that is not there")
@@ -171,7 +185,7 @@ def fill(template: JSON, results: Mapping[str, JSON]) -> JSON:
 def tokens(template: JSON) -> set[str]:
     """The tokens of every result the template refers to."""
     if isinstance(template, dict):
-        token = _referred(template)
+        token = referred(template)
         if token:
             return {token}
         return set().union(*(tokens(value) for value in template.values()))
@@ -182,7 +196,7 @@ def tokens(template: JSON) -> set[str]:
     return set()
 
 
-def _referred(template: Mapping[str, JSON]) -> str:
+def referred(template: Mapping[str, JSON]) -> str:
     """The token an object refers to, or "" where it is no placeholder but a program's own data."""
     if set(template) != {"$placeholder", "path"}:
         return ""
@@ -208,16 +222,19 @@ def _follow(value: JSON, path: Sequence[str | int]) -> JSON:
 
 
 def minor_units(by_role: Mapping[str, JSON]) -> int | None:
-    """The amount of a call in hundredths, where a role names one and it is exact."""
+    """The amount of a call in hundredths, where a role names one, exact and of storable size."""
     if type(by_role.get("amount_minor")) is int:
-        return int(by_role["amount_minor"])
+        minor = int(by_role["amount_minor"])
+        return minor if abs(minor) <= MAX_INTEGER else None
     amount = by_role.get("amount")
     if isinstance(amount, bool) or not isinstance(amount, int | float | str):
         return None
     try:
         hundredths = Decimal(str(amount)) * 100
-        return int(hundredths) if hundredths == int(hundredths) else None
-    except (InvalidOperation, OverflowError, ValueError):
+        # Compared before it is written out: "1e999999" has a million digits.
+        small = abs(hundredths) <= MAX_INTEGER
+        return int(hundredths) if small and hundredths == int(hundredths) else None
+    except (ArithmeticError, ValueError):
         return None
 
 

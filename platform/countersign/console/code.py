@@ -27,8 +27,15 @@ MAX_WORDS = 300
 ALIKE = 0.3
 _WORDS = re.compile(r"\w+|\s+|[^\w\s]")
 
-# Characters that change how the text around them is shown, without showing themselves.
-_UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad]")
+# Characters that show nothing, or change how the text around them is shown: controls (also those
+# of terminals), marks of direction, joiners, blanks that are letters, tags, selectors of variants.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0d\ufeff\uffa0"
+    "\ufff0-\ufffb\U000110bd\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    # Of a sign or a keycap they say whether it is in colour; that is no hiding.
+    "|(?<![\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff])[\ufe0e\ufe0f](?!\u20e3)"
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def difference(old: str, new: str) -> list[Row]:
 
     In a line that takes the place of another, the words that differ are marked.
     """
-    before, after = old.splitlines(), new.splitlines()
+    before, after = visible(old).splitlines(), visible(new).splitlines()
     if max(len(before), len(after)) > MAX_COMPARED:
         return _cut(before, 0) + _add(after, 0)
     found: list[Row] = []

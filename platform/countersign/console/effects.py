@@ -6,10 +6,9 @@ it and is not part of what was signed.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from agents.manifest import money
+from agents.manifest import is_currency, minor_units, money
 from audit.canonical import JSON
 from countersign.console import words
 from countersign.console.values import Shown, shown
@@ -323,22 +322,14 @@ def _amounts(effects: Iterable[Mapping[str, Any]], currency: str) -> Iterable[in
 
 def minor(effect: Mapping[str, Any]) -> int | None:
     """The amount of an effect in hundredths of its currency, where a role names one exactly."""
-    by_role = {role: effect["arguments"].get(name) for name, role in effect["roles"].items()}
-    if type(by_role.get("amount_minor")) is int:
-        return int(by_role["amount_minor"])
-    value = by_role.get("amount")
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        hundredths = Decimal(str(value)) * 100
-        return int(hundredths) if hundredths == int(hundredths) else None
-    except (InvalidOperation, OverflowError, ValueError):
-        return None
+    return minor_units(
+        {role: effect["arguments"].get(name) for name, role in effect["roles"].items()}
+    )
 
 
 def amount(effect: Mapping[str, Any], currency: JSON) -> Shown | None:
     """The amount with its currency as people write it, or None where it is not one."""
     value = minor(effect)
-    if value is None or not isinstance(currency, str):
+    if value is None or not is_currency(currency):
         return None
     return Shown((money(value, currency),))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.manifest import REFERENCE
+from agents.manifest import REFERENCE, referred
 from audit.canonical import JSON
 
 
@@ -42,7 +42,7 @@ def shown(value: JSON, names: Mapping[str, str] | None = None) -> Shown:
     known = names or {}
     if isinstance(value, str):
         return Shown(tuple(_text_parts(value, known)))
-    if _is_reference(value):
+    if _is_reference(value, known):
         return Shown((_reference(value["$placeholder"], value["path"], known),))
     if isinstance(value, Mapping | list):
         text = json.dumps(_named(value, known), indent=2, ensure_ascii=False)
@@ -62,6 +62,8 @@ def _text_parts(text: str, names: Mapping[str, str]) -> list[str | Reference]:
     parts: list[str | Reference] = []
     end = 0
     for match in REFERENCE.finditer(text):
+        if names and match[1] not in names:
+            continue  # A token we did not issue is not a reference, and is shown for what it is.
         if match.start() > end:
             parts.append(text[end : match.start()])
         path = [part for part in match[2].split("/") if part]
@@ -73,17 +75,18 @@ def _text_parts(text: str, names: Mapping[str, str]) -> list[str | Reference]:
 
 
 def _reference(token: str, path: Sequence[Any], names: Mapping[str, str]) -> Reference:
-    # A token we did not issue is not a reference, and is shown for what it is.
-    name = names.get(token, "unknown reference" if names else "result of an earlier effect")
+    # Without names nobody here knows which tokens are ours: what is unknown is never left out.
+    name = names.get(token) or f"reference {token}"
     return Reference("⟦" + " · ".join([name, *map(str, path)]) + "⟧")
 
 
-def _is_reference(value: JSON) -> bool:
-    return isinstance(value, Mapping) and set(value) == {"$placeholder", "path"}
+def _is_reference(value: JSON, names: Mapping[str, str]) -> bool:
+    token = referred(value) if isinstance(value, Mapping) else ""
+    return bool(token) and (not names or token in names)
 
 
 def _named(value: JSON, names: Mapping[str, str]) -> JSON:
-    if _is_reference(value):
+    if _is_reference(value, names):
         return _reference(value["$placeholder"], value["path"], names).text
     if isinstance(value, Mapping):
         return {key: _named(item, names) for key, item in value.items()}

