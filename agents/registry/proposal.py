@@ -18,7 +18,13 @@ from uuid import UUID
 from agents.errors import Refused
 from agents.models import Registration
 from agents.registry.plan import TOOL, Plan, Planned, differences, open_kinds, plan
-from agents.registry.service import hold_registry, require_fit, tool_specs, write
+from agents.registry.service import (
+    failing_tests,
+    hold_registry,
+    require_fit,
+    tool_specs,
+    write,
+)
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import services as policies
@@ -75,7 +81,7 @@ def propose(
         asked = policies.change_request(
             workspace_id=workspace_id,
             requester=actor,
-            change=_change(text, planned, actor, beside),
+            change=_change(workspace_id, text, planned, actor, beside),
             now=now,
             tools=tool_specs(workspace_id),
         )
@@ -122,7 +128,7 @@ def made_by(workspace_id: UUID, request_id: UUID) -> Registration | None:
 
 
 def _change(
-    text: str, planned: Plan, actor: Actor, documents: Mapping[str, str]
+    workspace_id: UUID, text: str, planned: Plan, actor: Actor, documents: Mapping[str, str]
 ) -> policies.Change:
     tiers = [int(version.content["tier"]) for version in planned.versions if version.kind == TOOL]
     return policies.Change(
@@ -136,6 +142,7 @@ def _change(
             "headline": f"Register {open_kinds(planned.versions)}",
             "text": text,
             "changes": [shown(version) for version in planned.versions],
+            "failing_tests": failing_tests(workspace_id, planned),
         },
     )
 

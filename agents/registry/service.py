@@ -26,9 +26,10 @@ from agents.models import (
 from agents.registry.plan import AGENT, MODEL, TOOL, Plan, Planned, plan
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
+from policies import cases, invariants
 from policies.engine import PolicyError, compile_policy
 from policies.facts.record import ToolSpec
-from policies.selectors import active_policy
+from policies.life import active_version
 
 SYSTEM = "system"
 
@@ -123,31 +124,43 @@ def tool_specs(workspace_id: UUID | str) -> list[ToolSpec]:
 
 
 def require_fit(workspace_id: UUID, planned: Plan) -> None:
-    """Raise Refused where the policy in force would not fit the tools any more."""
-    why = misfit(workspace_id, planned)
-    if why:
+    """Raise Refused where the policy in force would not do its work any more with these tools.
+
+    It must be able to decide, since decisions fail closed: with tools that it does not fit,
+    everything would be denied, another policy too. And it must keep its invariants: a tool that is
+    registered anew with a lower tier may step out of the rules that kept them.
+    """
+    policy, tools = active_version(workspace_id), _tools_after(workspace_id, planned)
+    try:
+        compile_policy(policy.text, tools=tools)
+        kept = invariants.check(policy.text, policy.invariants, tools=tools)
+    except PolicyError as error:
         raise Refused(
             "The policy in force does not fit the tools as this file would make them, so that it "
-            f"could decide nothing any more. Change the policy first, or the file: {why}"
+            f"could decide nothing any more. Change the policy first, or the file: {error}"
+        ) from error
+    broken = [f"{one.id} ({one.sentence})" for one in kept if one.broken]
+    if broken:
+        raise Refused(
+            "With the tools as this file would make them, the policy in force would break an "
+            f"invariant. Change the policy first, or the file: {'; '.join(broken)}"
         )
 
 
-def misfit(workspace_id: UUID, planned: Plan) -> str:
-    """Why the policy in force could not decide any more once a plan is made; "" if it could.
+def failing_tests(workspace_id: UUID, planned: Plan) -> list[str]:
+    """Names of the required tests of the policy in force that would fail once a plan is made."""
+    policy, tools = active_version(workspace_id), _tools_after(workspace_id, planned)
+    found = cases.check(policy.tests, compile_policy(policy.text, tools=tools))
+    return [test.name for test in found if not test.passed]
 
-    Decisions fail closed: with tools that the policy does not fit, everything would be denied,
-    another policy too.
-    """
+
+def _tools_after(workspace_id: UUID, planned: Plan) -> list[ToolSpec]:
     specs = {spec.name: spec for spec in tool_specs(workspace_id)}
     for version in planned.versions:
         if version.kind == TOOL:
             row = ToolVersion(**version.content, digest=version.digest)
             specs[version.name] = spec_of(row, version.name)
-    try:
-        compile_policy(active_policy(workspace_id).text, tools=list(specs.values()))
-    except PolicyError as error:
-        return str(error)
-    return ""
+    return list(specs.values())
 
 
 def spec_of(version: ToolVersion, name: str = "") -> ToolSpec:

@@ -1,5 +1,6 @@
 """Changing what is registered without a second person: by services, by ORM, by SQL."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -10,13 +11,16 @@ from pytest_django import Settings
 
 from agents.errors import Refused
 from agents.models import AgentTool, AgentVersion, ModelEndpoint, Registration, ToolVersion
-from agents.registry import Proposal, propose, register
+from agents.registry import Proposal, propose, register, tool_specs
 from agents.registry.plan import columns
 from audit.services import Actor
 from audit.transactions import in_workspace
+from policies import cases
 from policies.errors import NotFound, Reason, Refusal
-from policies.models import Approval, ApprovalRequest
-from policies.services import approval_consume, change_apply
+from policies.forms import RuleForm, write
+from policies.models import Approval, ApprovalRequest, PolicyVersion
+from policies.services import approval_consume, change_apply, policy_draft, policy_submit
+from tests.agents.runs import tools
 from tests.agents.runs.stage import REGISTER, register_signed
 from tests.attacks.approval import execute
 from tests.countersign.accounts.cast import NOW, Cast
@@ -130,10 +134,6 @@ def test_what_changed_meanwhile_takes_the_proposal_out_of_force(cast: Cast) -> N
 def test_code_of_a_tool_that_changed_after_signing_is_not_registered(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from tests.agents.runs import tools
-
     monkeypatch.setattr(tools, "pay", replace(tools.pay, description="Pay somebody."))
     request = proposed(cast, REGISTER)
     vote(cast, request, "carol")
@@ -141,6 +141,66 @@ def test_code_of_a_tool_that_changed_after_signing_is_not_registered(
     refusal = made(cast, request)
     assert refusal is not None
     assert refusal.reason is Reason.BINDING
+
+
+def lowered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code of "pay" now says risk tier 1, for which the starter policy asks nobody."""
+    monkeypatch.setattr(tools, "pay", replace(tools.pay, tier=1))
+
+
+def published(cast: Cast, **given: Any) -> None:
+    """Another policy version in force, written by Carol and signed by Chris."""
+    known = tool_specs(cast.acme.id)
+    author = cast.actor("carol")
+    version = policy_draft(workspace_id=cast.acme.id, author=author, tools=known, **given)
+    assert isinstance(version, PolicyVersion)
+    request = policy_submit(
+        workspace_id=cast.acme.id, version_id=version.id, submitter=author, now=NOW, tools=known
+    )
+    assert isinstance(request, ApprovalRequest), request
+    assert vote(cast, request, "chris").completed
+    assert made(cast, request) is None
+
+
+def promised(cast: Cast) -> None:
+    """Every call of "pay" takes two signatures, whatever else changes."""
+    two = RuleForm("two-for-pay", "tool", {"tool": "pay"}, role="reviewer", quorum=2)
+    published(cast, invariants=[write(two)])
+
+
+def test_a_tool_does_not_step_out_of_an_invariant_by_a_lower_tier(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promised(cast)
+    lowered(monkeypatch)
+    with pytest.raises(Refused, match=r"break an invariant.*two-for-pay"):
+        proposed(cast, REGISTER)
+
+
+def test_an_invariant_made_since_stops_a_tool_that_was_signed_before(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        lowered(patched)
+        request = proposed(cast, REGISTER)
+        vote(cast, request, "carol")
+    promised(cast)
+    lowered(monkeypatch)
+    refusal = made(cast, request)
+    assert refusal is not None
+    assert refusal.reason is Reason.BINDING
+    with in_workspace(cast.acme.id):
+        assert not ToolVersion.objects.filter(tool__name="pay", tier=1).exists()
+
+
+def test_the_card_says_which_required_tests_would_fail(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = {"account": "x", "amount_cents": 1}
+    published(cast, tests=[cases.call("Nobody pays alone", "pay", arguments, "review")])
+    assert proposed(cast).displayed["failing_tests"] == []
+    lowered(monkeypatch)
+    assert proposed(cast, REGISTER).displayed["failing_tests"] == ["Nobody pays alone"]
 
 
 def test_signed_content_cannot_be_swapped(cast: Cast) -> None:

@@ -11,6 +11,10 @@ from typing import Any
 def sentences(displayed: Mapping[str, Any]) -> list[str]:
     """One sentence for each thing that would be different."""
     said = [line for change in displayed.get("changes", ()) for line in _change(change)]
+    said += [
+        f"The required test “{name}” of the policy in force would fail."
+        for name in displayed.get("failing_tests", ())
+    ]
     return said + _policy(displayed)
 
 
