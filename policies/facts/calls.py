@@ -8,10 +8,10 @@ from policies.facts import library
 from policies.facts.expressions import VISITORS
 from policies.facts.flow import STEER, STORE, TooComplexError
 from policies.facts.paths import MAX_DEPTH, below
-from policies.facts.record import CALLS, ToolSpec
+from policies.facts.record import CALLS, FINAL_ANSWER, ToolSpec
 from policies.facts.reflection import Reflection
-from policies.facts.scopes import MAX_NODES
-from policies.facts.state import ClassRecord, Environment, Function, Module, Site
+from policies.facts.scopes import MAX_NODES, NEVER_CAUGHT
+from policies.facts.state import ClassRecord, Environment, Function, Module, Place, Site
 
 _INLINE_DEPTH = 4
 _OPENER = 7  # position of the argument of `open`
@@ -91,7 +91,7 @@ class Calls(Reflection):
             line=node.lineno,
             column=node.col_offset,
             arguments=passed,
-            guard=self.guard,
+            guard=self.guarded(),
             path=self.path,
             rounds=self.rounds,
             in_loop=self.multiplicity != 1,
@@ -108,6 +108,8 @@ class Calls(Reflection):
                 self.flow(value, result)
         self.decide(self.path, result)
         self.raises(result)
+        if spec.name == FINAL_ANSWER:
+            self.stop(NEVER_CAUGHT)
         return result
 
     def tool_arguments(
@@ -169,6 +171,16 @@ class Calls(Reflection):
                 waiting += [(below(path, k), key, n, depth - 1) for k, n in inner]
         return found
 
+    def stop(self, error: str) -> None:
+        """An error ends the program here, or as much of it as does not catch it."""
+        if self.path:
+            self.stops.append((self.path, error))
+
+    def guarded(self) -> int:
+        """The branch conditions, and what in this statement could have ended it before."""
+        pending = [decider for decider, _ in self.stops[self.before :]]
+        return self.join(self.guard, *pending) if pending else self.guard
+
     # Functions and classes of the program
 
     def named_call(self, function: ast.Name, node: ast.Call) -> int:
@@ -206,9 +218,7 @@ class Calls(Reflection):
         for value in arguments.all():
             self.put(value, result)
         self.put(record.state, result)
-        self.instantiate(
-            record, arguments, result, (self.path, self.guard, self.rounds, self.error)
-        )
+        self.instantiate(record, arguments, result, self.place())
         self.decide(self.path, result)
         return result
 
@@ -271,6 +281,7 @@ class Calls(Reflection):
         self.walk_body(own, inline=True)
         self.active.pop()
         self.raises(own.error)
+        self.stops += own.stops
         function.inlined = True
         return own.result
 
@@ -312,7 +323,7 @@ class Calls(Reflection):
         return result
 
     def link_callees(self, callee: int, arguments: Arguments, result: int) -> None:
-        at = (self.path, self.guard, self.rounds, self.error)
+        at = self.place()
 
         def link(bits: int) -> None:
             if bits & self.mutator_bit:
@@ -334,7 +345,7 @@ class Calls(Reflection):
 
     def link_hooks(self, pool: int, result: int) -> None:
         """The library may call what overrides its methods, with anything it was given."""
-        at = (self.path, self.guard, self.rounds, self.error)
+        at = self.place()
 
         def link(bits: int) -> None:
             for record in self.classes_in(bits):
@@ -350,17 +361,25 @@ class Calls(Reflection):
     @abstractmethod
     def share(self, function: Function) -> None: ...
 
-    def enter(self, function: Function, at: tuple[int, int, int, int]) -> None:
-        path, guard, rounds, error = at
+    def place(self) -> Place:
+        stop = 0
+        if self.scopes.stops:
+            stop = self.graph.node()
+            self.stops.append((stop, "?"))
+        return self.path, self.guarded(), self.rounds, self.error, stop
+
+    def enter(self, function: Function, at: Place) -> None:
+        path, guard, rounds, error, stop = at
         self.share(function)
         self.flow(path, function.path)
         self.flow(guard, function.guard)
         self.flow(rounds, function.rounds)
         if error:
             self.graph.edge(function.error, error)
+        self.flow(function.stop, stop)
 
     def instantiate(
-        self, record: ClassRecord, arguments: Arguments, result: int, at: tuple[int, int, int, int]
+        self, record: ClassRecord, arguments: Arguments, result: int, at: Place
     ) -> None:
         self.graph.add(result, record.bit)
         self.put(record.state, result)

@@ -46,7 +46,7 @@ class Expressions(Walk, ABC):
         self.check_name(name, node)
         value = self.variable(name)
         if value is not None:
-            self.raises(value)  # it may not be bound
+            self.may_be_unbound(value)
             if self.moment:
                 self.meet(name, value)
             return value
@@ -58,7 +58,14 @@ class Expressions(Walk, ABC):
             return self.literal
         if name in library.UNBOUND_MODULES and name not in self.known:
             self.feature("unbound-module", name, node)
-        return self.outside(name)
+        value = self.outside(name)
+        self.may_be_unbound(value)
+        return value
+
+    def may_be_unbound(self, value: int) -> None:
+        """Reading a name raises where it has been deleted, or never been bound."""
+        if self.error:
+            self.decide(value, self.error)
 
     def meet(self, name: str, value: int) -> None:
         """How far an iterator has been consumed may depend on all that is read beside it."""
@@ -131,6 +138,8 @@ class Expressions(Walk, ABC):
             self.alias(receiver, function.nodes[positional[0]])
         if function.decorated:
             self.alias(function.result, bound)
+            if function.stop:
+                self.stops.append((function.stop, "?"))
         return bound
 
     @abstractmethod

@@ -8,6 +8,7 @@ The tables are frozen text, not introspection of the running interpreter, so tha
 program has the same facts on every installation.
 """
 
+import builtins
 import re
 from typing import Final
 
@@ -343,6 +344,9 @@ _EXCEPTIONS = """
     UserWarning ValueError Warning ZeroDivisionError ConnectionAbortedError
     ConnectionRefusedError ConnectionResetError EnvironmentError
 """
+
+# Only to tell which handler takes what is raised: they are the same in all versions.
+ERRORS: Final = {name: getattr(builtins, name) for name in _EXCEPTIONS.split()}
 
 PLAIN_BUILTINS: Final = _words(_EXCEPTIONS) | _words(
     "abs aiter all anext any ascii bin bool bytearray bytes callable chr classmethod complex "

@@ -22,7 +22,7 @@ from policies.facts.paths import enclosing, is_open
 from policies.facts.paths import of_schema as paths_of_schema
 from policies.facts.shape import Syntax
 
-FACTS_VERSION = 3
+FACTS_VERSION = 4
 
 TASK = "task"
 TASK_LITERAL = "task:literal"

@@ -9,6 +9,7 @@ import ast
 from collections.abc import Callable, Iterator
 
 from policies.facts.library import is_hook
+from policies.facts.record import FINAL_ANSWER
 
 MAX_DEPTH = 90
 MAX_NODES = 30_000
@@ -21,6 +22,7 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
 _TEXTS = (str, bytes)
+NEVER_CAUGHT = FINAL_ANSWER  # nothing in the program runs on after it
 _LAZY = frozenset({"function", "lambda", "generator"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -113,6 +115,7 @@ class Scopes:
         classes: class name to the number of its definitions.
         iterators: names of variables that may hold a half consumed iterator.
         hooks: whether a class defines a method that the library may call.
+        stops: what functions raise by name, "?" for all else that may end them and their caller.
     """
 
     def __init__(self, tree: ast.Module) -> None:
@@ -125,6 +128,7 @@ class Scopes:
         self.classes: dict[str, int] = {}
         self.iterators: set[str] = set()
         self.hooks = False
+        self.stops: set[str] = set()
         self.nodes = 0
         self.depth = 0
         self._pending: list[tuple[ast.AST, Scope, int]] = []
@@ -240,6 +244,22 @@ def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
             _stored(scopes, arguments)
     elif isinstance(function, ast.Attribute) and function.attr == "__setattr__":
         _stored(scopes, arguments)
+    if scope.parent is not None and isinstance(function, ast.Name) and function.id == FINAL_ANSWER:
+        scopes.stops.add(NEVER_CAUGHT)
+    scopes.children(node, scope)
+
+
+def raised_name(node: ast.Raise | ast.Assert) -> str:
+    """The name of what is raised, or "?" where it does not stand there."""
+    if isinstance(node, ast.Assert):
+        return "AssertionError"
+    error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+    return error.id if isinstance(error, ast.Name) else "?"
+
+
+def _raise(scopes: Scopes, node: ast.Raise | ast.Assert, scope: Scope) -> None:
+    if scope.parent is not None:
+        scopes.stops.add(raised_name(node))
     scopes.children(node, scope)
 
 
@@ -370,6 +390,8 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.Assign: _assign,
     ast.AnnAssign: _annotated,
     ast.Attribute: _attribute,
+    ast.Raise: _raise,
+    ast.Assert: _raise,
     ast.Call: _call,
     ast.Constant: _constant,
     ast.FunctionDef: _function,

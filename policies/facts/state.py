@@ -46,6 +46,7 @@ class Function:
     Attributes:
         bit: its bit in the masks: a value with this bit may be this function.
         nodes: parameter name to graph node, of the one shared instance.
+        stop: what decides whether it ends by an error it raises itself; 0 where none does.
     """
 
     node: "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
@@ -59,6 +60,8 @@ class Function:
     guard: int
     rounds: int
     nodes: dict[str, int] = field(default_factory=dict)
+    stop: int = 0
+    stops: list[tuple[int, str]] = field(default_factory=list)
     shared: bool = False
     inlined: bool = False
 
@@ -125,6 +128,10 @@ class Module:
     member: str = ""
 
 
+Place = tuple[int, int, int, int, int]
+"""Where a call stands: path, guard, rounds, where its errors go, and what may end it."""
+
+
 class Walk:
     """State and shared operations of the walk."""
 
@@ -184,6 +191,9 @@ class Walk:
         self.path = 0  # what decides that the walk is here
         self.guard = 0  # the branch conditions of it alone
         self.rounds = 0  # what decides how often the loops around here run
+        # What decided that an error ended all this, and the error's name.
+        self.stops: list[tuple[int, str]] = []
+        self.before = 0  # how many of them there were when the current statement began
         self.loop_names: list[dict[tuple[Environment, str], None]] = []
         self.error = 0
         self.function: Function | None = None
@@ -403,6 +413,7 @@ class Walk:
             path=graph.node(),
             guard=graph.node(),
             rounds=graph.node(),
+            stop=graph.node() if self.scopes.stops else 0,
         )
         function.bit = self.new_bit(function)
         self.functions[function.bit] = function

@@ -8,7 +8,7 @@ from policies.facts.calls import Arguments, Calls
 from policies.facts.expressions import SEQUENCES
 from policies.facts.flow import STEER, STORE
 from policies.facts.record import FINAL_ANSWER, Import
-from policies.facts.scopes import Definition, parameters_of
+from policies.facts.scopes import Definition, parameters_of, raised_name
 from policies.facts.state import ClassRecord, Environment, Function, Module
 
 _FRESH = frozenset({
@@ -29,12 +29,15 @@ class Statements(Calls):
                 # Its inner statements are unknown too: this is a finding, not a gap to live with.
                 self.feature("unknown-syntax", type(statement).__name__, statement)
                 continue
+            before = self.before = len(self.stops)
             if self.moment or not self.scopes.iterators:
                 visitor(self, statement)
-                continue
-            self.moment = self.graph.node()
-            visitor(self, statement)
-            self.moment = 0
+            else:
+                self.moment = self.graph.node()
+                visitor(self, statement)
+                self.moment = 0
+            for decider, _ in self.stops[before:]:
+                self.narrow(decider)  # what follows runs only because this did not end it
 
     def nested(self, statements: Sequence[ast.stmt]) -> None:
         """A block that may not run, or run again: its assignments replace nothing."""
@@ -129,7 +132,10 @@ class Statements(Calls):
         if node.msg is not None:
             self.raises(self.evaluate(node.msg))
         self.raises(condition)
+        path, guard = self.path, self.guard
         self.narrow(condition)
+        self.stop(raised_name(node))
+        self.path, self.guard = path, guard
 
     def raising(self, node: ast.Raise) -> None:
         for part in (node.exc, node.cause):
@@ -139,6 +145,7 @@ class Statements(Calls):
                 self.evaluate(part)
         if self.error:
             self.decide(self.path, self.error)
+        self.stop(raised_name(node))
 
     def returning(self, node: ast.Return) -> None:
         if node.value is not None:
@@ -196,10 +203,10 @@ class Statements(Calls):
         self.deepest_loop = max(self.deepest_loop, self.loops)
 
     def loop_body(self, body: Sequence[ast.stmt], before: int) -> None:
-        if not _breaks(body):
+        if not self.scopes.stops and not _breaks(body):
             self.nested(body)
         else:
-            # `break` and `continue` decide about every further round as well.
+            # What leaves a round decides about every further one; so may errors of functions.
             late_path, late_guard = self.graph.node(), self.graph.node()
             self.path = self.join(self.path, late_path)
             self.guard = self.join(self.guard, late_guard)
@@ -269,8 +276,10 @@ class Statements(Calls):
         caught = self.graph.node()
         self.error = caught
         self.path = self.join(path, caught) if path else caught
+        before = len(self.stops)
         self.nested(node.body)
         inner_path, inner_guard = self.path, self.guard
+        self.stops[before:] = [s for s in self.stops[before:] if not self.catches(node, s[1])]
         self.error = outer_error
         if outer_error:
             self.graph.edge(caught, outer_error)
@@ -285,6 +294,25 @@ class Statements(Calls):
         self.nested(node.orelse)
         self.path, self.guard = after
         self.nested(node.finalbody)
+
+    def catches(self, node: ast.Try | ast.TryStar, error: str) -> bool:
+        """Whether one of the handlers certainly takes an error of this name."""
+        names = {name for handler in node.handlers for name in _handled(handler.type)}
+        raised = self.scopes.stops if error == "?" else {error}
+        return all(any(self.is_kind(each, name) for name in names) for each in raised)
+
+    def is_kind(self, error: str, handled: str, depth: int = 9) -> bool:
+        if error == handled or not depth:
+            return error == handled
+        known, taken = library.ERRORS.get(error), library.ERRORS.get(handled)
+        if known is not None:
+            return taken is not None and issubclass(known, taken)
+        if error == "?":  # as good as always an error that was caught before
+            return handled in ("Exception", "BaseException")
+        made = self.scopes.bound.get(error)
+        bases = made.bases if isinstance(made, ast.ClassDef) else []
+        names = [base.id for base in bases if isinstance(base, ast.Name)]
+        return any(self.is_kind(name, handled, depth - 1) for name in names)
 
     def handler(self, node: ast.ExceptHandler, caught: int) -> None:
         self.block += 1
@@ -487,6 +515,8 @@ class Statements(Calls):
         self.graph.hold(value, record.state, 0)
         if record.implicit:
             self.implicit_mask |= record.bit
+            # Where Python calls them does not show: anything from here on may be ended by them.
+            self.stops += [(f.stop, "?") for f in record.implicit if f.stop]
         if record.is_enum:
             self.enum_mask |= record.bit
         self.assign(node.name, value, fresh=True)
@@ -533,6 +563,7 @@ class Statements(Calls):
         self.function, self.result = function, function.result
         self.class_record = None
         self.moment = 0
+        self.stops, self.before = function.stops, 0
         if not inline:
             self.multiplicity, self.ran = None, frozenset(self.tools)
         if isinstance(node, ast.Lambda):
@@ -543,6 +574,8 @@ class Statements(Calls):
                 self.budget -= 10 * len(node.body)
             self.run(node.body)
         ran = self.ran
+        for decider, _ in function.stops if function.stop else ():
+            self.flow(decider, function.stop)
         self.restore(saved)
         if inline:
             self.ran |= ran
@@ -597,6 +630,8 @@ _CONTEXT = (
     "multiplicity",
     "ran",
     "moment",
+    "stops",
+    "before",
 )
 
 
@@ -609,6 +644,14 @@ def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]
     if any(isinstance(element, ast.Starred) for element in (*target.elts, *value.elts)):
         return None
     return list(zip(target.elts, value.elts, strict=True))
+
+
+def _handled(kinds: ast.expr | None) -> list[str]:
+    """Names of the errors that a handler takes."""
+    if kinds is None:
+        return ["BaseException"]
+    listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
+    return [kind.id for kind in listed if isinstance(kind, ast.Name)]
 
 
 def _leaves(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> bool:
@@ -626,6 +669,8 @@ def _returns(body: Sequence[ast.stmt]) -> bool:
 
 def _ends_program(node: ast.expr) -> bool:
     """`final_answer(…)` never returns."""
+    if isinstance(node, ast.BoolOp | ast.IfExp):
+        return any(isinstance(n, ast.Call) and _ends_program(n) for n in ast.walk(node))
     called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     return called and node.func.id == FINAL_ANSWER  # type: ignore[attr-defined]
 
