@@ -117,6 +117,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+COUNTERSIGN_LOGIN_TOTP = env.choice("LOGIN_TOTP", ["off", "enrolled", "required"], "enrolled")
+"""Who gives a one-time code at login: nobody, whoever has an authenticator, or everybody."""
 LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login"

@@ -174,7 +174,7 @@ TABLE = (
     Row("kill_switch_set", get_by=KILLERS, post=INVALID),
     Row("kill_switch_lift", get_by=LIFTERS, post=INVALID, arguments={"switch_id": "switch"}),
 )
-OUTSIDE = {"home", "login", "logout", "password", "factor"} | {
+OUTSIDE = {"home", "login", "login_code", "logout", "password", "factor"} | {
     f"factor_{act}" for act in ("begin", "confirm", "remove", "recovery_codes")
 }
 """Addresses of no workspace: `test_addresses_outside_a_workspace` has their table."""
@@ -255,6 +255,8 @@ def test_an_object_of_another_workspace_is_not_there(world: World) -> None:
     [
         ("home", MOVED, MOVED, WRONG_METHOD),
         ("login", OK, MOVED, MOVED),
+        # Without the ticket that a right password gives it leads back to the login.
+        ("login_code", MOVED, MOVED, MOVED),
         ("logout", WRONG_METHOD, WRONG_METHOD, MOVED),
         ("password", MOVED, OK, OK),
         ("factor", MOVED, OK, WRONG_METHOD),

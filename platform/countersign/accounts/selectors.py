@@ -124,6 +124,14 @@ class FactorRow:
     recovery_codes: int
 
 
+def factor_id_of(user_id: UUID) -> UUID | None:
+    """Which authenticator is in force."""
+    found = Factor.objects.filter(
+        user_id=user_id, confirmed__isnull=False, removed__isnull=True
+    ).values_list("id", flat=True)
+    return found.first()
+
+
 def factor_of(user_id: UUID) -> FactorRow | None:
     """The authenticator in force, without anything secret; None where there is none."""
     found = Factor.objects.filter(

@@ -52,6 +52,20 @@ class ProofForm(forms.Form):
             del self.fields["code"]
 
 
+class LoginCodeForm(forms.Form):
+    """The code that comes after the password."""
+
+    code = CodeField(
+        any_code=True,
+        label="The code that your authenticator shows now, or a recovery code",
+        help_text="A recovery code is used up by it.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        super().__init__(*args, **kwargs)
+        self.fields["code"].widget.attrs["autofocus"] = True
+
+
 class FirstCodeForm(forms.Form):
     """The first code of an authenticator that is being set up."""
 

@@ -2,6 +2,9 @@
 
 A stranger to the workspace gets 404, for pages and objects alike: whether they exist is already
 more than they may know. A member without the role gets 403 with a sentence.
+
+Where the installation requires a code at login, a session that began without one opens nothing:
+whoever has no authenticator gets the pages to set one up, everybody else the login.
 """
 
 from collections.abc import Callable
@@ -10,11 +13,15 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 from uuid import UUID
 
+from django.contrib import auth
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 
 import agents.errors
 import policies.errors
@@ -24,10 +31,13 @@ from audit.transactions import PLATFORM
 from countersign.accounts import selectors as accounts
 from countersign.accounts.models import User, Workspace
 from countersign.accounts.roles import REVIEWER_PREFIX, Role
+from countersign.accounts.services import CodeAtLogin, code_at_login, logout
 from countersign.console import words
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+FACTOR_KEY = "factor"
+"""In a session: the authenticator whose code was given when it began, or was set up in it."""
 
 
 @dataclass(frozen=True)
@@ -114,17 +124,66 @@ class Member:
 
 def page(view: View[P]) -> View[P]:
     """A page for people who are logged in; what another workspace owns is 404."""
+    return _behind(view, _code_due, _password_due, _enrolment_due)
+
+
+def factor_page(view: View[P]) -> View[P]:
+    """A page on which one sets one's authenticator up: the only ones before there is one."""
+    return _behind(view, _code_due, _password_due)
+
+
+def password_page(view: View[P]) -> View[P]:
+    """The page on which one changes one's password."""
+    return _behind(view, _code_due)
+
+
+def _behind(view: View[P], *steps: Callable[[HttpRequest], HttpResponse | None]) -> View[P]:
+    """A view behind the login and what must be done first: a step says where to, or nothing."""
 
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        if request.user.is_authenticated and request.user.must_change_password:
-            return redirect("console:password")
+        for step in steps:
+            elsewhere = step(request)
+            if elsewhere is not None:
+                return elsewhere
         try:
             return view(request, *args, **kwargs)
         except (agents.errors.NotFound, policies.errors.NotFound) as error:
             raise Http404(str(error)) from error
 
     return login_required(guarded)
+
+
+def _code_due(request: HttpRequest) -> HttpResponse | None:
+    """To the login, out of a session that the person's present authenticator has not begun."""
+    if code_at_login() is not CodeAtLogin.REQUIRED:
+        return None
+    user = signed_in(request)
+    factor = accounts.factor_id_of(user.id)
+    if factor is None or request.session.get(FACTOR_KEY) == str(factor):
+        return None
+    logout(user_id=user.id)
+    auth.logout(request)
+    return redirect_to_login(_here(request))
+
+
+def _password_due(request: HttpRequest) -> HttpResponse | None:
+    """To the page that changes a one-time password."""
+    return redirect("console:password") if signed_in(request).must_change_password else None
+
+
+def _enrolment_due(request: HttpRequest) -> HttpResponse | None:
+    """To the page that sets an authenticator up, where everybody must have one."""
+    if code_at_login() is not CodeAtLogin.REQUIRED:
+        return None
+    if accounts.factor_id_of(signed_in(request).id) is not None:
+        return None
+    return redirect(f"{reverse('console:factor')}?{urlencode({'next': _here(request)})}")
+
+
+def _here(request: HttpRequest) -> str:
+    """The page to come back to; what is only posted to is none."""
+    return request.get_full_path() if request.method == "GET" else reverse("console:home")
 
 
 def signed_in(request: HttpRequest) -> User:

@@ -132,6 +132,7 @@ PHRASES: Mapping[str, str] = {
     "session.ended": "logged out",
     "reauthentication.succeeded": "gave the password again",
     "login.succeeded": "logged in",
+    "login.begun": "gave the password at login; the code was still to come",
     "login.failed": "failed to log in",
     "password.changed": "changed the password",
     "password_change.failed": "gave a wrong password when changing it",

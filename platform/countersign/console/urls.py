@@ -153,6 +153,7 @@ _workspace: list[URLPattern | URLResolver] = [
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("login", session.login, name="login"),
+    path("login/code", session.login_code, name="login_code"),
     path("logout", session.logout, name="logout"),
     path("password", session.password, name="password"),
     path("second-factor", factor.factor, name="factor"),

@@ -6,8 +6,14 @@ import pytest
 
 from countersign.accounts import rates
 from countersign.accounts.models import RateWindow, User
-from countersign.accounts.services import login, logout, password_change, reauthenticate
-from countersign.accounts.services.login import ACCOUNT_LIMIT, PAIR_LIMIT, WINDOW
+from countersign.accounts.services import (
+    HalfLogin,
+    login,
+    logout,
+    password_change,
+    reauthenticate,
+)
+from countersign.accounts.services.attempts import ACCOUNT_LIMIT, PAIR_LIMIT, WINDOW
 from policies.errors import Reason, Refusal
 from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions, last
@@ -15,7 +21,9 @@ from tests.countersign.accounts.log import actions, last
 HOME = "192.0.2.7"
 
 
-def attempt(username: str, password: str, address: str = HOME, minutes: int = 0) -> User | Refusal:
+def attempt(
+    username: str, password: str, address: str = HOME, minutes: int = 0
+) -> User | HalfLogin | Refusal:
     now = NOW + timedelta(minutes=minutes)
     return login(username=username, password=password, address=address, now=now)
 

@@ -5,7 +5,7 @@ from django.test import Client
 
 from audit import selectors
 from countersign.accounts.models import User
-from countersign.accounts.services.login import PAIR_LIMIT
+from countersign.accounts.services.attempts import PAIR_LIMIT
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.conftest import LogIn
 

@@ -6,6 +6,7 @@ platform's, since they happen before any workspace is known.
 """
 
 from countersign.accounts.services.appointment import Asked, member_propose
+from countersign.accounts.services.code import RECOVERY
 from countersign.accounts.services.factor import (
     Enrolment,
     Unconfirmed,
@@ -20,6 +21,15 @@ from countersign.accounts.services.login import (
     logout,
     password_change,
     reauthenticate,
+)
+from countersign.accounts.services.login_code import (
+    CODE_WITHIN,
+    CodeAtLogin,
+    FullLogin,
+    HalfLogin,
+    code_at_login,
+    login_finish,
+    login_is_half,
 )
 from countersign.accounts.services.member import (
     Joined,
@@ -40,19 +50,27 @@ from countersign.accounts.services.token import (
 from countersign.accounts.services.workspace import Prepared, workspace_create, workspace_prepare
 
 __all__ = [
+    "CODE_WITHIN",
+    "RECOVERY",
     "Asked",
+    "CodeAtLogin",
     "Enrolment",
+    "FullLogin",
+    "HalfLogin",
     "IssuedToken",
     "Joined",
     "PersonDraft",
     "Prepared",
     "TokenContext",
     "Unconfirmed",
+    "code_at_login",
     "factor_begin",
     "factor_confirm",
     "factor_remove",
     "factor_reset_propose",
     "login",
+    "login_finish",
+    "login_is_half",
     "logout",
     "member_propose",
     "member_remove",

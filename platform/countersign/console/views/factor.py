@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from countersign.accounts import codes, selectors, services
-from countersign.accounts.services import Enrolment, Unconfirmed
+from countersign.accounts.services import Enrolment, Unconfirmed, code_at_login
 from countersign.console import guards
 from countersign.console.factor_forms import FirstCodeForm, ProofForm
 from countersign.console.pages import render_plain
@@ -29,7 +29,7 @@ SET_UP, REMOVE, RENEW = "set-up", "remove", "recovery-codes"
 
 @never_cache
 @require_http_methods(["GET", "HEAD"])
-@guards.page
+@guards.factor_page
 def factor(request: HttpRequest) -> HttpResponse:
     """Whether there is an authenticator, and what can be done about it."""
     return _page(request)
@@ -38,7 +38,7 @@ def factor(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("password", "code")
 @never_cache
 @require_POST
-@guards.page
+@guards.factor_page
 def factor_begin(request: HttpRequest) -> HttpResponse:
     """Make a secret, and show it."""
     form = _proof(request)
@@ -53,7 +53,7 @@ def factor_begin(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("ticket", "code")
 @never_cache
 @require_POST
-@guards.page
+@guards.factor_page
 def factor_confirm(request: HttpRequest) -> HttpResponse:
     """Take the first code; from then on the authenticator counts."""
     form = FirstCodeForm(request.POST)
@@ -73,13 +73,14 @@ def factor_confirm(request: HttpRequest) -> HttpResponse:
         return _set_up(request, confirmed.enrolment, form, status=INVALID)
     # Whoever shares this session from before knows its key no longer.
     request.session.cycle_key()
+    request.session[guards.FACTOR_KEY] = str(selectors.factor_id_of(guards.signed_in(request).id))
     return _codes(request, confirmed, fresh=True)
 
 
 @sensitive_post_parameters("password", "code")
 @never_cache
 @require_POST
-@guards.page
+@guards.factor_page
 def factor_remove(request: HttpRequest) -> HttpResponse:
     form = _proof(request)
     if not form.is_valid():
@@ -94,7 +95,7 @@ def factor_remove(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("password", "code")
 @never_cache
 @require_POST
-@guards.page
+@guards.factor_page
 def factor_recovery_codes(request: HttpRequest) -> HttpResponse:
     """Ten new recovery codes; the old ones are void."""
     form = _proof(request)
@@ -138,6 +139,7 @@ def _page(
         "renew": forms[RENEW],
         "act": act,
         "back": _back(request),
+        "at_login": code_at_login(),
     }
     return render_plain(request, "registration/factor.html", context, status=status if act else 200)
 
