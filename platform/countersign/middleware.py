@@ -1,9 +1,10 @@
-"""What every response of ours says about itself to the browser."""
+"""What every response of ours says about itself, and what no request of ours brings in."""
 
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
 from typing import cast
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import sync_and_async_middleware
 
@@ -46,6 +47,32 @@ def content_security_policy(get_response: type_view | type_async_view) -> object
         return _with_policy(synchronous(request))
 
     return middleware
+
+
+@sync_and_async_middleware
+def storable_session(get_response: type_view | type_async_view) -> object:
+    """Take a session cookie that no database can look up for none; a quoted one may hold U+0000."""
+    if iscoroutinefunction(get_response):
+        asynchronous = cast("type_async_view", get_response)
+
+        async def async_middleware(request: HttpRequest) -> HttpResponse:
+            _drop_unstorable(request)
+            return await asynchronous(request)
+
+        return async_middleware
+    synchronous = cast("type_view", get_response)
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        _drop_unstorable(request)
+        return synchronous(request)
+
+    return middleware
+
+
+def _drop_unstorable(request: HttpRequest) -> None:
+    name = settings.SESSION_COOKIE_NAME
+    if "\x00" in request.COOKIES.get(name, ""):
+        del request.COOKIES[name]
 
 
 def _with_policy(response: HttpResponse) -> HttpResponse:

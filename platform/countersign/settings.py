@@ -64,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "countersign.middleware.content_security_policy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "countersign.middleware.storable_session",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -1,13 +1,5 @@
-"""JSON as it comes in: I-JSON (RFC 7493), so that every program reads the same value.
+"""Bodies, forms and parameters as they come in; JSON is read as `strict_json` says."""
 
-Two readers who disagree about a document (which of two equal names counts, what 1e400 or 2**60 is)
-would disagree about what was asked for. Such documents are refused, as is what the database cannot
-hold (U+0000) and what is nested deeper than `MAX_DEPTH`.
-"""
-
-import json
-import math
-import re
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
@@ -18,12 +10,10 @@ from django.utils.datastructures import MultiValueDict
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
+from countersign import strict_json
 from countersign.api.problems import Problem, invalid
 
-MAX_DEPTH = 32
 MAX_NAMED = 10
-MAX_INTEGER = 2**53 - 1
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class StrictParser(Parser):
@@ -71,13 +61,13 @@ def parse(body: bytes) -> Any:  # noqa: ANN401 - any JSON value
         Problem: 400 for what is no JSON, 422 for what no field may hold.
     """
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
-        _check(value, "body", 0)
-    except (ValueError, RecursionError) as error:
+        return strict_json.read(body.decode(), "body")
+    except strict_json.Unfit as error:
+        raise invalid([(error.where, error.what)]) from error
+    except ValueError as error:
         raise Problem(
             HTTPStatus.BAD_REQUEST, "malformed", f"The body is not JSON: {error}"
         ) from error
-    return value
 
 
 def storable(text: str) -> str:
@@ -86,7 +76,7 @@ def storable(text: str) -> str:
     Raises:
         ValueError: It cannot; for pydantic.
     """
-    if _UNSTORABLE.search(text):
+    if strict_json.UNSTORABLE.search(text):
         raise ValueError("holds a character that cannot be stored (NUL or half of a pair)")
     return text
 
@@ -116,34 +106,3 @@ def _parameters(view: Callable[..., Any]) -> set[str]:
         if model.__ninja_param_source__ == "query"
         for name in model.__ninja_flatten_map__
     }
-
-
-def _check(value: Any, where: str, depth: int) -> None:  # noqa: ANN401 - any JSON value
-    if depth > MAX_DEPTH:
-        raise invalid([("body", f"is nested deeper than {MAX_DEPTH}")])
-    match value:
-        case str() if _UNSTORABLE.search(value):
-            raise invalid([(where, "holds a character that cannot be stored")])
-        case int() if abs(value) > MAX_INTEGER:
-            raise invalid([(where, "is beyond 2**53-1; send large numbers as text")])
-        case float() if not math.isfinite(value):
-            raise invalid([(where, "is beyond the range of numbers; send it as text")])
-        case dict():
-            for key, item in value.items():
-                if not key or _UNSTORABLE.search(key):
-                    raise invalid([(where, "has an empty name or one that cannot be stored")])
-                _check(item, f"{where}.{key}", depth + 1)
-        case list():
-            for number, item in enumerate(value):
-                _check(item, f"{where}.{number}", depth + 1)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("an object has the same name twice")
-    return found
-
-
-def _no_constant(text: str) -> Any:  # noqa: ANN401 - never returns
-    raise ValueError(f"{text} is no number of JSON")

@@ -1,7 +1,7 @@
 """What is asked of the log: the search, and what an export is to cover."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -80,7 +80,7 @@ class AuditFilter(forms.Form):
             subject=chosen.get("subject", ""),
             run=chosen.get("run"),
             since=_midnight(since) if since else None,
-            until=_midnight(until + timedelta(days=1)) if until else None,
+            until=_midnight_after(until) if until else None,
             tool=chosen.get("tool", ""),
             outcome=chosen.get("outcome", ""),
             text=chosen.get("text", ""),
@@ -129,6 +129,13 @@ def _acting(text: str, actors: Sequence[ActorRow]) -> tuple[str, ...]:
 
 def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, datetime.min.time()))
+
+
+def _midnight_after(day: date) -> datetime:
+    """The end of a day; of the last day there is, nearly."""
+    return (
+        _midnight(day + timedelta(days=1)) if day < date.max else datetime.max.replace(tzinfo=UTC)
+    )
 
 
 class ExportForm(forms.Form):
@@ -190,5 +197,5 @@ class ExportForm(forms.Form):
             if since := given.get("since"):
                 given["since"] = _midnight(since)
             if until := given.get("until"):
-                given["until"] = _midnight(until + timedelta(days=1))
+                given["until"] = _midnight_after(until)
         return given

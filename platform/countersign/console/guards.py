@@ -146,6 +146,8 @@ def _behind(view: View[P], *steps: Callable[[HttpRequest], HttpResponse | None])
             elsewhere = step(request)
             if elsewhere is not None:
                 return elsewhere
+        if "\x00" in request.path_info:
+            raise Http404("nothing is called so: no name that is stored holds it")
         try:
             return view(request, *args, **kwargs)
         except (agents.errors.NotFound, policies.errors.NotFound) as error:

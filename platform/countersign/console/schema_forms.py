@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.core.validators import ProhibitNullCharactersValidator
 
 from audit.canonical import JSON
+from countersign import strict_json
 
 LONG_TEXT = 200
 
@@ -26,7 +28,11 @@ class JSONText(forms.CharField):
         if not text:
             return None
         try:
-            return json.loads(text)
+            return strict_json.read(text, "this")
+        except strict_json.Unfit as error:
+            raise forms.ValidationError(
+                f"{error.where[:100].capitalize()} {error.what}."
+            ) from error
         except ValueError as error:
             raise forms.ValidationError(f"This is not JSON: {error}") from error
 
@@ -37,6 +43,7 @@ class Lines(forms.Field):
     widget = forms.Textarea(attrs={"rows": 4})
 
     def to_python(self, value: JSON) -> list[str] | None:
+        ProhibitNullCharactersValidator()(value)
         lines = [line.strip() for line in str(value or "").splitlines()]
         return [line for line in lines if line] or None
 

@@ -94,7 +94,7 @@ def _start(request: HttpRequest, member: Member) -> str:
     """What stands in the field at first: what is registered under the name asked for."""
     for kind, write in _WRITERS.items():
         if kind in request.GET:
-            return write(member.id, request.GET[kind])
+            return write(member.id, request.GET[kind].replace("\x00", ""))
     return ""
 
 

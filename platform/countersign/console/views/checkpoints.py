@@ -20,6 +20,7 @@ from countersign.console.pages import render
 from countersign.console.words import ALLOW, DENY, REVIEW, Word
 
 PAGE = 30
+MAX_DIGITS = 18
 LATE = timedelta(seconds=30)
 """A waiting entry this old, or an anchor this long behind, is worth a word."""
 
@@ -40,11 +41,9 @@ class AnchorLine:
 @guards.page
 def audit_checkpoints(request: HttpRequest, slug: str) -> HttpResponse:
     member = guards.auditor(request, slug)
-    before = request.GET.get("before", "")
+    before = _size(request.GET.get("before", ""))
     status = selectors.tree_status(member.id)
-    rows = selectors.checkpoints(
-        member.id, before=int(before) if before.isdecimal() else None, limit=PAGE + 1
-    )
+    rows = selectors.checkpoints(member.id, before=before, limit=PAGE + 1)
     problem, anchors = _anchors(status)
     context = {
         "nav": "audit",
@@ -59,9 +58,14 @@ def audit_checkpoints(request: HttpRequest, slug: str) -> HttpResponse:
         "problem": problem,
         "rows": rows[:PAGE],
         "next": rows[PAGE - 1].size if len(rows) > PAGE else None,
-        "later": bool(before),
+        "later": before is not None,
     }
     return render(request, member, "console/audit_checkpoints.html", context)
+
+
+def _size(text: str) -> int | None:
+    """A number of entries; None where an address holds none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 @require_safe
