@@ -3,12 +3,12 @@
 Selectors, like `policies.selectors`; each opens ``in_workspace`` and returns what is complete.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from audit.transactions import in_workspace
 from policies.directory import directory
@@ -109,6 +109,35 @@ def newest_decisions(workspace_id: UUID, *, limit: int = 20) -> list[DecisionRec
         for row in rows.defer("facts")[: 20 * limit]:
             found.setdefault((row.action, row.outcome), row)
         return list(found.values())[:limit]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a rule that is only recorded met.
+
+    Attributes:
+        total: decisions in that time, on anything.
+        counts: what was decided instead, in those for which the rule would have held.
+        newest: the newest of those.
+    """
+
+    total: int
+    counts: Mapping[str, int]
+    newest: tuple[PastDecision, ...]
+
+    @property
+    def held(self) -> int:
+        return sum(self.counts.values())
+
+
+def trial(workspace_id: UUID, rule_id: str, since: datetime, *, limit: int = 50) -> Trial:
+    """What has been recorded of a rule in shadow since then, whichever version had it so."""
+    with in_workspace(workspace_id):
+        rows = DecisionRecord.objects.filter(created__gte=since)
+        held = rows.filter(rules__contains=[{"id": rule_id, "shadow": True}])
+        counted = held.order_by("outcome").values_list("outcome").annotate(count=Count("id"))
+        newest = held.order_by("-created", "-id").values_list(*_PAST_FIELDS)[:limit]
+        return Trial(rows.count(), dict(counted), tuple(_past(row) for row in newest))
 
 
 def past_decisions(workspace_id: UUID, since: datetime) -> Iterator[list[PastDecision]]:

@@ -138,6 +138,8 @@ TABLE = (
     Row("policy_rule_choose", who=OFFICER, arguments=V1),
     Row("policy_rule_add", who=OFFICER, post=INVALID, arguments={**V1, "kind": "amount"}),
     Row("policy_rule_edit", who=OFFICER, get=MOVED, post=MOVED, arguments=TIER_2),
+    # The rule of the starter policy is enforced, so there is no trial of it.
+    Row("policy_trial", get=MISSING, arguments=TIER_2),
     Row("policy_rule_change", get=WRONG_METHOD, post=MOVED, arguments=TIER_2),
     Row("policy_invariant_add", who=OFFICER, post=INVALID, arguments={**V1, "kind": "amount"}),
     Row("policy_invariant_remove", get=WRONG_METHOD, post=MISSING, arguments={**V1, "place": "9"}),

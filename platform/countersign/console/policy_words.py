@@ -123,6 +123,17 @@ def moves(counts: Mapping[str, int]) -> list[Move]:
     return sorted(found, key=lambda move: -move.count)
 
 
+def trial(counts: Mapping[str, int], asks: Word) -> list[Move]:
+    """What was decided where a rule on trial would have held, beside what it asks for."""
+    refused = outcome("deny")
+    after = {"allow": asks, "review": refused if asks.tone == words.DENY else asks, "deny": refused}
+    return [
+        Move(counts[then], outcome(then), after[then])
+        for then in ("allow", "review", "deny")
+        if counts.get(then)
+    ]
+
+
 def action(name: str) -> str:
     """What a stored decision was about."""
     if name.startswith("call:"):

@@ -100,6 +100,11 @@ _workspace: list[URLPattern | URLResolver] = [
         name="policy_rule_edit",
     ),
     path(
+        "policies/v<int:number>/rules/trial/<path:rule>/",
+        policies.policy_trial,
+        name="policy_trial",
+    ),
+    path(
         "policies/v<int:number>/invariants/new/<slug:kind>/",
         policy_edit.policy_invariant_add,
         name="policy_invariant_add",

@@ -2,15 +2,17 @@
 
 import html
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
 from django.test import Client
 
+from audit.transactions import in_workspace
 from countersign.console import effects, policy_words
 from policies import forms, life, selectors
-from policies.models import PolicySimulation
+from policies.models import DecisionRecord, PolicySimulation
 from policies.services import policy_simulation_run
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.world import World
@@ -29,6 +31,22 @@ SENTENCE = (
     "Ask two finance reviewers to countersign a call of create_payment when the amount is more"
     " than 10,000.00 or the amount is not known."
 )
+
+
+def decided(world: World, outcome: str, *, shadow: bool, days_ago: int = 0) -> None:
+    """A decision for which the rule "watched" held, in shadow or not."""
+    with in_workspace(world.workspace_id):
+        DecisionRecord.objects.create(
+            workspace_id=world.workspace_id,
+            action="call:create_payment",
+            outcome=outcome,
+            rules=[{"id": "watched", "shadow": shadow, "roles": [], "quorum": 0}],
+            sentence="",
+            request={},
+            request_digest="0" * 64,
+            policy_version=life.active_version(world.workspace_id),
+            created=datetime.now(UTC) - timedelta(days=days_ago),
+        )
 
 
 @pytest.fixture
@@ -128,6 +146,27 @@ def test_a_rule_is_changed_tried_enforced_and_taken_out(world: World, carol: Cli
     assert found.values["over"] == "500.00"
     post(carol, "v5/rules/change/large-payments/", {"act": "remove"})
     assert 'id="rule-large-payments"' not in carol.get("/w/acme/policies/v6/").content.decode()
+
+
+def test_a_rule_on_trial_has_a_report_of_what_it_would_have_done(
+    world: World, carol: Client
+) -> None:
+    post(carol, "v1/rules/new/amount/", PAY | {"id": "watched", "save": "1"})
+    post(carol, "v2/rules/change/watched/", {"act": "shadow"})
+    page = carol.get("/w/acme/policies/v3/").content.decode()
+    assert "/w/acme/policies/v3/rules/trial/watched/" in page
+    assert "It would have stopped nothing" in text(carol, "v3/rules/trial/watched/")
+    decided(world, "allow", shadow=True)
+    decided(world, "allow", shadow=True)
+    decided(world, "deny", shadow=True)
+    decided(world, "allow", shadow=False)
+    decided(world, "allow", shadow=True, days_ago=40)
+    report = text(carol, "v3/rules/trial/watched/")
+    assert "It would have held in 3 decisions" in report
+    assert "2 ✓ allowed ◆ 2 signatures: reviewer: finance" in report
+    assert "1 ✕ refused ✕ refused" in report
+    assert "It would have held in 4 decisions" in text(carol, "v3/rules/trial/watched/?days=60")
+    assert carol.get("/w/acme/policies/v3/rules/trial/tier-2/").status_code == 404
 
 
 def test_faults_are_told_where_they_are(carol: Client) -> None:

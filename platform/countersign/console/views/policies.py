@@ -1,6 +1,6 @@
 """Policies: the text in force and its versions, drafts and how they stand, simulations."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from policies.readiness import Readiness
 from policies.selectors import VersionRow
 
 VERSIONS_SHOWN = 30
+TRIAL_DAYS = 30
 
 
 @require_safe
@@ -170,6 +171,35 @@ def policy_simulation(request: HttpRequest, slug: str, simulation_id: UUID) -> H
     if "live" in request.GET:
         return render_fragment(request, member, "console/_policy_simulation.html", context)
     return render(request, member, "console/policy_simulation.html", context)
+
+
+@require_safe
+@guards.page
+def policy_trial(request: HttpRequest, slug: str, number: int, rule: str) -> HttpResponse:
+    """What a rule that is only recorded would have done."""
+    member = guards.member(request, slug)
+    version = chosen(member, number)
+    read = rules.read(version.text, registry.tool_specs(member.id))
+    row = next((each for each in read.rows if each.id == rule and each.shadow), None)
+    if row is None:
+        raise Http404("no such rule on trial")
+    asked = SimulateForm(request.GET if "days" in request.GET else None)
+    days = asked.cleaned_data["days"] if asked.is_valid() else TRIAL_DAYS
+    found = life.trial(member.id, rule, datetime.now(UTC) - timedelta(days=days))
+    context = {
+        "nav": "policies",
+        "version": version,
+        "rule": row,
+        "days": days,
+        "trial": found,
+        "moves": policy_words.trial(found.counts, row.word),
+        "newest": [
+            {"past": each, "what": policy_words.action(each.action),
+             "then": policy_words.outcome(each.outcome, each.signatures.to_json())}
+            for each in found.newest
+        ],
+    }  # fmt: skip
+    return render(request, member, "console/policy_trial.html", context)
 
 
 def _simulated(found: PolicySimulation) -> dict[str, Any]:
