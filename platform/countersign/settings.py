@@ -259,6 +259,7 @@ CELERY_BEAT_SCHEDULE = {
     "verify": {"task": "audit.verify_all", "schedule": 86_400.0},
     "retention": {"task": "audit.expire_payloads", "schedule": 86_400.0},
     "removal": {"task": "audit.remove_exports", "schedule": 3_600.0},
+    "notices": {"task": "accounts.notify", "schedule": 60.0, "options": {"expires": 60}},
     "purge": {"task": "accounts.purge", "schedule": 3_600.0},
 }
 

@@ -277,6 +277,31 @@ class RecoveryCode(models.Model):
         return f"recovery code of {self.factor_id}"
 
 
+class Notice(models.Model):
+    """A mail to a person about their account. ``about``: a word of ``services.notice.About``.
+
+    ``sent`` is empty until a mail server has taken it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.PROTECT, related_name="+")
+    about = models.CharField(max_length=40)
+    created = models.DateTimeField(editable=False)
+    sent = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["created"],
+                condition=models.Q(sent__isnull=True),
+                name="accounts_notice_waiting",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.about} to {self.user_id}"
+
+
 class RateWindow(models.Model):
     """How often ``key`` was used in the window that began at ``starts``.
 

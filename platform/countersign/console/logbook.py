@@ -96,6 +96,7 @@ PHRASES: Mapping[str, str] = {
     "member.refused": "was not let change members",
     "workspace.created": "made the workspace",
     "password.reset": "gave someone a one-time password",
+    "user.notified": "told the person by mail: {about}",
     "factor.begun": "began to set up an authenticator",
     "factor.confirmed": "set up an authenticator",
     "factor.removed": "removed their authenticator",

@@ -62,6 +62,7 @@ TABLES: Mapping[str, Access] = {
     "accounts_codeuse": Access(app=APPEND),
     "accounts_factor": Access(app=EDIT),
     "accounts_membership": Access(app=FULL, reader=READ),
+    "accounts_notice": Access(app=EDIT),
     "accounts_ratewindow": Access(app=FULL),
     "accounts_recoverycode": Access(app=EDIT),
     "accounts_serviceaccount": Access(app=EDIT, reader=READ),

@@ -21,6 +21,7 @@ from audit.errors import KeyUnavailable
 from audit.keys import wrapper
 from countersign.accounts import codes
 from countersign.accounts.models import CodeUse, Factor, RecoveryCode, User
+from countersign.accounts.services.notice import About, tell
 from policies.errors import Reason, Refusal
 
 FREE_FAILURES = 4
@@ -62,8 +63,10 @@ def code_take(
     text = codes.cleaned(code)
     if codes.is_code(text):
         return _authenticator(factor, text, purpose, now)
-    taken = recovery and _recovery(factor, text, now)  # (3)
-    return _right(factor, RECOVERY) if taken else _failed(factor, now)
+    if not (recovery and _recovery(factor, text, now)):  # (3)
+        return _failed(factor, now)
+    tell(user, About.RECOVERY_CODE, now)
+    return _right(factor, RECOVERY)
 
 
 def in_force(user_id: UUID) -> Factor | None:

@@ -32,6 +32,7 @@ from countersign.accounts.services.code import (
     step_given,
 )
 from countersign.accounts.services.login import password_given
+from countersign.accounts.services.notice import About, tell
 from policies.errors import Reason, Refusal
 
 CONFIRM_WITHIN = timedelta(minutes=15)
@@ -106,6 +107,7 @@ def factor_confirm(
         factor.save(update_fields=["confirmed"])
         note_use(factor, step, "enrolment", now)
         record(None, [_entry("factor.confirmed", user, {"replaced": bool(replaced)})])
+        tell(user, About.ENROLLED, now)
         return _recovery_codes(factor)
 
 
@@ -122,6 +124,7 @@ def factor_remove(
             return given
         _forget(_confirmed(user), now)
         record(None, [_entry("factor.removed", user, {"by": given.by})])
+        tell(user, About.REMOVED, now)
         return None
 
 
@@ -138,6 +141,7 @@ def recovery_codes_renew(
             return given
         RecoveryCode.objects.filter(factor=given.factor, used__isnull=True).update(used=now)
         record(None, [_entry("factor.renewed", user, {"by": given.by})])
+        tell(user, About.RENEWED, now)
         return _recovery_codes(given.factor)
 
 

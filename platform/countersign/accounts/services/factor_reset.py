@@ -16,6 +16,7 @@ from countersign.accounts.models import Factor, User
 from countersign.accounts.services.code import in_force
 from countersign.accounts.services.factor import factor_drop
 from countersign.accounts.services.member import is_self, membership_of, not_admin
+from countersign.accounts.services.notice import About, tell
 from policies.errors import Reason, Refusal
 from policies.facts.record import ToolSpec
 from policies.models import ApprovalRequest
@@ -86,6 +87,7 @@ def apply(*, workspace_id: UUID, request: ApprovalRequest, now: datetime) -> Ref
         detail: dict[str, JSON] = {"request": str(request.id)}
         subject = Subject("user", str(user.id))
         record(workspace_id, [Draft("factor.reset", actor, subject, detail=detail)])
+        tell(user, About.RESET, now)
         return None
 
 

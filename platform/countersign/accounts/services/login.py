@@ -23,6 +23,7 @@ from countersign.accounts.models import User
 from countersign.accounts.services import attempts
 from countersign.accounts.services.code import code_take
 from countersign.accounts.services.login_code import HalfLogin, half_login
+from countersign.accounts.services.notice import About, tell
 from policies.errors import Reason, Refusal
 
 _WRONG = {
@@ -120,6 +121,7 @@ def password_change(
         checked.must_change_password = False
         checked.save(update_fields=["password", "must_change_password"])
         attempts.note("password.changed", checked)
+        tell(checked, About.PASSWORD, now)
     return checked
 
 

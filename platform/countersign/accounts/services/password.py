@@ -1,10 +1,13 @@
 """A one-time password for someone who has lost theirs; done from the command line only."""
 
+from django.utils import timezone
+
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from countersign.accounts import codes
 from countersign.accounts.errors import UnknownAccount
 from countersign.accounts.models import User
+from countersign.accounts.services.notice import About, tell
 from countersign.accounts.services.workspace import COMMAND_LINE
 
 
@@ -29,4 +32,5 @@ def password_reset(*, username: str, actor: Actor = COMMAND_LINE) -> tuple[User,
         user.must_change_password = True
         user.save(update_fields=["password", "must_change_password"])
         record(None, [Draft("password.reset", actor, Subject("user", str(user.id)))])
+        tell(user, About.PASSWORD_RESET, timezone.now())
         return user, password
