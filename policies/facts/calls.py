@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.expressions import VISITORS
-from policies.facts.flow import STEER, STORE, TooComplexError
+from policies.facts.flow import CHANGES, STEER, STORE, TooComplexError
 from policies.facts.paths import MAX_DEPTH, below
 from policies.facts.record import CALLS, FINAL_ANSWER, ToolSpec
 from policies.facts.reflection import Reflection
@@ -15,8 +15,12 @@ from policies.facts.state import ClassRecord, Environment, Function, Module, Pla
 
 _INLINE_DEPTH = 4
 _OPENER = 7  # position of the argument of `open`
-_MUTATING_MODULES = frozenset({"heapq", "bisect", "operator", "random", "pprint", "struct"})
-_MUTATING_MEMBERS = frozenset({("json", "dump"), ("copy", "deepcopy")})
+_MUTATING_MODULES = frozenset(
+    {"heapq", "bisect", "operator", "random", "pprint", "struct", "xml.etree.ElementTree"}
+)
+_MUTATING_MEMBERS = frozenset(
+    {("json", "dump"), ("copy", "deepcopy"), ("base64", "encode"), ("base64", "decode")}
+)
 
 
 class Arguments:
@@ -133,9 +137,20 @@ class Calls(Reflection):
                 passed.append((keyword.arg, value, keyword.value))
             elif fields is not None:
                 passed.extend((key, self.read_field(value, fields, key), None) for key in fields)
+                stored = self.graph.node()  # under keys that the program does not show
+                self.graph.edge(value, stored, CHANGES)
+                passed.append(("**", stored, None))
+                self.spreads.append((passed, value, fields))
             else:
                 passed.append(("**", self.part(value), None))
         return passed
+
+    def late_fields(self) -> None:
+        """Fields that a dictionary got after the walk had passed a call that spreads it."""
+        for passed, value, fields in self.spreads:
+            names = {name for name, _, _ in passed}
+            for key in [key for key in fields if key not in names]:
+                passed.append((key, self.read_field(value, fields, key), None))
 
     def inner_arguments(
         self, spec: ToolSpec, name: str, value: int, expression: ast.expr | None
@@ -327,7 +342,8 @@ class Calls(Reflection):
 
         def link(bits: int) -> None:
             if bits & self.mutator_bit:
-                self.mutate_together([callee, *arguments.all()])
+                inner = [self.part(value) for value in arguments.spread]
+                self.mutate_together([callee, *arguments.all(), *inner], spread=bool(inner))
             for function in self.functions_in(bits):
                 self.enter(function, at)
                 for node in (function.path, function.guard):
@@ -404,10 +420,10 @@ class Calls(Reflection):
             found ^= bit
             yield self.classes[bit]
 
-    def mutate_together(self, values: list[int]) -> None:
-        """An unknown callee may store any of these into any other."""
+    def mutate_together(self, values: list[int], *, spread: bool = False) -> None:
+        """An unknown callee may store any of these into any other; one may stand for several."""
         distinct = [value for value in dict.fromkeys(values) if value and value != self.literal]
-        if len(distinct) < 2:
+        if len(distinct) < 2 and not spread:
             return
         pool = self.graph.node()
         for value in distinct:
@@ -452,6 +468,8 @@ class Calls(Reflection):
         arguments = self.arguments(node)
         if len(arguments.positional) > 1 and self.is_type(function.value):
             receiver = arguments.positional.pop(0)  # `dict.get(d, key)` is `d.get(key)`
+        elif arguments.spread and self.is_type(function.value):
+            self.mutate_together(arguments.all(), spread=True)
         if self.packages:
             self.check_query(name, node)
         if len(arguments.positional) > 3 or arguments.spread:
@@ -556,12 +574,16 @@ class Calls(Reflection):
         for value in distinct:
             self.flow(value, pool)
         parts = [self.part(value) for value in distinct]
-        rounds = self.rounds
+        rounds, error = self.rounds, self.error
+        self.error = self.graph.node()
         self.repeat(pool)  # it calls them as often as what it is given says
         self.link_callees(pool, Arguments([], {}, parts + distinct), result)
         if self.scopes.hooks:
             self.link_hooks(pool, result)
-        self.rounds = rounds
+        self.decide(self.error, result)  # StopIteration, KeyError: it takes some errors itself
+        if error:
+            self.graph.edge(self.error, error)
+        self.rounds, self.error = rounds, error
         return [result]
 
     # Builtins and the library
@@ -574,12 +596,12 @@ class Calls(Reflection):
         arguments = self.arguments(node)
         values = arguments.all()
         if name == "print":
-            target = arguments.named.pop("file", 0)
-            for value in arguments.all():
-                if target:
+            targets = [arguments.named.pop("file", 0), *arguments.spread]
+            for target in filter(None, targets):
+                for value in arguments.all():
                     self.store(value, target)
-            if target and self.scopes.hooks:
-                self.callbacks([target, *arguments.all()])
+                if self.scopes.hooks:
+                    self.callbacks([target, *arguments.all()])
             return self.literal
         if name == "type" and len(values) != 1:
             self.feature("computed-type", "type(name, bases, body)", node)
@@ -593,7 +615,7 @@ class Calls(Reflection):
         if name == "type":
             result = self.graph.node(self.type_bit)
             for value in values:
-                self.flow(value, result)
+                self.alias(value, result)
         elif name in library.SCALAR_FUNCTIONS:
             result = self.join(*values)
         elif name in ("super", "iter", "next") and values:
@@ -677,8 +699,9 @@ class Calls(Reflection):
             values.append(self.graph.node(self.address_mask))
         values += self.callbacks(values)
         unknown = path not in library.MODULES
-        if unknown or path in _MUTATING_MODULES or (path, member) in _MUTATING_MEMBERS:
-            self.mutate_together(values)
+        mutating = path in _MUTATING_MODULES or (path, member) in _MUTATING_MEMBERS
+        if unknown or mutating or "." in member:  # `deque.append(d, x)` changes `d`
+            self.mutate_together(values, spread=bool(arguments.spread))
             self.change_silently(values)
         draws = library.draws(path, member)
         if draws or path in library.STATEFUL_MODULES or (path, member) in library.STATEFUL_MEMBERS:
@@ -694,6 +717,8 @@ class Calls(Reflection):
             self.flow(self.clock(path, member), result)
         elif path in library.SCALAR_MODULES:
             result = self.join(*values, self.clock(path, member))
+            if result == self.literal:  # it may be changed, and then under all its names
+                result = self.graph.node(self.literal_mask)
         else:
             result = self.graph.node(self.literal_mask)
             self.flow(self.module_state.get(path, 0), result)
@@ -717,6 +742,11 @@ class Calls(Reflection):
             self.check_class_names(member, node)
         elif path == "logging":
             self.check_style(node)
+            self.check_log_file(node)
+        elif (path, member) == ("xml.etree.ElementTree", "canonicalize"):
+            self.check_log_file(node)
+        elif (path, member) == ("csv", "field_size_limit") and {*values} - {self.literal}:
+            self.not_modelled("interpreter-limit", member, node)
         elif path == "sys" and member.startswith("set") and {*values} - {self.literal}:
             self.not_modelled("interpreter-limit", member, node)  # every call can tell it
         elif path in ("functools", "itertools") and values:
@@ -727,10 +757,18 @@ class Calls(Reflection):
     def check_style(self, node: ast.Call) -> None:
         """With `style="{"` the format of a log record is a format string."""
         style = next((k.value for k in node.keywords if k.arg == "style"), None)
-        if style is None and len(node.args) < 3:
+        starred = any(isinstance(argument, ast.Starred) for argument in node.args)
+        starred = starred or any(k.arg is None for k in node.keywords)
+        if style is None and len(node.args) < 3 and not starred:
             return
         if self.constant(style) != "%":
             self.not_modelled("format-string", "style of log records", node)
+
+    def check_log_file(self, node: ast.Call) -> None:
+        """Files that are opened by other means than `open` are not followed."""
+        for keyword in node.keywords:
+            if keyword.arg in (None, "filename", "from_file", "handlers"):
+                self.not_modelled("file-path", f"{keyword.arg or '**'}", node)
 
     def clock(self, path: str, member: str) -> int:
         """What was slept is seen on every clock."""

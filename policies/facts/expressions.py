@@ -8,7 +8,7 @@ from policies.facts import library
 from policies.facts.flow import ALIAS, CHANGES, STORE
 from policies.facts.record import Origin
 from policies.facts.scopes import Scope
-from policies.facts.state import Environment, Function, Module, Walk
+from policies.facts.state import Environment, Function, Module, Place, Walk
 
 SEQUENCES = (ast.Tuple, ast.List)
 
@@ -45,6 +45,8 @@ class Expressions(Walk, ABC):
             return self.module_value(module, node)
         self.check_name(name, node)
         value = self.variable(name)
+        if self.environment.scope.kind == "class":
+            value = self.class_name(name, value)
         if value is not None:
             self.may_be_unbound(value)
             if self.moment:
@@ -66,6 +68,17 @@ class Expressions(Walk, ABC):
         """Reading a name raises where it has been deleted, or never been bound."""
         if self.error:
             self.decide(value, self.error)
+
+    def class_name(self, name: str, value: int | None) -> int | None:
+        """Until a class body has bound a name of its own, it means the global one."""
+        module = self.environment
+        while module.parent is not None:
+            module = module.parent
+        outer = name in self.known or name in module.scope.bindings
+        if value is None or not outer or name not in self.environment.scope.bindings:
+            return value
+        current = module.current.get(name)
+        return self.merge(value, self._first(module, name) if current is None else current)
 
     def meet(self, name: str, value: int) -> None:
         """How far an iterator has been consumed may depend on all that is read beside it."""
@@ -96,8 +109,17 @@ class Expressions(Walk, ABC):
             return
         if name in library.CRITICAL_BUILTINS:
             self.feature("dynamic-code", name, node)
-        elif library.is_dunder(name) and name not in library.NAMED_DUNDERS:
-            self.feature("dunder", name, node)
+        elif library.is_dunder(name):
+            if name not in library.NAMED_DUNDERS:
+                self.feature("dunder", name, node)
+        elif name.startswith("__") and self.in_class():
+            self.not_modelled("mangled-name", name, node)  # it means another one there
+
+    def in_class(self) -> bool:
+        scope: Scope | None = self.environment.scope
+        while scope is not None and scope.kind != "class":
+            scope = scope.parent
+        return scope is not None
 
     def attribute(self, node: ast.Attribute) -> int:
         module = self.module_of(node)
@@ -111,6 +133,11 @@ class Expressions(Walk, ABC):
         self.check_bound_format(node.attr, base, node)
         receiver = self.evaluate(base)
         result = self.read_attribute(receiver, node.attr)
+        if node.attr in ("send", "throw"):  # kept for later: it may be called with anything
+            self.flow(self.everything, self.sent if node.attr == "send" else self.thrown)
+        if receiver == self.literal and node.attr in library.MUTATING_METHODS:
+            self.kept_methods = True
+            return self.graph.node(self.literal_mask | self.mutator_bit)  # `list.append`
         if node.attr in library.MUTATING_METHODS and receiver != self.literal:
             self.kept_methods = True
             self.graph.add(result, self.mutator_bit)  # a bound method, kept for later
@@ -138,9 +165,14 @@ class Expressions(Walk, ABC):
             self.alias(receiver, function.nodes[positional[0]])
         if function.decorated:
             self.alias(function.result, bound)
-            if function.stop:
-                self.stops.append((function.stop, "?"))
+            self.enter(function, self.place())
         return bound
+
+    @abstractmethod
+    def enter(self, function: Function, at: Place) -> None: ...
+
+    @abstractmethod
+    def place(self) -> Place: ...
 
     @abstractmethod
     def check_bound_format(self, name: str, receiver: ast.expr | None, node: ast.AST) -> None: ...
@@ -153,7 +185,12 @@ class Expressions(Walk, ABC):
             self.feature("introspection", name, node)
         elif name.startswith("_"):
             # A class of the program may have made the name its own, and mean another's.
-            if name.lstrip("_") in library.UNBOUND_MODULES or not self.is_own_attribute(name):
+            mangled = not name.startswith("__") and "__" in name[1:]
+            if (
+                mangled  # what a class calls `__x`
+                or name.lstrip("_") in library.UNBOUND_MODULES
+                or not self.is_own_attribute(name)
+            ):
                 self.feature("private-attribute", name, node)
         elif name in library.UNBOUND_MODULES and not self.is_own_attribute(name):
             self.feature("module-attribute", name, node)
@@ -218,6 +255,9 @@ class Expressions(Walk, ABC):
             return self.graph.node(self.type_bit)
         if library.tells_time(module.path, module.member):
             return self.state_of("time")
+        if library.changes_argument(module.path, module.member):
+            self.kept_methods = True
+            return self.graph.node(self.literal_mask | self.mutator_bit)
         return self.literal
 
     def state_of(self, path: str) -> int:
@@ -486,7 +526,7 @@ class Expressions(Walk, ABC):
         if not isinstance(iterable, ast.Call):
             return None
         function, arguments = iterable.func, iterable.args
-        if not isinstance(function, ast.Name) or self.environment_of(function.id) is not None:
+        if not isinstance(function, ast.Name) or not self.is_builtin(function.id):
             return None
         if any(isinstance(a, ast.Starred) for a in (*target.elts, *arguments)):
             return None
@@ -546,6 +586,15 @@ class Expressions(Walk, ABC):
         self.alias(value, node)
         self.decide(self.path, node)
         self.decide(self.rounds, node)
+        for method in self.scopes.methods.get(name, ()):
+            for function in self.definitions.get(method, ()):
+                if function.decorated:  # it may be the property's setter
+                    self.set_property(function, receiver, value)
+
+    def set_property(self, function: Function, receiver: int, value: int) -> None:
+        self.enter(function, self.place())
+        for name, given in zip(function.positional, (receiver, value), strict=False):
+            self.alias(given, function.nodes[name])
 
     def write_item(self, target: ast.Subscript, value: int) -> None:
         whole = self.evaluate(target.value)

@@ -100,6 +100,8 @@ def _analyse(
     walk = Statements(scopes, specs, allowed, known)
     walk.run(tree.body)
     walk.walk_uncalled()
+    walk.late_fields()
+    walk.graph.add(walk.everything, walk.all_sources())
     walk.graph.solve(walk.implicit_mask, walk.run_implicitly)
     _rebindings(walk)
     _computed_classes(walk)
@@ -257,7 +259,7 @@ class _Reader:
 
     def arguments(self, site: Site) -> tuple[Argument, ...]:
         found: dict[str, Argument] = {}
-        for name, node, expression in _spread(site):
+        for name, node, expression in _spread(site, self.walk.graph.value):
             if "." in name and not self.walk.graph.value[node]:
                 continue  # a field that is not there
             for argument in self.passed(site.spec, name, node, expression):
@@ -437,7 +439,7 @@ class _Reader:
 _STARS = ("*", "**")
 
 
-def _spread(site: Site) -> list[tuple[str, int, ast.expr | None]]:
+def _spread(site: Site, value: Sequence[int]) -> list[tuple[str, int, ast.expr | None]]:
     """`*` and `**` may fill any parameter that is not passed by name."""
     named = [given for given in site.arguments if given[0] not in _STARS]
     if len(named) == len(site.arguments):
@@ -447,7 +449,7 @@ def _spread(site: Site) -> list[tuple[str, int, ast.expr | None]]:
     declared = dict.fromkeys((*spec.parameter_names, *spec.roles, *spec.role_paths))
     open_ = [name for name in declared if names.isdisjoint((name, *enclosing(name)))]
     for star, node, _ in site.arguments:
-        if star in _STARS:
+        if star in _STARS and value[node]:
             named.extend((name, node, None) for name in open_ or [star])
     return named
 

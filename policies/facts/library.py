@@ -239,8 +239,8 @@ _NAMES: Final = {
         Sequence Set Sized SupportsAbs SupportsBytes SupportsComplex SupportsFloat
         SupportsIndex SupportsInt SupportsRound TYPE_CHECKING Text TextIO Tuple Type TypeAlias
         TypeGuard TypeVar TypeVarTuple TypedDict Union Unpack ValuesView assert_never
-        assert_type cast clear_overloads dataclass_transform final get_args get_origin
-        get_overloads is_typeddict no_type_check no_type_check_decorator overload reveal_type
+        assert_type cast dataclass_transform final get_args get_origin
+        is_typeddict no_type_check no_type_check_decorator overload reveal_type
         runtime_checkable
     """,
     "unicodedata": """
@@ -492,6 +492,33 @@ def leads_out(path: str, member: str) -> bool:
     if path == "os.path" or root not in ESCAPES:
         return False
     return member.split(".", maxsplit=1)[0] not in _HARMLESS_PARTS.get(path, ())
+
+
+def keeps_function(path: str, member: str) -> bool:
+    """Whether a decorator of the library gives the function itself, or something that calls it."""
+    return path not in ("functools", "operator", "itertools") or member in _KEEPING
+
+
+_KEEPING = _words(
+    "cache cached_property lru_cache singledispatch singledispatchmethod total_ordering wraps"
+)
+
+
+def changes_argument(path: str, member: str) -> bool:
+    """Whether a function of the library, or a method of its classes, changes what it is given."""
+    if path == "operator":
+        return member in _IN_PLACE
+    plain = (path in ("heapq", "bisect", "random") and member in _CHANGING) or "." in member
+    return plain or (path == "xml.etree.ElementTree" and member in ("SubElement", "indent"))
+
+
+_CHANGING = _words(
+    "heapify heappop heappush heappushpop heapreplace insort insort_left insort_right shuffle"
+)
+_IN_PLACE = _words(
+    "delitem iadd iand iconcat ifloordiv ilshift imatmul imod imul ior ipow irshift isub "
+    "itruediv ixor setitem"
+)
 
 
 def takes_path(method: str) -> bool:

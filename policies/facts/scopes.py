@@ -185,6 +185,8 @@ class Scopes:
 
     def _mark_captured(self) -> None:
         for scope in self.by_node.values():
+            if scope.kind == "class":
+                self.stored_attributes.update(scope.bindings)
             for name in scope.globals | scope.nonlocals:
                 owner = scope.owner(name)
                 if owner is not None:

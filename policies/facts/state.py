@@ -178,9 +178,13 @@ class Walk:
         self.modules: dict[tuple[Scope, str], Module] = {}
         self.records: dict[int, dict[str, int]] = {}  # fields of dictionaries, where known
         self.held: dict[int, list[int]] = {}  # dictionaries that a field may hold
+        # What a call passes by `**`, and the dictionary, whose fields may still grow.
+        self.spreads: list[tuple[list[tuple[str, int, ast.expr | None]], int, dict[str, int]]] = []
         self.paths = 0  # looked at inside arguments
         self.attributes: dict[str, int] = {}
         self.module_state: dict[str, int] = {}
+        # All that the program can have met, for where it is not known what a value is.
+        self.everything = self.graph.node()
         self.sent = self.graph.node()
         self.thrown = self.graph.node()  # exceptions that may appear at a `yield`
         # All files are one place, and it outlives the program.
@@ -238,6 +242,12 @@ class Walk:
         if mask is None:
             origin = Origin(frozenset({TOOL + spec.name}), spec.labels)
             mask = self.source(TOOL + spec.name, origin)
+        return mask
+
+    def all_sources(self) -> int:
+        mask = 0
+        for bits in self._bits.values():
+            mask |= bits
         return mask
 
     def new_bit(self, meaning: "Origin | Function | ClassRecord | None") -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from policies.facts import library
 from policies.facts.calls import Arguments, Calls
 from policies.facts.expressions import SEQUENCES
-from policies.facts.flow import STEER, STORE
+from policies.facts.flow import ALIAS, STEER, STORE
 from policies.facts.record import FINAL_ANSWER, Import
 from policies.facts.scopes import Definition, parameters_of, raised_name
 from policies.facts.state import ClassRecord, Environment, Function, Module
@@ -374,11 +374,15 @@ class Statements(Calls):
             self.run(case.body)
             self.block -= 1
             leaves = leaves or any(_leaves(statement) for statement in case.body)
+        narrowed = self.path, self.guard
         self.path, self.guard = path, guard
         if leaves:
-            self.narrow(subject)
+            self.path, self.guard = narrowed
 
     def pattern(self, node: ast.pattern, subject: int) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.narrow(self.evaluate(child))  # what the subject is compared with
         if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
             self.assign(node.name, self.merge(subject, self.part(subject)))
         if isinstance(node, ast.MatchMapping) and node.rest:
@@ -392,8 +396,6 @@ class Statements(Calls):
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.pattern):
                 self.pattern(child, inner)
-            elif isinstance(child, ast.expr):
-                self.evaluate(child)
 
     # Imports
 
@@ -478,9 +480,11 @@ class Statements(Calls):
             plain = isinstance(named, ast.Name) and self.is_builtin(named.id)
             if isinstance(decorator, ast.Call):
                 self.applied.add(decorator)
-            if plain or self.module_of(named) is not None:
-                self.evaluate(decorator)
-                continue  # library decorators keep the function they are given
+            module = self.module_of(named)
+            if plain or (module is not None and library.keeps_function(module.path, module.member)):
+                made = self.evaluate(decorator)
+                self.graph.hold(value, made, ALIAS)  # `wraps` shares what the function holds
+                continue
             applied = self.apply(self.evaluate(decorator), Arguments([value], {}, []))
             value = self.merge(value, applied)
         return value

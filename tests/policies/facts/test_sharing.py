@@ -7,16 +7,17 @@ from policies.facts.extract import extract
 from policies.facts.record import Origin
 from policies.requests import RunContext
 from policies.verdict import judge
-from tests.policies.suites import Program, load, starter, tools
+from tests.policies.suites import Program, kind_of, load, starter, tools
 
 
 def outcome(program: Program) -> Outcome:
     """The verdict on the last of its steps, which `---` parts, each after the one before."""
     known: dict[str, Origin] = {}
+    kind = kind_of(program)
     for code in program.code.split("---\n"):
-        facts = extract(code, tools=tools(), known=known)
+        facts = extract(code, tools=tools(kind), known=known)
         known = dict(facts.variables)
-    return judge(RunContext(), facts, tools(), starter()).decision.outcome
+    return judge(RunContext(), facts, tools(kind), starter(kind)).decision.outcome
 
 
 @pytest.mark.parametrize("program", load("steps_laundered"), ids=lambda p: p.name)

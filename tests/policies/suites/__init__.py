@@ -1,8 +1,9 @@
 """Programs of the evasion and the benign suite, kept as text files beside this module.
 
 A file holds programs separated by `=== name` lines. They are judged with the tools of
-`tools.json`, or of `office.json` and `orders.json` where the name of the file ends so, and under
-the starter policies; a program may add imports with a first line `# imports: numpy, pandas`.
+`tools.json`, or of `office.json`, `orders.json` and `clinic.json` where the name of the file ends
+so, and under the starter policies; a program may add imports with a first line
+`# imports: numpy, pandas`.
 """
 
 import json
@@ -64,7 +65,7 @@ def starter(kind: str = "tools") -> PolicySet:
 def kind_of(program: Program) -> str:
     """Which tools a program is judged with."""
     ending = program.suite.rpartition("_")[2]
-    return ending if ending in ("office", "orders") else "tools"
+    return ending if ending in ("office", "orders", "clinic") else "tools"
 
 
 def verdict(program: Program) -> Verdict:
