@@ -46,6 +46,8 @@ class Calls(Reflection):
 
     def called(self, node: ast.Call) -> int:
         function = node.func
+        if len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp):
+            self.consumes(function, node.args[0])
         if isinstance(function, ast.Name):
             if function.id in self.tools:
                 return self.tool_call(self.tools[function.id], node)
@@ -60,6 +62,17 @@ class Calls(Reflection):
         callee, arguments = self.evaluate(function), self.arguments(node)
         self.may_build_class(callee, arguments, node)
         return self.apply(callee, arguments)
+
+    def consumes(self, function: ast.expr, argument: ast.GeneratorExp) -> None:
+        """Builtins that take all of a generator expression at once make it an ordinary loop."""
+        if isinstance(function, ast.Attribute):
+            whole = function.attr in ("join", "extend", "update")
+        elif isinstance(function, ast.Name):
+            whole = function.id in library.TAKING_ALL and self.is_builtin(function.id)
+        else:
+            whole = False
+        if whole:
+            self.consumed.add(argument)
 
     def may_build_class(self, callee: int, arguments: Arguments, node: ast.Call) -> None:
         if arguments.spread or len(arguments.positional) + len(arguments.named) > 1:
@@ -79,6 +92,7 @@ class Calls(Reflection):
             value = self.evaluate(keyword.value)
             if keyword.arg is None:
                 spread.append(self.part(value))
+                spread += self.callbacks([value]) if self.scopes.hooks else []
             else:
                 named[keyword.arg] = value
         return Arguments(positional, named, spread)
@@ -271,6 +285,8 @@ class Calls(Reflection):
             return None
         if len(self.active) >= _INLINE_DEPTH or self.budget <= 0 or function.scope.nests:
             return None
+        if function.scope.yields:  # it runs where something is taken from it
+            return None
         return function
 
     def run_inline(self, function: Function, arguments: Arguments) -> int:
@@ -366,7 +382,7 @@ class Calls(Reflection):
         def link(bits: int) -> None:
             for record in self.classes_in(bits):
                 for name, functions in record.methods.items():
-                    for function in functions if library.is_hook(name) else ():
+                    for function in functions if record.external or library.is_hook(name) else ():
                         self.enter(function, at)
                         for parameter in function.nodes.values():
                             self.alias(pool, parameter)
@@ -399,12 +415,30 @@ class Calls(Reflection):
     ) -> None:
         self.graph.add(result, record.bit)
         self.put(record.state, result)
+        if record.external:
+            for function in (each for named in record.methods.values() for each in named):
+                for name in function.positional[:1]:
+                    self.alias(result, function.nodes[name])
+                self.alias(function.result, result)
+        if record.node.decorator_list:
+            self.link_factories(record, result, at)
         for name in ("__init__", "__post_init__"):
             for function in record.methods.get(name, ()):
                 self.enter(function, at)
                 if function.positional:
                     self.alias(result, function.nodes[function.positional[0]])
                 self.connect(function, arguments, shift=1)
+
+    def link_factories(self, record: ClassRecord, result: int, at: Place) -> None:
+        """A data class calls what its fields have as `default_factory`."""
+
+        def link(bits: int) -> None:
+            for function in self.functions_in(bits):
+                if not function.is_method:
+                    self.enter(function, at)
+                    self.put(function.result, result)
+
+        self.graph.watch(record.state, -1, link)
 
     def functions_in(self, bits: int) -> Iterable[Function]:
         found = bits & self.function_mask
@@ -697,7 +731,7 @@ class Calls(Reflection):
         self.check_member(path, member, node, values)
         if path == "re" and member in ("sub", "subn") and self.writes_text(node.args[1:2]):
             values.append(self.graph.node(self.address_mask))
-        values += self.callbacks(values)
+        values += self.factories(values) if member == "defaultdict" else self.callbacks(values)
         unknown = path not in library.MODULES
         mutating = path in _MUTATING_MODULES or (path, member) in _MUTATING_MEMBERS
         if unknown or mutating or "." in member:  # `deque.append(d, x)` changes `d`
@@ -722,6 +756,8 @@ class Calls(Reflection):
         else:
             result = self.graph.node(self.literal_mask)
             self.flow(self.module_state.get(path, 0), result)
+        if member == "defaultdict":
+            self.graph.add(result, self.default_bit)
         if result != self.literal:
             for value in values:
                 self.put(value, result)
@@ -729,6 +765,15 @@ class Calls(Reflection):
             self.decide(self.path, result)
         self.raises(result)
         return result
+
+    def factories(self, values: list[int]) -> list[int]:
+        """The first is called whenever a key is read that is not there."""
+        path, guard, rounds = self.path, self.guard, self.rounds
+        self.narrow(self.asked)
+        self.repeat(self.asked)
+        found = self.callbacks(values)
+        self.path, self.guard, self.rounds = path, guard, rounds
+        return found
 
     def check_member(self, path: str, member: str, node: ast.Call, values: list[int]) -> None:
         """Members of the library that do more than compute with what they are given."""

@@ -51,7 +51,7 @@ class Expressions(Walk, ABC):
             self.may_be_unbound(value)
             if self.moment:
                 self.meet(name, value)
-            return value
+            return self.used(value)
         if name in library.BUILTINS and name not in self.known:
             if name == "type":
                 return self.graph.node(self.type_bit)
@@ -63,6 +63,12 @@ class Expressions(Walk, ABC):
         value = self.outside(name)
         self.may_be_unbound(value)
         return value
+
+    def used(self, value: int) -> int:
+        """The value at this place: what runs by being used, runs here."""
+        if not self.marking or value == self.literal or value in self.records:
+            return value
+        return self.merge(value)
 
     def may_be_unbound(self, value: int) -> None:
         """Reading a name raises where it has been deleted, or never been bound."""
@@ -167,6 +173,9 @@ class Expressions(Walk, ABC):
             self.alias(function.result, bound)
             self.enter(function, self.place())
         return bound
+
+    @abstractmethod
+    def callbacks(self, values: list[int]) -> list[int]: ...
 
     @abstractmethod
     def enter(self, function: Function, at: Place) -> None: ...
@@ -305,6 +314,7 @@ class Expressions(Walk, ABC):
             return
         self.path = self.join(self.path, condition) if self.path else condition
         self.guard = self.join(self.guard, condition) if self.guard else condition
+        self.mark()
 
     def repeat(self, iterable: int) -> None:
         """What follows happens as often as `iterable` has elements.
@@ -314,6 +324,7 @@ class Expressions(Walk, ABC):
         """
         if iterable and iterable != self.literal:
             self.rounds = self.join(self.rounds, iterable) if self.rounds else iterable
+            self.mark()
 
     def unary(self, node: ast.UnaryOp) -> int:
         result = self.join(self.evaluate(node.operand))
@@ -380,11 +391,12 @@ class Expressions(Walk, ABC):
     def dictionary(self, node: ast.Dict) -> int:
         result = self.graph.node(self.literal_mask)
         fields: dict[str, int] | None = {}
-        for key, value in zip(node.keys, node.values, strict=True):
-            item = self.evaluate(value)
+        for key, given in zip(node.keys, node.values, strict=True):
+            item = self.evaluate(given)
             if key is None:
                 fields = None
-                self.put(item, result)
+                for value in (item, *self.callbacks([item])):
+                    self.put(value, result)
                 continue
             self.put(item, result)
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
@@ -414,6 +426,8 @@ class Expressions(Walk, ABC):
         whole = self.evaluate(node.value)
         key = self.evaluate(node.slice)
         fields = self.records.get(whole)
+        if self.asked:
+            self.may_add(whole, key)
         if fields is not None and isinstance(node.slice, ast.Constant):
             result = self.read_field(whole, fields, node.slice.value)
         elif key == self.literal:
@@ -427,6 +441,20 @@ class Expressions(Walk, ABC):
         self.raises(result)
         self.raises(key)
         return result
+
+    def may_add(self, whole: int, key: int) -> None:
+        """Reading a `defaultdict` adds the key, and may call the factory."""
+        added = self.graph.node()
+        self.flow(key, added)
+        for decider in (self.path, self.rounds):
+            self.decide(decider, added)
+
+        def add(_: int) -> None:
+            self.graph.edge(added, whole, STORE)
+            self.decide(added, self.asked)
+            self.decide(whole, self.asked)
+
+        self.graph.watch(whole, self.default_bit, add)
 
     def read_field(self, whole: int, fields: dict[str, int], key: object) -> int:
         """One field of a dictionary whose fields are known, with later changes to the whole."""
@@ -468,7 +496,8 @@ class Expressions(Walk, ABC):
         self, node: ast.expr, generators: list[ast.comprehension], elements: list[ast.expr]
     ) -> int:
         outer, path, guard, rounds = self.environment, self.path, self.guard, self.rounds
-        multiplicity, before = self.multiplicity, len(self.sites)
+        multiplicity, before, ran = self.multiplicity, len(self.sites), self.ran
+        deferred = self.deferral(node)
         self.loops += len(generators)
         self.deepest_loop = max(self.deepest_loop, self.loops)
         first = self.evaluate(generators[0].iter)
@@ -491,6 +520,9 @@ class Expressions(Walk, ABC):
             self.put(value, result)
         if len(values) == 1:
             self.columns(result, values)
+        if deferred:
+            self.graph.add(result, deferred)
+            self.ran = ran.union(site.spec.name for site in self.sites[before:])
         for made in (result, *self.records.get(result, {}).values()):
             self.decide(self.path, made)
             self.decide(self.rounds, made)
@@ -499,6 +531,23 @@ class Expressions(Walk, ABC):
         self.multiplicity = multiplicity
         self.loop_ran(before)
         return result
+
+    def deferral(self, node: ast.expr) -> int:
+        """A generator expression with effects has them where something is taken from it."""
+        if not isinstance(node, ast.GeneratorExp) or node in self.consumed:
+            return 0
+        if not any(isinstance(inner, ast.Call | ast.NamedExpr) for inner in ast.walk(node)):
+            return 0
+        bit = self.new_bit(None)
+        self.marking = True
+        self.graph.special |= bit
+        own = self.deferred[bit] = (self.graph.node(), self.graph.node(), self.graph.node())
+        self.path, self.guard, self.rounds = (
+            self.join(one, other)
+            for one, other in zip((self.path, self.guard, self.rounds), own, strict=True)
+        )
+        self.ran = frozenset(self.tools)
+        return bit
 
     def loop_ran(self, before: int) -> None:
         """Calls of one loop may each come before each other."""

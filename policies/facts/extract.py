@@ -102,7 +102,7 @@ def _analyse(
     walk.walk_uncalled()
     walk.late_fields()
     walk.graph.add(walk.everything, walk.all_sources())
-    walk.graph.solve(walk.implicit_mask, walk.run_implicitly)
+    walk.graph.solve(walk.run_implicitly)
     _rebindings(walk)
     _computed_classes(walk)
     reader = _Reader(walk, task_text, code)

@@ -40,6 +40,7 @@ class Graph:
         self.back: defaultdict[int, list[int]] = defaultdict(list)
         self.constant = 0  # a node that nothing flows into: all literals are one value
         self.edges = 0
+        self.special = 0  # bits whose every arrival is told
         self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
         self._queue: deque[int] = deque()
         self._queued = bytearray()  # by node; empty until the graph is being solved
@@ -91,8 +92,8 @@ class Graph:
             self._queued[node] = 1
             self._queue.append(node)
 
-    def solve(self, special: int, broadcast: Callable[[int, int], None]) -> None:
-        """Pushes until nothing changes; calls `broadcast(node, bits)` for new bits of `special`."""
+    def solve(self, broadcast: Callable[[int, int], None]) -> None:
+        """Pushes until nothing changes; calls `broadcast(node, bits)` for new `special` bits."""
         seen: dict[tuple[int, int], int] = {}
         spread: dict[int, int] = {}
         queue, queued = self._queue, self._queued = (
@@ -114,7 +115,7 @@ class Graph:
                     if new:
                         seen[node, index] = seen.get((node, index), 0) | new
                         call(new)
-            new = mask & special & ~spread.get(node, 0)
+            new = mask & self.special & ~spread.get(node, 0)
             if new:
                 spread[node] = spread.get(node, 0) | new
                 broadcast(node, new)

@@ -302,6 +302,8 @@ REFLECTIVE_MEMBERS: Final = frozenset({("operator", "attrgetter"), ("functools",
 
 # Called, or inherited from, they make classes out of text.
 METACLASSES: Final = frozenset({"ABCMeta", "EnumMeta", "EnumType"})
+# Bases that call no method of what is derived from them.
+PLAIN_BASES: Final = _words("ABC Protocol Generic NamedTuple TypedDict")
 ENUMERATIONS: Final = frozenset({"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag", "ReprEnum"})
 
 # Names of modules that mean "out of the sandbox" wherever they appear as an attribute or as a
@@ -362,6 +364,7 @@ SCALAR_FUNCTIONS: Final = _words(
     "abs all any ascii bin bool bytes callable chr complex divmod float format hash hex id int "
     "isinstance issubclass len oct ord pow range repr round str print type hasattr"
 )
+TAKING_ALL: Final = _words("all any bytes dict frozenset list max min next set sorted sum tuple")
 SCALAR_MODULES: Final = _words(
     "base64 binascii cmath colorsys datetime fnmatch fractions hashlib hmac html ipaddress "
     "keyword math numbers secrets statistics struct textwrap unicodedata urllib.parse uuid "
@@ -533,8 +536,13 @@ def is_outside_path(path: str) -> bool:
 _HOOKS = _words(
     "default encode iterencode decode emit handle filter write writelines read readline "
     "readlines close flush keys items utcoffset dst tzname fromutc random getrandbits seed "
-    "convert substitute"
+    "convert substitute start end data comment pi start_ns end_ns doctype"
 )
+
+
+def is_implicit(name: str) -> bool:
+    """Whether Python itself may call a method of this name on an instance."""
+    return is_dunder(name) and name not in EXPLICIT_DUNDERS
 
 
 def is_hook(name: str) -> bool:

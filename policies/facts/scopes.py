@@ -115,6 +115,9 @@ class Scopes:
         classes: class name to the number of its definitions.
         iterators: names of variables that may hold a half consumed iterator.
         hooks: whether a class defines a method that the library may call.
+        lazy: number of generator expressions.
+        generators: whether there are functions that yield.
+        defaults: whether it uses `defaultdict`.
         stops: what functions raise by name, "?" for all else that may end them and their caller.
     """
 
@@ -129,6 +132,9 @@ class Scopes:
         self.iterators: set[str] = set()
         self.hooks = False
         self.stops: set[str] = set()
+        self.generators = False
+        self.lazy = 0
+        self.defaults = False
         self.nodes = 0
         self.depth = 0
         self._pending: list[tuple[ast.AST, Scope, int]] = []
@@ -276,6 +282,8 @@ def _annotated(scopes: Scopes, node: ast.AnnAssign, scope: Scope) -> None:
 def _attribute(scopes: Scopes, node: ast.Attribute, scope: Scope) -> None:
     if not isinstance(node.ctx, ast.Load):
         scopes.stored_attributes.add(node.attr)
+    elif node.attr == "defaultdict":
+        scopes.defaults = True
     scopes.push(iter([node.value]), scope)
 
 
@@ -335,6 +343,7 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 def _comprehension(scopes: Scopes, node: Comprehension, scope: Scope) -> None:
     kind = "generator" if isinstance(node, ast.GeneratorExp) else "comprehension"
+    scopes.lazy += kind == "generator"
     scopes.children(node, scopes.nested(kind, node, scope))
 
 
@@ -350,6 +359,7 @@ def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
 
 def _import(scopes: Scopes, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
     for alias in node.names:
+        scopes.defaults = scopes.defaults or alias.name == "defaultdict"
         if alias.name != "*":
             scopes.bind(alias.asname or alias.name.split(".")[0], scope, node)
 
@@ -382,7 +392,7 @@ def _nonlocal(_scopes: Scopes, node: ast.Nonlocal, scope: Scope) -> None:
 
 
 def _yield(scopes: Scopes, node: ast.Yield | ast.YieldFrom, scope: Scope) -> None:
-    scope.yields = True
+    scope.yields = scopes.generators = True
     scopes.children(node, scope)
 
 

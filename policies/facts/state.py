@@ -6,6 +6,7 @@ about definitions; `Walk` holds the state and the small operations all visitors 
 """
 
 import ast
+from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -81,12 +82,14 @@ class ClassRecord:
     Attributes:
         state: all values assigned in its body; each instance holds them.
         is_enum: calling it with names makes another class.
+        external: a class of the library is below it, which may call any of its methods.
     """
 
     bit: int
     node: ast.ClassDef
     state: int
     is_enum: bool = False
+    external: bool = False
     methods: dict[str, list[Function]] = field(default_factory=dict)
 
     @property
@@ -95,7 +98,7 @@ class ClassRecord:
         return [
             function
             for name, functions in self.methods.items()
-            if library.is_dunder(name) and name not in library.EXPLICIT_DUNDERS
+            if library.is_implicit(name)
             for function in functions
         ]
 
@@ -147,7 +150,7 @@ class Walk:
         self.allowed = frozenset(allowed)
         self.packages = not self.allowed <= library.DEFAULT_IMPORTS  # additionally allowed
         self.known = known
-        self.graph = Graph(18 + len(tools) + len(known) + scopes.definitions)
+        self.graph = Graph(20 + len(tools) + len(known) + scopes.definitions + scopes.lazy)
         self.origins: list[Origin | Function | ClassRecord | None] = []
         self._bits: dict[str, int] = {}
         self.functions: dict[int, Function] = {}
@@ -155,7 +158,6 @@ class Walk:
         self.definitions: dict[ast.AST, list[Function]] = {}
         self.function_mask = 0
         self.class_mask = 0
-        self.implicit_mask = 0
         self.enum_mask = 0
         self.mutator_bit = self.new_bit(None)
         self.type_bit = self.new_bit(None)  # a class made by `type(x)`, or a metaclass
@@ -210,6 +212,15 @@ class Walk:
         self.unbounded = 0
         self.ran: frozenset[str] = frozenset()
         self.active: list[ast.AST] = []
+        # Where each node was made, from which on: only where something may run by being used.
+        self.marking = scopes.generators or any(map(library.is_implicit, scopes.methods))
+        self.marks: list[int] = []
+        self.marked: list[Place] = []
+        self.consumed: set[ast.AST] = set()  # generator expressions that run where they stand
+        self.deferred: dict[int, tuple[int, int, int]] = {}
+        self.default_bit = self.new_bit(None)  # a `defaultdict`
+        # What decides whether a factory of one is called.
+        self.asked = self.graph.node() if scopes.defaults else 0
         self.budget = 4_000
         self.kept_methods = False
 
@@ -243,6 +254,16 @@ class Walk:
             origin = Origin(frozenset({TOOL + spec.name}), spec.labels)
             mask = self.source(TOOL + spec.name, origin)
         return mask
+
+    def mark(self) -> None:
+        """Notes where what is made from here on stands."""
+        if self.marking:
+            self.marks.append(len(self.graph.value))
+            self.marked.append((self.path, self.guard, self.rounds, self.error, 0))
+
+    def place_of(self, node: int) -> Place:
+        index = bisect_right(self.marks, node) - 1
+        return self.marked[index] if index >= 0 else (0, 0, 0, 0, 0)
 
     def all_sources(self) -> int:
         mask = 0
@@ -426,6 +447,8 @@ class Walk:
             stop=graph.node() if self.scopes.stops else 0,
         )
         function.bit = self.new_bit(function)
+        if function.scope.yields:
+            self.graph.special |= function.bit
         self.functions[function.bit] = function
         self.function_mask |= function.bit
         self.definitions.setdefault(node, []).append(function)

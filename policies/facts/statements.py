@@ -30,6 +30,7 @@ class Statements(Calls):
                 self.feature("unknown-syntax", type(statement).__name__, statement)
                 continue
             before = self.before = len(self.stops)
+            self.mark()
             if self.moment or not self.scopes.iterators:
                 visitor(self, statement)
             else:
@@ -517,22 +518,34 @@ class Statements(Calls):
                     self.put(version, record.state)
         self.graph.edge(record.state, value)
         self.graph.hold(value, record.state, 0)
+        if record.external:
+            self.called_by_library(record)
         if record.implicit:
-            self.implicit_mask |= record.bit
+            self.graph.special |= record.bit
             # Where Python calls them does not show: anything from here on may be ended by them.
             self.stops += [(f.stop, "?") for f in record.implicit if f.stop]
         if record.is_enum:
             self.enum_mask |= record.bit
         self.assign(node.name, value, fresh=True)
 
+    def called_by_library(self, record: ClassRecord) -> None:
+        """What its base makes of a method, and when, nobody knows: anything may get there."""
+        self.scopes.hooks = True
+        anything = self.everything
+        for function in (each for named in record.methods.values() for each in named):
+            self.enter(function, (anything, anything, anything, self.error, 0))
+            for parameter in function.nodes.values():
+                self.flow(anything, parameter)
+
     def is_plain_metaclass(self, node: ast.expr) -> bool:
         module = self.module_of(node)
         return module is not None and (module.path, module.member) == ("abc", "ABCMeta")
 
     def inherit(self, base: ast.expr, record: ClassRecord, node: ast.ClassDef) -> None:
-        module = self.module_of(base)
+        module = self.module_of(base.value if isinstance(base, ast.Subscript) else base)
         if module is not None:
             record.is_enum = record.is_enum or module.member in library.ENUMERATIONS
+            record.external = record.external or module.member not in library.PLAIN_BASES
             if module.member in library.METACLASSES:
                 self.not_modelled("metaclass", module.member, node)
         elif isinstance(base, ast.Name) and base.id == "type":
@@ -546,6 +559,7 @@ class Statements(Calls):
             if parent is not None:
                 self.put(parent.state, record.state)
                 record.is_enum = record.is_enum or parent.is_enum
+                record.external = record.external or parent.external
                 for name, functions in parent.methods.items():
                     record.methods.setdefault(name, list(functions))
         elif not isinstance(base, ast.Attribute | ast.Subscript):
@@ -600,10 +614,20 @@ class Statements(Calls):
             self.walk_body(function)
 
     def run_implicitly(self, node: int, bits: int) -> None:
-        """A value that may be an instance: Python may call its special methods on it."""
+        """A value that may be an instance: Python may call its special methods on it.
+
+        A generator runs in the same way, as far as whoever has it takes from it.
+        """
+        place = self.place_of(node)
+        for function in self.functions_in(bits):
+            self.enter(function, place)
+        for bit, own in self.deferred.items():
+            if bits & bit:
+                for decider, target in zip(place, own, strict=False):
+                    self.flow(decider, target)
         for record in self.classes_in(bits):
             for function in record.implicit:
-                self.share(function)
+                self.enter(function, place)
                 names = function.positional
                 for index, name in enumerate(names):
                     self.alias(node, function.nodes[name])
