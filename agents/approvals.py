@@ -16,7 +16,7 @@ from agents.broker import Broker
 from agents.countersigned import consumer, standing
 from agents.journal import Commit, writing
 from agents.llm.chat import ChatReply
-from agents.manifest import Entry, digest, headline, sentence, totals
+from agents.manifest import GIVEN_FILES, Entry, digest, headline, sentence, totals
 from agents.models import Call, CallState, RunState, Step, StepState
 from agents.parsing import Program
 from agents.sandbox.contract import StepResult
@@ -276,7 +276,9 @@ def displayed(
             "recipients": list(summed.recipients),
         },
         "rules": _rules(decisions),
-        "data": _data(session, step),
+        "data": [*_files(session), *_data(session, step)],
+        # What the model had read when it wrote the program: it may have typed that again.
+        "seen": sorted(session.control_labels),
     }
 
 
@@ -306,6 +308,14 @@ def _rules(decisions: Sequence[Decision]) -> list[JSON]:
         }
         for rule in rules.values()
     ]
+
+
+def _files(session: Session) -> list[JSON]:
+    """The files that the run was given, as one more thing that it has read."""
+    labels = sorted({label for file in session.run.files for label in file["labels"]})
+    given = len(session.run.files)
+    row: dict[str, JSON] = {"tool": GIVEN_FILES, "effect": "read", "labels": labels, "calls": given}
+    return [row] if given else []
 
 
 def _data(session: Session, step: Step) -> list[JSON]:

@@ -19,6 +19,7 @@ from audit.services import Actor
 from policies import requests
 from policies.engine import Decision, FiredRule, Outcome, PolicySet, decide
 from policies.facts.record import (
+    ADDRESS,
     FILES,
     TASK,
     TASK_LITERAL,
@@ -30,6 +31,10 @@ from policies.facts.record import (
 from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
+
+UNTRUSTED = "untrusted"
+FILE = "file"
+"""Says of a value, to people, that a file of outsiders has a part in it."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,7 @@ def decide_call(
         seen=facts.read_before(tool.name),
     )
     decision = _decide(request, session.policy_set)
-    told = {name: _told(origins[name].sources) if name in origins else [] for name in arguments}
+    told = {name: _told(origins[name], session) if name in origins else [] for name in arguments}
     over = day.over if decision.outcome is Outcome.REVIEW else ()
     return Gated(decision, request, origins=told, over=over)
 
@@ -136,14 +141,26 @@ def explain(decision: Decision) -> str:
     return rules or decision.sentence
 
 
-def _told(sources: frozenset[str]) -> list[str]:
+def _told(origin: Origin, session: Session) -> list[str]:
     """Origins as people read them: tools and the task; what lies between only where they do not.
 
-    A program's literals and variables are how a value travelled, not where it came from.
+    A program's literals and variables are how a value travelled, not where it came from; but an
+    address that it wrote may be the value, whatever stands beside it. What outsiders wrote, and no
+    tool returned, stood in a file of the task.
     """
-    named = {TASK if source == TASK_LITERAL else source for source in sources}
-    ends = {source for source in named if source == TASK or source.startswith(TOOL)}
+    named = {TASK if source == TASK_LITERAL else source for source in origin.sources}
+    tools = {source for source in named if source.startswith(TOOL)}
+    ends = {source for source in named if source == TASK} | tools
+    if ends:
+        ends |= named & {ADDRESS}
+    if UNTRUSTED in origin.labels and not tools & _untrusted(session):
+        ends = (ends - {TASK}) | {FILE}
     return sorted(ends or named)
+
+
+def _untrusted(session: Session) -> set[str]:
+    """The tools whose results outsiders wrote, as origins name them."""
+    return {f"{TOOL}{n}" for n, tool in session.tools.items() if UNTRUSTED in tool.spec.labels}
 
 
 def _gated(session: Session, request: Request) -> Gated:

@@ -28,6 +28,8 @@ _VERBS = frozenset(
     }
 )  # fmt: skip
 """Words that begin a tool's name and are followed by what is made or changed."""
+GIVEN_FILES = "files of the task"
+"""What cards call them, where they list what a run has read."""
 REFERENCE = re.compile(r"⟦([A-Za-z0-9_-]{8,64})((?:/[^⟧/]*)*)⟧")
 
 

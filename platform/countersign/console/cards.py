@@ -90,6 +90,7 @@ def build(
         effects.labels_of(shown),
         states,
         policy_words.masked(shown.get("rules", ())),
+        shown.get("seen", ()),
     )
     done, done_word, final = _operation(detail, run, step, calls)
     return Card(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.manifest import is_currency, minor_units, money
+from agents.manifest import GIVEN_FILES, is_currency, minor_units, money
 from audit.canonical import JSON
 from countersign.console import words
 from countersign.console.values import Shown, shown
@@ -17,16 +17,21 @@ from countersign.console.values import Shown, shown
 MAX_TABLES = 4
 LONG = 90
 MAX_COLUMNS = 6
-_TELLING = ("tool", "task", "literal", "step")
+_TELLING = ("tool", "file", "task", "literal", "step")
 UNTRUSTED = "untrusted"
+AFTER = ", after untrusted text was read"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """One source of a value, in words; `untrusted` when a tool's label says so."""
+    """One source of a value, in words; `untrusted` when a label says so.
+
+    `written`: the agent wrote it after it had read outsiders' text, so it may be theirs.
+    """
 
     text: str
     untrusted: bool
+    written: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,10 @@ class Part:
     @property
     def untrusted(self) -> bool:
         return any(origin.untrusted for origin in (*self.origins, *self.also))
+
+    @property
+    def written(self) -> bool:
+        return any(origin.written for origin in (*self.origins, *self.also))
 
 
 @dataclass(frozen=True)
@@ -99,12 +108,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Source:
-    """What the run has read, and where in this request it goes."""
+    """What the run has read, and where in this request it goes.
+
+    `seen`: outsiders' text that the agent may have known when it wrote the program.
+    """
 
     name: str
     labels: tuple[str, ...]
     calls: int
     reaches: tuple[str, ...]
+    seen: bool = False
 
 
 def rows(
@@ -112,6 +125,7 @@ def rows(
     labels: Mapping[str, Sequence[str]],
     states: Mapping[int, str],
     masked: Collection[str] = (),
+    seen: Collection[str] = (),
 ) -> tuple[Row, ...]:
     """The effects of a request.
 
@@ -120,6 +134,7 @@ def rows(
         labels: tool → labels of what it returned in this run.
         states: position → state of the call now.
         masked: arguments that a rule hides until whoever reads asks for them.
+        seen: labels of what the agent had read when it wrote the program.
     """
     names = {str(e["token"]): f"result of effect {e['position'] + 1}" for e in effects}
     return tuple(
@@ -128,7 +143,9 @@ def rows(
             tool=effect["tool"],
             version=effect["version"],
             words=words.humanise(effect["tool"]),
-            cells=_cells(effect, labels, names, frozenset(masked)),
+            cells=_cells(
+                effect, labels, names, frozenset(masked), after=AFTER if UNTRUSTED in seen else ""
+            ),
             state=states.get(effect["position"], ""),
         )
         for effect in effects
@@ -170,7 +187,11 @@ def summary(found: Sequence[Row], displayed: Mapping[str, Any]) -> list[str]:
     if people:
         said.append(words.count(people, "recipient"))
     bad = sum(part.untrusted for row in found for cell in row.cells for part in cell.parts)
-    said.append(f"{words.count(bad, 'value') if bad else 'no value'} from untrusted text")
+    typed = sum(part.written for row in found for cell in row.cells for part in cell.parts)
+    if bad or not typed:
+        said.append(f"{words.count(bad, 'value') if bad else 'no value'} from untrusted text")
+    if typed:
+        said.append(f"{words.count(typed, 'value')} written{AFTER.removeprefix(',')}")
     return said
 
 
@@ -182,14 +203,17 @@ def sources(displayed: Mapping[str, Any]) -> tuple[Source, ...]:
             for source in origins:
                 kind, _, tool = source.partition(":")
                 name = words.humanise(effect["tool"])
-                if kind == "tool" and name not in uses.setdefault(tool, []):
-                    uses[tool].append(name)
+                read = {"tool": tool, "file": GIVEN_FILES}.get(kind, "")
+                if read and name not in uses.setdefault(read, []):
+                    uses[read].append(name)
+    seen = UNTRUSTED in displayed.get("seen", ())
     return tuple(
         Source(
             words.humanise(row["tool"]),
             tuple(row["labels"]),
             int(row.get("calls", 0)),
             tuple(uses.get(row["tool"], ())),
+            seen and UNTRUSTED in row["labels"],
         )
         for row in displayed.get("data", ())
         if row["effect"] == "read"
@@ -223,6 +247,8 @@ def _cells(
     labels: Mapping[str, Sequence[str]],
     names: Mapping[str, str],
     masked: frozenset[str],
+    *,
+    after: str,
 ) -> tuple[Cell, ...]:
     arguments: Mapping[str, Any] = effect["arguments"]
     by_role = {role: name for name, role in effect["roles"].items() if name in arguments}
@@ -231,7 +257,8 @@ def _cells(
 
     def part(value: Shown, name: str) -> Part:
         used.add(name)
-        return Part(value, _origins(effect, name, labels), masked=name in masked)
+        said = "" if is_currency(arguments[name]) else after
+        return Part(value, _origins(effect, name, labels, said), masked=name in masked)
 
     recipient, payee = by_role.get("recipient"), by_role.get("payee")
     if recipient:
@@ -263,27 +290,33 @@ def _once(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def _origins(
-    effect: Mapping[str, Any], name: str, labels: Mapping[str, Sequence[str]]
+    effect: Mapping[str, Any], name: str, labels: Mapping[str, Sequence[str]], after: str
 ) -> tuple[Origin, ...]:
     found: list[Origin] = []
     for source in telling(effect["origins"].get(name) or ("unknown",)):
         kind, _, tool = source.partition(":")
-        bad = kind == "tool" and UNTRUSTED in labels.get(tool, ())
-        found.append(Origin(words.origin(source), bad))
+        bad = kind == "file" or (kind == "tool" and UNTRUSTED in labels.get(tool, ()))
+        written = bool(after) and kind == "literal"
+        text = words.origin(source) + (after if written else "")
+        found.append(Origin(text, bad, written))
     return tuple(found)
 
 
 def telling(sources: Sequence[str]) -> list[str]:
-    """The sources that say most: tools, then the task, then what is known beside them.
+    """The sources that say most: tools, files, then the task, then what is known beside them.
 
-    Variables of earlier steps carry the sources of what made them, and nearly every value was
-    touched by a literal; both are left out where something outside the program is known. The
-    page of the call has the whole list.
+    An address that the program wrote is told beside them: it may be the value. Variables of
+    earlier steps carry the sources of what made them, and nearly every value was touched by a
+    literal; both are left out where something outside the program is known. The page of the call
+    has the whole list.
     """
     kinds = {kind: [s for s in sources if s.partition(":")[0] == kind] for kind in _TELLING}
-    outside = kinds["tool"] + kinds["task"]
+    outside = kinds["tool"] + kinds["file"] + kinds["task"]
     other = [s for s in sources if s.partition(":")[0] not in _TELLING]
-    return outside + other or kinds["literal"] + kinds["step"]
+    if outside + other:
+        return outside + other + [s for s in kinds["literal"] if s != "literal"]
+    plain = [s for s in kinds["literal"] if s == "literal"]
+    return (plain or kinds["literal"]) + kinds["step"]
 
 
 def _shape(row: Row) -> tuple[object, ...]:

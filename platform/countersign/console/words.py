@@ -132,9 +132,12 @@ def humanise(name: str) -> str:
 
 def origin(source: str) -> str:
     """Where a value came from, as facts name it, in words."""
+    if source == "literal:address":
+        return "an address in the program"
     kind, _, name = source.partition(":")
     known = {
         "task": "the task",
+        "file": "a file of outsiders",
         "literal": "the program",
         "tool": name or "a tool",
         "step": f"variable {name} of an earlier step" if name else "an earlier step",
