@@ -256,6 +256,10 @@ def restore(stored: Mapping[str, Any]) -> Request:
                 "today": dict.fromkeys(_TODAY, LONG_MAX),
             }
             context["call"] = {**older, **about}
+        program = context.get("program")
+        if isinstance(program, Mapping):
+            older = {"rough": [UNKNOWN_LABEL], "touches": list(program.get("reads", ()))}
+            context["program"] = {**older, **program}
         return Request(
             action=str(stored["action"]),
             principal=_pair(stored["principal"]),
@@ -339,6 +343,8 @@ def _program(facts: Facts) -> dict[str, Any]:
         "refused_imports": sorted({item.module for item in facts.imports if not item.allowed}),
         "features": _kinds(facts.features),
         "unmodelled": _kinds(facts.unmodelled),
+        "rough": _kinds(facts.rough),
+        "touches": sorted(facts.touches),
         "unbound": list(facts.unbound),
         "tools": sorted({site.tool for site in sites}),
         "writes": sorted({site.tool for site in writes}),

@@ -50,6 +50,8 @@ type Program = {
   refused_imports: Set<String>, // imports outside the allow-list
   features: Set<String>,        // dynamic features, as "kind" and "kind:name"
   unmodelled: Set<String>,      // constructs the analysis does not follow
+  rough: Set<String>,           // what the analysis follows only roughly, in any step so far
+  touches: Set<String>,         // labels of what it reads and of what earlier steps left
   unbound: Set<String>,         // names that nothing binds
   tools: Set<String>,           // tools it may call
   writes: Set<String>,          // those of them that write

@@ -23,6 +23,8 @@ TERMS: Final = {
     "context.program.refused_imports": "its imports outside the allowed list",
     "context.program.features": "its dynamic features",
     "context.program.unmodelled": "its constructs that the analysis does not follow",
+    "context.program.rough": "its constructs that the analysis follows only roughly",
+    "context.program.touches": "the labels of what it can reach",
     "context.program.has_effect": "it can have an effect",
     "context.program.flows": "its data flows",
     "context.program.choices": "what decides its values",
@@ -181,6 +183,11 @@ FILLED: Final = {
         "it has constructs that the analysis cannot follow",
         "the analysis can follow all of it",
     ),
+    "context.program.rough": (
+        "it is written in ways that the analysis follows only roughly",
+        "it is written plainly",
+    ),
+    "context.program.touches": ("it can reach labelled data", "it can reach no labelled data"),
     "context.program.secrets": ("its text contains what looks like a password or key", ""),
     "context.program.personal": ("its text contains personal data", ""),
     "context.program.sql": ("its text contains SQL", ""),
@@ -197,6 +204,7 @@ MEMBERS: Final = {
     "context.call.labels": ("its arguments contain {} data", "its arguments contain no {} data"),
     "context.call.seen": ("{} data was read before it", "no {} data was read before it"),
     "context.run.seen": ("the model has read {} data", "the model has read no {} data"),
+    "context.program.touches": ("it can reach {} data", "it can reach no {} data"),
     "context.call.deciders": (
         "{} data has a say in its arguments",
         "no {} data has a say in its arguments",

@@ -22,6 +22,7 @@ from policies.facts import library, sharing
 from policies.facts.flow import MAX_STEPS, TooComplexError
 from policies.facts.lookalikes import lookalike
 from policies.facts.paths import enclosing, inside
+from policies.facts.plain import rough_parts
 from policies.facts.record import (
     CALLS,
     EMPTY,
@@ -106,17 +107,21 @@ def _analyse(
     _rebindings(walk)
     _computed_classes(walk)
     reader = _Reader(walk, task_text, code)
+    calls = reader.calls()
+    rough = _rough(scopes, specs, known)
     return Facts(
         source_sha256=_digest(code),
         syntax=Syntax(tree, frozenset(specs), frozenset(scopes.bound)),
         imports=tuple(sorted(walk.imports, key=lambda i: (i.line, i.column, i.module, i.name))),
         features=_sorted(walk.features),
         unmodelled=_sorted(walk.unmodelled),
+        rough=rough,
+        touches=_touches(calls, known),
         unbound=tuple(sorted(walk.unbound)),
-        calls=reader.calls(),
+        calls=calls,
         resources=resources_in(scopes.strings),
         cost=Cost(source.lines, scopes.nodes, walk.deepest_loop, walk.unbounded),
-        variables=reader.variables(),
+        variables=reader.variables(rough),
     )
 
 
@@ -126,6 +131,23 @@ def _digest(code: str) -> str:
 
 def _sorted(findings: Collection[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda f: (f.line, f.column, f.kind, f.name)))
+
+
+def _rough(
+    scopes: Scopes, tools: Collection[str], known: Mapping[str, Origin]
+) -> tuple[Finding, ...]:
+    here = {
+        Finding(kind, name[:80], getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
+        for kind, name, node in rough_parts(scopes, tools)
+    }
+    earlier = {Finding(kind, name, 0, 0) for kind, name in sharing.rough_in(known)}
+    return _sorted(here | earlier)
+
+
+def _touches(calls: Collection[CallSite], known: Mapping[str, Origin]) -> frozenset[str]:
+    returned = (site.tool_labels for site in calls)
+    kept = (origin.labels | origin.control for origin in known.values())
+    return frozenset().union(*returned, *kept)
 
 
 _GUARDED = (library.CRITICAL_BUILTINS | library.CHECKED_BUILTINS) - {"type"}
@@ -320,7 +342,7 @@ class _Reader:
 
     # Variables
 
-    def variables(self) -> dict[str, Origin]:
+    def variables(self, rough: Collection[Finding]) -> dict[str, Origin]:
         result = dict(self.walk.known)
         files = self.walk.graph.value[self.walk.files]
         if files:
@@ -334,6 +356,8 @@ class _Reader:
             before = result.get(name)
             result[name] = origin if before is None else before.joined(origin)
         self.outlive(result)
+        if rough:
+            result[sharing.ROUGH] = sharing.note_of((part.kind, part.name) for part in rough)
         return {name: origin for name, origin in result.items() if name not in self.walk.unbound}
 
     def outlive(self, result: dict[str, Origin]) -> None:

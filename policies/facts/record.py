@@ -303,6 +303,10 @@ class Facts:
         problems: why the program could not be analysed; any one of them means deny.
         features: dynamic features and other things outside the allowed language.
         unmodelled: constructs the analysis does not follow.
+        rough: what lies outside the plain language that the analysis follows exactly, in this
+            program or in an earlier step of the run; see plain.py.
+        touches: labels of all that the program can reach: what its tools return, and what
+            earlier steps left.
         unbound: names read that nothing binds.
         variables: origins of the top-level names after this program, for the next step.
         resources: hosts, paths, addresses, SQL, secrets and the like found in literals.
@@ -313,6 +317,8 @@ class Facts:
     imports: tuple[Import, ...] = ()
     features: tuple[Finding, ...] = ()
     unmodelled: tuple[Finding, ...] = ()
+    rough: tuple[Finding, ...] = ()
+    touches: frozenset[str] = frozenset()
     unbound: tuple[str, ...] = ()
     calls: tuple[CallSite, ...] = ()
     resources: tuple[Finding, ...] = ()
@@ -362,6 +368,8 @@ class Facts:
             "imports": [imported.to_json() for imported in self.imports],
             "features": [finding.to_json() for finding in self.features],
             "unmodelled": [finding.to_json() for finding in self.unmodelled],
+            "rough": [finding.to_json() for finding in self.rough],
+            "touches": sorted(self.touches),
             "unbound": list(self.unbound),
             "calls": [site.to_json() for site in self.calls],
             "resources": [finding.to_json() for finding in self.resources],

@@ -22,6 +22,15 @@ _FIELDS: dict[type, tuple[str, ...]] = {
     if isinstance(kind, type) and issubclass(kind, ast.AST)
 }
 _TEXTS = (str, bytes)
+KEPT = frozenset(
+    {
+        *(ast.Assign, ast.Attribute, ast.Call, ast.ClassDef, ast.For, ast.FunctionDef),
+        *(ast.GeneratorExp, ast.Global, ast.Import, ast.ImportFrom, ast.MatchMapping),
+        *(ast.MatchValue, ast.Nonlocal, ast.Starred, ast.Yield, ast.YieldFrom, ast.comprehension),
+        *(ast.AsyncFor, ast.AsyncFunctionDef, ast.AsyncWith, ast.Await),
+    }
+)
+"""Nodes that plain.py looks at."""
 NEVER_CAUGHT = FINAL_ANSWER  # nothing in the program runs on after it
 _LAZY = frozenset({"function", "lambda", "generator"})
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
@@ -113,6 +122,7 @@ class Scopes:
         bound: every name bound anywhere.
         definitions: number of functions, lambdas and classes.
         classes: class name to the number of its definitions.
+        kept: the nodes of the kinds in `KEPT`.
         iterators: names of variables that may hold a half consumed iterator.
         hooks: whether a class defines a method that the library may call.
         lazy: number of generator expressions.
@@ -137,12 +147,13 @@ class Scopes:
         self.defaults = False
         self.nodes = 0
         self.depth = 0
+        self.kept: list[ast.AST] = []
         self._pending: list[tuple[ast.AST, Scope, int]] = []
         self._level = 1
         module = Scope("module", None)
         self.by_node[tree] = module
         self.push(iter(tree.body), module)
-        pending, handlers = self._pending, _HANDLERS
+        pending, handlers, kept = self._pending, _HANDLERS, self.kept
         while pending:
             node, scope, level = pending.pop()
             self.nodes += 1
@@ -151,7 +162,10 @@ class Scopes:
                 if level > MAX_DEPTH:
                     raise TooDeepError
             self._level = level + 1
-            handler = handlers.get(type(node))
+            kind = type(node)
+            if kind in KEPT:
+                kept.append(node)
+            handler = handlers.get(kind)
             if handler:
                 handler(self, node, scope)
             else:

@@ -1,13 +1,15 @@
 """Which variables of a run may be, or hold, the same object, from one step to the next.
 
 Origins alone do not tell: after `row = rows[0]` a later step that changes `row` changes what
-`rows` holds. Three notes among the variables say so, under keys like no name:
+`rows` holds. Notes among the variables say so, under keys like no name:
 
 - SHARED: groups of variables, the names of each group parted by blanks. What a step stores into
   one of a group may be in all of them. The walk of one program is finer than that.
 - MODULES: names that are modules or members of one, each with its path and its member.
 - CAPTURED: pairs of a variable that holds a function and a name that this function reads. What
   a later step binds to the name is what the function sees.
+- ROUGH: what lay outside the plain language in the steps so far (plain.py): what they left may be
+  a generator, or an object whose methods an operator runs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,6 +21,7 @@ _MANY = 40
 SHARED = "<shared>"
 CAPTURED = "<captured>"
 MODULES = "<modules>"
+ROUGH = "<rough>"
 
 
 def groups_in(known: Mapping[str, Origin]) -> list[list[str]]:
@@ -27,6 +30,10 @@ def groups_in(known: Mapping[str, Origin]) -> list[list[str]]:
 
 def modules_in(known: Mapping[str, Origin]) -> list[tuple[str, str, str]]:
     return [(name, path, "".join(member)) for name, path, *member in _notes(known, MODULES)]
+
+
+def rough_in(known: Mapping[str, Origin]) -> list[tuple[str, str]]:
+    return [(kind, " ".join(name)) for kind, *name in _notes(known, ROUGH)]
 
 
 def captures_in(known: Mapping[str, Origin]) -> dict[str, set[str]]:

@@ -232,6 +232,7 @@ def _budget_action(values: Values) -> str:
 
 _FEATURES: Final = {
     "unmodelled": ("constructs that the analysis cannot follow", "!{p}.unmodelled.isEmpty()"),
+    "rough": ("constructs that the analysis follows only roughly", "!{p}.rough.isEmpty()"),
     "endless": ("loops without an end in sight", "{p}.unbounded_loops > 0"),
     "uncounted": ("write calls that cannot be counted", "!{p}.writes_counted"),
     "blobs": ("large encoded texts", "{p}.blobs > 0"),

@@ -97,17 +97,21 @@ sites = st.builds(
     st.none() | st.integers(0, 5),
 )
 programs = st.builds(
-    lambda problems, features, unmodelled, imports, calls: Facts(
+    lambda problems, features, unmodelled, rough, touches, imports, calls: Facts(
         "0" * 64,
         problems=problems,
         features=features,
         unmodelled=unmodelled,
+        rough=rough,
+        touches=touches,
         imports=imports,
         calls=calls,
     ),
     some,
     some,
     some,
+    some,
+    labels,
     st.lists(
         st.builds(Import, st.just("os"), st.just(""), st.just(1), st.just(0), st.booleans()),
         max_size=1,

@@ -1,0 +1,428 @@
+"""Which parts of a program lie outside the plain language that the analysis follows exactly.
+
+The analysis follows all of the allowed language, but not all of it to the letter: a property's
+setter, a generator that is advanced elsewhere, a special method that an operator runs, a name in
+a class body that is not bound yet, are places where whoever looks for long enough finds a value
+that passes unseen. So what is *plain* is listed here, and everything else is `rough`: a program
+that touches labelled data, has an effect, and is rough in any place is for a person to read.
+What is new in Python, or forgotten here, is rough until somebody has listed it.
+
+Guarantees: pure syntax over the nodes that `scopes.py` has kept; never raises on hostile trees.
+Does not guarantee: that the rough parts do anything bad. Most do not.
+"""
+
+import ast
+import builtins
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
+
+from policies.facts import library
+from policies.facts.scopes import Scopes
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+Rough = tuple[str, str, ast.AST]
+"""A stable word, the subject, and the node."""
+
+_TYPES: Final = frozenset(
+    name for name, value in vars(builtins).items() if isinstance(value, type) and name.islower()
+)
+_ERRORS: Final = frozenset(
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, Exception)
+)
+_ENUMS: Final = _words("Enum IntEnum StrEnum Flag IntFlag")
+_BASES: Final = _ERRORS | _ENUMS | _words("object ABC Protocol NamedTuple TypedDict Generic")
+_DECORATORS: Final = _words(
+    "dataclass staticmethod classmethod abstractmethod wraps cache lru_cache contextmanager unique"
+)
+_CONSTRUCTORS: Final = _words("__init__ __post_init__")
+_TOLD: Final = _words("__repr__ __str__")
+_SAFE_CALLS: Final = _words("str repr len round format sum min max sorted abs")
+
+_SHADOWABLE: Final = frozenset(vars(builtins))
+_LAZY_BUILTINS: Final = _words("iter zip map filter reversed enumerate")
+_LAZY_MODULES: Final = _words("itertools")
+_CONSUMERS: Final = _LAZY_BUILTINS | _words(
+    "list tuple set frozenset dict sorted sum any all min max next len Counter OrderedDict deque"
+    " fsum prod mean fmean median mode stdev pstdev variance pvariance multimode reduce nlargest"
+    " nsmallest from_iterable chain islice groupby accumulate product pairwise zip_longest"
+    " combinations permutations takewhile dropwhile starmap compress join extend update union"
+    " intersection difference symmetric_difference issubset issuperset writerows writelines"
+    " fromkeys array DataFrame Series Decimal"
+)
+_CHANGING: Final = library.MUTATING_METHODS | _words(
+    "send throw close write writelines writerow writerows read readline readlines seek truncate"
+    " sort reverse __setattr__ __delattr__ __setitem__ __delitem__ __iadd__ __ior__"
+)
+_LIKE_BUILTINS: Final = (
+    library.SCALAR_METHODS | library.READING_METHODS | library.KEYED_METHODS | _CHANGING
+)
+_FACTORIES: Final = _TYPES | _words("Counter OrderedDict deque Decimal")
+
+_ALL: Final[frozenset[str] | None] = None
+_MODULES: Final[Mapping[str, frozenset[str] | None]] = {
+    **dict.fromkeys(
+        _words(
+            "abc binascii calendar cmath collections.abc colorsys copy datetime difflib"
+            " email.utils fnmatch fractions graphlib hashlib hmac html ipaddress itertools json"
+            " keyword locale math numbers pprint random re secrets statistics struct sys time"
+            " unicodedata urllib.parse uuid zlib gzip zoneinfo"
+        ),
+        _ALL,
+    ),
+    "ast": _words("literal_eval"),
+    "base64": library.MODULES["base64"] - _words("decode encode"),
+    "bisect": _ALL,
+    "collections": _words("Counter OrderedDict defaultdict deque namedtuple abc"),
+    "contextlib": _words("closing contextmanager nullcontext suppress"),
+    "csv": library.MODULES["csv"] - _words("Dialect field_size_limit"),
+    "dataclasses": _words(
+        "FrozenInstanceError asdict astuple dataclass field fields is_dataclass replace"
+    ),
+    "decimal": _words(
+        "Decimal DecimalException DivisionByZero InvalidOperation ROUND_05UP ROUND_CEILING"
+        " ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP getcontext"
+    ),
+    "enum": _ENUMS | _words("auto unique"),
+    "functools": _words("cache cmp_to_key lru_cache partial reduce wraps"),
+    "heapq": _ALL,
+    "io": _words("BytesIO StringIO"),
+    "logging": library.MODULES["logging"] - _words("Formatter NullHandler"),
+    "operator": _words(
+        "add and_ attrgetter contains countOf eq floordiv ge getitem gt itemgetter le lt mod mul"
+        " ne neg not_ or_ pos sub truediv"
+    ),
+    "string": library.MODULES["string"],
+    "textwrap": library.MODULES["textwrap"] - _words("TextWrapper"),
+    "types": _words("SimpleNamespace MappingProxyType NoneType"),
+    "typing": library.MODULES["typing"] - _words("overload get_overloads clear_overloads"),
+    "warnings": _words("filterwarnings simplefilter warn"),
+    "numpy": _ALL,
+    "pandas": _ALL,
+}
+_VALUES_THAT_CHANGE: Final = _words(
+    "heapify heappop heappush heappushpop heapreplace insort insort_left insort_right shuffle"
+    " pack_into seed"
+)
+"""Library functions that change what they are given: plain where called, rough as values."""
+
+
+def rough_parts(scopes: Scopes, tools: Collection[str]) -> Iterator[Rough]:
+    """What lies outside the plain language, in no order; one thing may be told twice."""
+    return _Looker(scopes, tools).look()
+
+
+class _Looker:
+    """Looks at the nodes kept by `Scopes`: first at what takes others, then at each."""
+
+    def __init__(self, scopes: Scopes, tools: Collection[str]) -> None:
+        self.scopes = scopes
+        self.tools = tools
+        self.consumed: set[int] = set()
+        self.callees: set[int] = set()
+        self.decorators: set[int] = set()
+        self.constants: set[int] = set()
+        self.modules: dict[str, str] = {}
+        self.imported: dict[str, str] = {}
+
+    def look(self) -> Iterator[Rough]:
+        for node in self.scopes.kept:
+            self._note(node)
+        for node in self.scopes.kept:
+            yield from _LOOKS[type(node)](self, node)
+        for name, node in self.scopes.bound.items():
+            if name in _SHADOWABLE:
+                yield "shadowed-builtin", name, node
+        if self.scopes.classes:
+            for scope in self.scopes.by_node.values():
+                for name in (*scope.bindings, *scope.uses):
+                    if _is_mangled(name):
+                        yield "mangled-name", name, self.scopes.bound.get(name, _NOWHERE)
+
+    def _note(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Call):
+            self.callees.add(id(node.func))
+            if _last(node.func) in _CONSUMERS:
+                self.consumed.update(map(id, node.args))
+        elif isinstance(node, ast.For | ast.comprehension):
+            self.consumed.add(id(node.iter))
+        elif isinstance(node, ast.Starred):
+            self.consumed.add(id(node.value))
+        elif isinstance(node, ast.Assign):
+            if isinstance(node.targets[0], ast.Tuple | ast.List):
+                self.consumed.add(id(node.value))
+            if isinstance(node.value, ast.Constant):
+                self.constants.update(map(id, node.targets))
+        elif isinstance(node, ast.FunctionDef):
+            self.decorators.update(map(id, node.decorator_list))
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                self.modules[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                self.imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+
+    # Modules
+
+    def imports(self, node: ast.Import) -> Iterator[Rough]:
+        for alias in node.names:
+            if _plain_members(alias.name) is _NOT_PLAIN:
+                yield "library", alias.name, node
+
+    def imports_from(self, node: ast.ImportFrom) -> Iterator[Rough]:
+        module = node.module or ""
+        members = _plain_members(module)
+        for alias in node.names:
+            whole = f"{module}.{alias.name}"
+            plain = members is None or alias.name in members
+            if not plain and _plain_members(whole) is _NOT_PLAIN:
+                yield "library", whole, node
+
+    def attribute(self, node: ast.Attribute) -> Iterator[Rough]:
+        if _is_mangled(node.attr):
+            yield "mangled-name", node.attr, node
+        if isinstance(node.value, ast.Name) and node.value.id in self.modules:
+            module = self.modules[node.value.id]
+            members = _plain_members(module)
+            if members is not None and members is not _NOT_PLAIN and node.attr not in members:
+                yield "library", f"{module}.{node.attr}", node
+        if not isinstance(node.ctx, ast.Load):
+            if isinstance(node.value, ast.Call) and not self._sets_precision(node):
+                yield "stored-through-call", node.attr, node
+        elif id(node) not in self.callees:
+            if node.attr in _CHANGING or node.attr in _VALUES_THAT_CHANGE:
+                yield "method-as-value", node.attr, node
+        elif node.attr in _CHANGING and self._is_class(node.value):
+            yield "unbound-method", node.attr, node
+
+    def _sets_precision(self, node: ast.Attribute) -> bool:
+        """Whether this is `getcontext().prec = 28`, with a number that is written out."""
+        called = node.value.func if isinstance(node.value, ast.Call) else node.value
+        return _last(called) == "getcontext" and id(node) in self.constants
+
+    def _is_class(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id in _TYPES or node.id in self.imported or node.id in self.scopes.classes
+        inner = node.value if isinstance(node, ast.Attribute) else None
+        return isinstance(inner, ast.Name) and inner.id in self.modules
+
+    # Calls and values that are used up
+
+    def call(self, node: ast.Call) -> Iterator[Rough]:
+        name = _last(node.func)
+        if id(node) not in self.consumed and self._is_lazy(node.func, name):
+            yield "iterator", name, node
+        if name == "next" and not (node.args and isinstance(node.args[0], _FRESH)):
+            yield "iterator", name, node
+        if name == "defaultdict" and node.args and not _plain_factory(node.args[0]):
+            yield "factory", name, node
+        if name == "wraps" and id(node) not in self.decorators:
+            yield "library", "functools.wraps", node
+        if name == "basicConfig" and any(k.arg not in ("level", "format") for k in node.keywords):
+            yield "library", "logging.basicConfig", node
+        for keyword in node.keywords:
+            if keyword.arg == "default_factory" and not _plain_factory(keyword.value):
+                yield "factory", keyword.arg, node
+            elif keyword.arg is None and self._hides(name, keyword.value):
+                yield "spread", name, node
+        for argument in node.args:
+            told = isinstance(argument, ast.Name) and argument.id in self.imported
+            if told and _last(argument) in _VALUES_THAT_CHANGE:
+                yield "method-as-value", _last(argument), argument
+
+    def _hides(self, callee: str, spread: ast.expr) -> bool:
+        """Whether `**spread` passes what a reader of this call cannot see."""
+        return callee == "print" or (callee in self.tools and not isinstance(spread, ast.Dict))
+
+    def _is_lazy(self, function: ast.expr, name: str) -> bool:
+        if isinstance(function, ast.Name):
+            origin = self.imported.get(name, "").partition(".")
+            return name in _LAZY_BUILTINS or (origin[0] in _LAZY_MODULES)
+        inner = function.value if isinstance(function, ast.Attribute) else None
+        if not isinstance(inner, ast.Name) or inner.id not in self.modules:
+            return name == "finditer"
+        return self.modules[inner.id] == "itertools" or name in ("finditer", "merge", "iter_unpack")
+
+    def generator(self, node: ast.GeneratorExp) -> Iterator[Rough]:
+        if id(node) not in self.consumed:
+            yield "generator", "an expression kept as a value", node
+
+    def yields(self, node: ast.Yield | ast.YieldFrom) -> Iterator[Rough]:
+        yield "generator", "yield", node
+
+    def awaits(self, node: ast.AST) -> Iterator[Rough]:
+        yield "asynchronous", type(node).__name__, node
+
+    # Definitions
+
+    def function(self, node: ast.FunctionDef) -> Iterator[Rough]:
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            name = _last(called)
+            if isinstance(called, ast.Name) and name not in self.imported:
+                own = name in self.scopes.bound or name in _DECORATORS
+                if not own and not (name == "property" and _tells(node)):
+                    yield "decorator", name, decorator
+            elif name not in _DECORATORS:
+                yield "decorator", name, decorator
+
+    def method(self, node: ast.FunctionDef) -> Iterator[Rough]:
+        name = node.name
+        if name.startswith("__") and name.endswith("__"):
+            if name not in _CONSTRUCTORS and not (name in _TOLD and _tells(node)):
+                yield "special-method", name, node
+        elif name in _LIKE_BUILTINS or library.is_hook(name):
+            yield "method-like-a-builtin", name, node
+
+    def class_(self, node: ast.ClassDef) -> Iterator[Rough]:
+        for keyword in node.keywords:
+            yield "class", keyword.arg or "**", node
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if _last(called) not in ("dataclass", "unique"):
+                yield "decorator", _last(called), decorator
+        bases = [_base(base) for base in node.bases]
+        for name in bases:
+            if name not in _BASES and name not in self.scopes.classes:
+                yield "library-base", name, node
+        bound = _bound_by(node)
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef):
+                yield from self.method(statement)
+                if not _ENUMS.isdisjoint(bases):
+                    yield "library-base", "a method of an enumeration", statement
+            elif not _plain_in_class(statement, bound):
+                yield "class-body", type(statement).__name__, statement
+
+    def assignment(self, node: ast.Assign) -> Iterator[Rough]:
+        aliased = len(node.targets) > 1 or isinstance(node.value, ast.NamedExpr)
+        if aliased and not isinstance(node.value, ast.Constant):
+            yield "two-names", "of one value", node
+
+    def outer(self, node: ast.Global | ast.Nonlocal) -> Iterator[Rough]:
+        yield "outer-variable", " ".join(node.names), node
+
+    def match(self, node: ast.MatchValue | ast.MatchMapping) -> Iterator[Rough]:
+        keys = [node.value] if isinstance(node, ast.MatchValue) else node.keys
+        if not all(isinstance(key, ast.Constant | ast.UnaryOp) for key in keys):
+            yield "match", "a value that is not written out", node
+
+    def nothing(self, _node: ast.AST) -> Iterator[Rough]:
+        return iter(())
+
+
+_NOWHERE: Final = ast.Pass(lineno=1, col_offset=0)
+_NOT_PLAIN: Final = frozenset({"\0"})
+_FRESH: Final = (ast.GeneratorExp, ast.Call)
+
+
+def _plain_members(module: str) -> frozenset[str] | None:
+    """Plain members of a module; None for all, `_NOT_PLAIN` where it is not plain at all."""
+    if module in _MODULES:
+        return _MODULES[module]
+    numeric = module.startswith(("numpy.", "pandas."))
+    return None if numeric or module in library.PACKAGES else _NOT_PLAIN
+
+
+def _is_mangled(name: str) -> bool:
+    return name.startswith("__") and not name.endswith("__")
+
+
+def _last(node: ast.AST) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _base(node: ast.expr) -> str:
+    return _last(node.value if isinstance(node, ast.Subscript) else node)
+
+
+def _plain_factory(node: ast.expr) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in _FACTORIES
+    if isinstance(node, ast.Attribute):
+        return node.attr in _FACTORIES
+    inner = node.body if isinstance(node, ast.Lambda) else None
+    if inner is None:
+        return isinstance(node, ast.Constant)
+    return all(
+        isinstance(part, _SHAPES) or (isinstance(part, ast.Name) and part.id in _FACTORIES)
+        for part in ast.walk(inner)
+    )
+
+
+_SHAPES: Final = (
+    *(ast.Constant, ast.Dict, ast.List, ast.Set, ast.Tuple, ast.Call, ast.UnaryOp),
+    *(ast.expr_context, ast.unaryop),
+)
+
+
+def _tells(node: ast.FunctionDef) -> bool:
+    """Whether all that a method does is to return something made of what it has."""
+    body = [s for s in node.body if not (isinstance(s, ast.Expr) and _constant(s.value))]
+    if len(body) != 1 or not isinstance(body[0], ast.Return):
+        return False
+    calls = [part for part in ast.walk(body[0]) if isinstance(part, ast.Call)]
+    return all(isinstance(c.func, ast.Name) and c.func.id in _SAFE_CALLS for c in calls)
+
+
+def _constant(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant)
+
+
+def _bound_by(node: ast.ClassDef) -> frozenset[str]:
+    """Names that the statements of a class body bind."""
+    found = {target.id for s in node.body for target in _targets(s)}
+    return frozenset(found | {s.name for s in node.body if isinstance(s, ast.FunctionDef)})
+
+
+def _targets(statement: ast.stmt) -> Iterator[ast.Name]:
+    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+        yield statement.target
+    elif isinstance(statement, ast.Assign):
+        yield from (target for target in statement.targets if isinstance(target, ast.Name))
+
+
+def _plain_in_class(statement: ast.stmt, bound: frozenset[str]) -> bool:
+    if isinstance(statement, ast.Pass):
+        return True
+    if isinstance(statement, ast.Expr):
+        return _constant(statement.value)
+    if not any(_targets(statement)):
+        return False
+    value = statement.value  # type: ignore[attr-defined]
+    names = {part.id for part in ast.walk(value) if isinstance(part, ast.Name)} if value else ()
+    return bound.isdisjoint(names)
+
+
+_LOOKS: Final[Mapping[type, Callable[..., Iterator[Rough]]]] = {
+    ast.Attribute: _Looker.attribute,
+    ast.Call: _Looker.call,
+    ast.ClassDef: _Looker.class_,
+    ast.FunctionDef: _Looker.function,
+    ast.AsyncFunctionDef: _Looker.awaits,
+    ast.AsyncFor: _Looker.awaits,
+    ast.AsyncWith: _Looker.awaits,
+    ast.Await: _Looker.awaits,
+    ast.GeneratorExp: _Looker.generator,
+    ast.Yield: _Looker.yields,
+    ast.YieldFrom: _Looker.yields,
+    ast.Global: _Looker.outer,
+    ast.Nonlocal: _Looker.outer,
+    ast.Import: _Looker.imports,
+    ast.ImportFrom: _Looker.imports_from,
+    ast.MatchValue: _Looker.match,
+    ast.MatchMapping: _Looker.match,
+    ast.For: _Looker.nothing,
+    ast.comprehension: _Looker.nothing,
+    ast.Starred: _Looker.nothing,
+    ast.Assign: _Looker.assignment,
+}

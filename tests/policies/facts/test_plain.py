@@ -1,0 +1,182 @@
+"""What is not plain is rough, and rough code beside labelled data and an effect is for a person."""
+
+import ast
+
+import pytest
+
+from policies.engine import Outcome, decide
+from policies.facts import library, plain, scopes
+from policies.facts.extract import extract
+from policies.facts.record import Origin
+from policies.requests import RunContext, execute, is_outward
+from tests.policies.suites import starter, tools
+
+ROUGH = {
+    "a setter": ("class C:\n    @x.setter\n    def x(self, v): self.y = v", "decorator"),
+    "a property that computes": (
+        "class C:\n    @property\n    def x(self):\n        self.n += 1\n        return 1",
+        "decorator",
+    ),
+    "an operator": ("class C:\n    def __add__(self, o): return o", "special-method"),
+    "a string form that calls": (
+        "class C:\n    def __str__(self): return send(self)",
+        "special-method",
+    ),
+    "a method named as a string's": ("class C:\n    def index(self): ...", "method-like-a-builtin"),
+    "a class of the library below": ("class C(UserList): ...", "library-base"),
+    "an enumeration with methods": (
+        "from enum import Enum\nclass C(Enum):\n    def f(self): ...",
+        "library-base",
+    ),
+    "a keyword of a class": ("class C(metaclass=M): ...", "class"),
+    "a body that reads what it binds": ("class C:\n    x = x", "class-body"),
+    "a branch in a class body": ("class C:\n    if 1: x = 2", "class-body"),
+    "a mangled name": ("class C:\n    def f(self): return __x", "mangled-name"),
+    "a mangled attribute": ("class C:\n    def f(self): return self.__x", "mangled-name"),
+    "a generator": ("def f():\n    yield 1", "generator"),
+    "a generator delegated": ("def f():\n    yield from [1]", "generator"),
+    "a generator kept": ("g = (x for x in [1])", "generator"),
+    "a generator given to a function": ("f(x for x in [1])", "generator"),
+    "an iterator kept": ("z = zip([1], [2])", "iterator"),
+    "an iterator of the library kept": ("import itertools as i\nc = i.count()", "iterator"),
+    "an iterator imported and kept": ("from itertools import tee\na = tee([1])", "iterator"),
+    "matches kept": ("import re\nm = re.finditer('a', 'b')", "iterator"),
+    "the next of a name": ("next(z)", "iterator"),
+    "a method as a value": ("add = rows.append", "method-as-value"),
+    "sending as a value": ("f = it.send", "method-as-value"),
+    "a function that changes as a value": (
+        "from heapq import heappush\nmap(heappush, a, b)",
+        "method-as-value",
+    ),
+    "a method of a type": ("list.append(rows, 1)", "unbound-method"),
+    "a method of an imported type": (
+        "from collections import deque\ndeque.append(d, 1)",
+        "unbound-method",
+    ),
+    "a method of a type in a module": ("import io\nio.StringIO.write(b, 't')", "unbound-method"),
+    "a factory that calls": ("d = defaultdict(lambda: read())", "factory"),
+    "a default factory": ("x: list = field(default_factory=make)", "factory"),
+    "an outer variable": ("def f():\n    global n\n    n = 1", "outer-variable"),
+    "a spread into a tool": ("send(**message)", "spread"),
+    "a file of print in a spread": ("print('x', **{'file': f})", "spread"),
+    "an attribute of a call": ("type(c).x = 1", "stored-through-call"),
+    "a context that is computed": (
+        "import decimal\ndecimal.getcontext().prec = n",
+        "stored-through-call",
+    ),
+    "two names of one value": ("a = b = []", "two-names"),
+    "two names by a walrus": ("a = (b := [])", "two-names"),
+    "a builtin renamed": ("def zip(*a): return a", "shadowed-builtin"),
+    "a decorator of the library": (
+        "import functools\n@functools.partial(f, 1)\ndef g(): ...",
+        "decorator",
+    ),
+    "wraps that decorates nothing": ("from functools import wraps\nwraps(f)(g)", "library"),
+    "a module that is not plain": ("import xml.etree.ElementTree as ET", "library"),
+    "a member that is not plain": ("from collections import UserDict", "library"),
+    "a member reached through its module": (
+        "import base64\nbase64.encode(a, b)",
+        "library",
+    ),
+    "logging into a file": ("import logging\nlogging.basicConfig(filename='x')", "library"),
+    "a pattern that is computed": ("match x:\n    case C.y: ...", "match"),
+    "a key that is computed": ("match x:\n    case {C.y: z}: ...", "match"),
+    "asynchronous code": ("async def f(): ...", "asynchronous"),
+}
+
+PLAIN = {
+    "calls and loops": "for row in read():\n    if row['a']:\n        send(to=row['b'])",
+    "comprehensions": "n = sum(r['n'] for r in rows if r)\ns = ', '.join(str(n) for n in a)",
+    "the first that fits": "one = next((r for r in rows if r['id'] == 1), None)",
+    "pairs": "for a, b in zip(x, y):\n    pass\nfor i, (a, b) in enumerate(zip(x, y)):\n    pass",
+    "columns": "names, ages = zip(*rows)\nlongest = max(map(len, names))",
+    "groups": (
+        "from itertools import groupby\nfrom collections import defaultdict\n"
+        "for key, rows in groupby(sorted(x)):\n    pass\nd = defaultdict(list)\n"
+        "n = defaultdict(lambda: {'n': 0})"
+    ),
+    "a record": (
+        "from dataclasses import dataclass, field\n@dataclass(frozen=True)\nclass Row:\n"
+        "    '''One.'''\n    name: str\n    notes: list[str] = field(default_factory=list)\n"
+        "    def total(self) -> int:\n        return len(self.notes)\n"
+        "    def __repr__(self):\n        return f'Row({self.name})'\n"
+    ),
+    "an error": "class Wrong(ValueError):\n    pass\ntry:\n    raise Wrong('x')\nexcept Wrong: ...",
+    "an enumeration": "from enum import Enum\nclass Kind(Enum):\n    A = 'a'\n    B = 'b'",
+    "a decorator of one's own": (
+        "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(*a):\n"
+        "        return f(*a)\n    return g\n@twice\ndef h(): ...\n@functools.cache\ndef k(): ..."
+    ),
+    "numbers": "from decimal import Decimal, getcontext\ngetcontext().prec = 28\nx = Decimal(1)",
+    "tables": "import csv, io\nrows = list(csv.DictReader(io.StringIO(text)))",
+    "several names": "a, b = 1, 2\na = b = 0\nif (n := len(x)) > 1:\n    pass",
+    "a match": "match x:\n    case {'a': 1, **rest}: ...\n    case [1, -2, *more]: ...",
+    "a spread that is written out": "send(**{'to': 'a', 'text': 'b'})",
+}
+
+
+def kinds(code: str) -> set[str]:
+    found = plain.rough_parts(scopes.Scopes(ast.parse(code)), {"send", "read"})
+    return {kind for kind, _name, _node in found}
+
+
+@pytest.mark.parametrize(("code", "kind"), ROUGH.values(), ids=ROUGH)
+def test_what_is_followed_roughly_is_named(code: str, kind: str) -> None:
+    assert kind in kinds(code)
+
+
+@pytest.mark.parametrize("code", PLAIN.values(), ids=PLAIN)
+def test_ordinary_code_is_plain(code: str) -> None:
+    assert not kinds(code)
+
+
+def test_every_kind_of_node_that_is_kept_is_looked_at() -> None:
+    assert set(plain._LOOKS) == scopes.KEPT
+
+
+def test_every_module_listed_as_plain_may_be_imported() -> None:
+    others = {"numpy", "pandas", "bisect"}
+    assert set(plain._MODULES) - others <= set(library.MODULES)
+    for module, members in plain._MODULES.items():
+        assert members is None or members <= library.MODULES[module] | {"abc"}, module
+
+
+def decided(*steps: str) -> tuple[Outcome, set[str]]:
+    known: dict[str, Origin] = {}
+    for code in steps:
+        facts = extract(code, tools=tools(), known=known)
+        known = dict(facts.variables)
+    decision = decide(execute(RunContext(), facts), starter())
+    return decision.outcome, {rule.id for rule in decision.rules}
+
+
+RULE = "look-at-rough-code-beside-labelled-data"
+LABELLED = next(t for t in tools() if t.labels and not is_outward(t.effect, t.labels)).name
+WRITE = next(tool for tool in tools() if tool.effect == "write" and tool.tier < 2).name
+GENERATOR = "def numbers():\n    yield 1\n"
+
+
+def test_rough_code_with_labelled_data_and_an_effect_waits_for_a_person() -> None:
+    found, rules = decided(f"x = {LABELLED}()\n{GENERATOR}{WRITE}()")
+    assert found is not Outcome.ALLOW
+    assert RULE in rules
+
+
+def test_what_an_earlier_step_left_counts_in_later_ones() -> None:
+    _, rules = decided(GENERATOR, f"x = {LABELLED}()", f"{WRITE}()")
+    assert RULE in rules
+    _, rules = decided(f"x = {LABELLED}()", "y = 1", f"{GENERATOR}{WRITE}()")
+    assert RULE in rules
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        f"{GENERATOR}{WRITE}()",
+        f"x = {LABELLED}()\n{GENERATOR}",
+        f"x = {LABELLED}()\n{WRITE}()",
+    ],
+    ids=["no labelled data", "no effect", "plain"],
+)
+def test_each_alone_waits_for_nobody_on_this_account(code: str) -> None:
+    assert RULE not in decided(code)[1]
