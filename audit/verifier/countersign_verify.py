@@ -34,8 +34,11 @@ Checks, in this order; the exit status is the number of the first that fails:
 
 0: all hold. 2: the command line. 3: the verifier cannot read what it was given.
 
+A check for which the verifier brought nothing is shown as not asked, never as ok.
+
 Not proved: that an entry was written for everything that happened, or that what an entry
-says was true. Entries younger than the checkpoint are not covered.
+says was true; what report.html and entries.csv say, which whoever exported has written.
+Entries younger than the checkpoint are not covered.
 """
 
 import argparse
@@ -48,11 +51,12 @@ import io
 import json
 import re
 import stat
+import struct
 import sys
 import zipfile
 import zlib
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -516,6 +520,7 @@ class Bundle:
             types = {stat.S_IFMT(info.external_attr >> 16) for info in infos}
             if not types <= {0, stat.S_IFREG} or any(info.flag_bits & 1 for info in infos):
                 raise Malformed("a member is encrypted, or no plain file")
+            check_archive(self._zip)
             return [info.filename for info in infos]
         assert self._directory is not None  # noqa: S101 (one of the two is set)
         found = list(self._directory.iterdir())
@@ -556,6 +561,52 @@ class Bundle:
             return self._zip.open(name)  # type: ignore[return-value]
         assert self._directory is not None  # noqa: S101 (one of the two is set)
         return (self._directory / name).open("rb")
+
+
+TAGS = {0x0001, 0x000A, 0x5455, 0x7875}
+"""Extra fields that hold sizes, times and owners, and no other name."""
+
+
+def check_archive(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that other programs could read otherwise (§6).
+
+    Programs find members by the directory at the end or by the headers before each; so both
+    must say the same, and no byte may lie beside members and directory.
+    """
+    file, at = archive.fp, 0
+    assert file is not None  # noqa: S101 (it is open)
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        file.seek(info.header_offset)
+        head = struct.unpack("<4s5H3L2H", file.read(30))
+        name, extra = file.read(head[9]), file.read(head[10])
+        sizes = [info.compress_size, info.file_size]
+        if info.header_offset != at or info.flag_bits & 8 or info.comment:
+            raise Malformed(f"bytes that belong to no member stand beside {info.filename!r}")
+        if [head[6], *_sizes(head[7], head[8], extra)] != [info.CRC, *sizes]:
+            raise Malformed(f"{info.filename!r} has two headers that differ")
+        if name.decode("ascii") != info.orig_filename or {*_tags(extra), *_tags(info.extra)} - TAGS:
+            raise Malformed(f"{info.filename!r} has another name too, or hidden fields")
+        at = file.tell() + info.compress_size
+    directory = sum(46 + len(i.orig_filename) + len(i.extra) for i in archive.infolist())
+    file.seek(at)
+    end = file.read(directory + 100)[directory:]
+    if at != archive.start_dir or len(end) not in (22, 98) or end[-22:-18] != b"PK\5\6":
+        raise Malformed("bytes that belong to no member stand around the directory")
+
+
+def _sizes(packed: int, plain: int, extra: bytes) -> list[int]:
+    """Sizes of a header before a member; large ones stand in its ZIP64 field."""
+    if packed != 0xFFFFFFFF and plain != 0xFFFFFFFF:
+        return [packed, plain]
+    return list(struct.unpack("<4xQQ", extra))[::-1]
+
+
+def _tags(extra: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(extra):
+        tag, length = struct.unpack_from("<HH", extra, at)
+        yield tag
+        at += 4 + length
 
 
 class EntryFile(Bundle):
@@ -604,7 +655,15 @@ class _Meter(io.RawIOBase):
 
 _UNREADABLE = (Malformed, AttributeError, KeyError, TypeError, ValueError)
 """What reading the specified form from values of another form raises."""
-_DAMAGED = (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+_DAMAGED = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    struct.error,
+    RuntimeError,
+)
 """What reading a member of a hostile archive raises."""
 
 
@@ -647,14 +706,47 @@ class Verifier:
         self.bundle = bundle
         self.options = options
         self.findings: list[Finding] = []
-        self.failed: set[int] = set()
+        self.failed: Counter[int] = Counter()
         self.notes: list[str] = []
         self.counts = {"entries": 0, "withheld": 0, "payloads": 0, "erased": 0, "open_runs": 0}
 
     def find(self, check: str, sentence: str, position: int | None = None) -> None:
-        self.failed.add(NUMBER[check])
-        if len(self.findings) < MAX_SHOWN:
-            self.findings.append(Finding(NUMBER[check], sentence, position))
+        number = NUMBER[check]
+        self.failed[number] += 1
+        if self.failed[number] <= MAX_SHOWN:
+            self.findings.append(Finding(number, sentence, position))
+
+    def not_asked(self) -> dict[int, str]:
+        """Return the checks for which the verifier brought nothing: they say nothing."""
+        options, idle = self.options, {}
+        if options.policy.quorum == "none":
+            idle[12] = "no quorum of witnesses was given (--policy)"
+        if not options.authorities:
+            idle[13] = "no certificate of an authority was given (--tsa)"
+        if not options.seen and options.max_age_s is None:
+            idle[17] = "no kept checkpoint (--seen) and no age (--max-age) was given"
+        return idle
+
+    def about(self) -> list[str]:
+        """Say what was looked at, in the words of what was checked."""
+        head, entries, predicate = self.checkpoint, self._entries, self.predicate
+        scope = predicate["scope"]
+        first, end = predicate["first"], predicate["end"]
+        shown = {
+            "workspace": "the whole log",
+            "range": "every entry of these positions, none before or after",
+            "run": f"the run {scope.get('run')}; all else as hashes",
+            "search": "what a search found, as the exporter says; all else as hashes",
+        }[scope["kind"]]
+        payloads = "shown" if predicate["payloads"] else "not shown"
+        return [
+            f"log        {head.origin}",
+            f"checkpoint {head.size} entries, root {head.root.hex()}",
+            f"shown      {shown}",
+            f"positions  {first} to {end - 1} of 0 to {head.size - 1}",
+            f"times      {entries.first_time} to {entries.last_time}",
+            f"payloads   {payloads}",
+        ]
 
     def run(self) -> int:
         """Return the number of the first failed check, or 0."""
@@ -855,6 +947,14 @@ class EntryVerifier(Verifier):
         self._kept(times)
         self.counts["entries"] = 1
 
+    def about(self) -> list[str]:
+        head = self.checkpoint
+        return [
+            f"log        {head.origin}",
+            f"checkpoint {head.size} entries, root {head.root.hex()}",
+            f"shown      the entry at position {self.proof['position']}",
+        ]
+
     def _entry(self, leaf: bytes, position: int, times: Sequence[datetime]) -> None:
         try:
             _, time = read_leaf(leaf, self.checkpoint.origin.rpartition("/")[2])
@@ -906,6 +1006,7 @@ class _Entries:
             raise Malformed("proofs.json: a size is no decimal number")
         self.tree = self._left_edge(unhex(self.proofs["left"]))
         self.workspace = str(verifier.predicate["workspace"])
+        self.first_time: datetime | None = None
         self.last_time: datetime | None = None
         self.payloads = _Payloads(verifier)
         self.times = _Times(verifier, outside)
@@ -915,7 +1016,8 @@ class _Entries:
         are many."""
         self.partial: set[str] = set()
         self.accounts: set[int] = set()
-        """Positions of the entries that account for missing payloads."""
+        """Positions of the related entries."""
+        self.twice: list[int] = []
         self.seen = _Seen(int(2000 * verifier.options.skew_s))
         self.expected: dict[int, list[tuple[bytes, str]]] = {}
         every = self.scope["kind"] in ("workspace", "range")
@@ -927,6 +1029,7 @@ class _Entries:
 
     def run(self) -> None:
         self._smaller()
+        self._related()
         position = self.first
         self._compare(position)
         for line in self.v.bundle.lines("entries.jsonl", MAX_LEAF):
@@ -937,7 +1040,6 @@ class _Entries:
             position += 1
             if position in self.expected:
                 self._compare(position)
-        self._related()
         self._complete(position)
         self._root(position)
         self._ends()
@@ -989,14 +1091,15 @@ class _Entries:
         if entry is None:
             return
         leaf = entry.leaf
+        self.first_time = self.first_time or entry.time
         self.last_time = entry.time
         self._once(entry)
         self.times.check(entry)
         if "run" in leaf:
             self._order(entry)
         self.payloads.check(entry)
-        if leaf["action"] in ACCOUNTS:
-            self.accounts.add(entry.position)
+        if entry.position in self.accounts:
+            self.twice.append(position)
         if leaf.get("run") not in self.partial:
             self.lifecycle.check(entry)
 
@@ -1059,7 +1162,7 @@ class _Entries:
             if position in self.accounts:
                 self.find("completeness", "the entry is there twice", position)
             self.accounts.add(position)
-            self.payloads.note(entry)
+            self.payloads.note(entry, later=True)
 
     # (14) completeness
     def _complete(self, position: int) -> None:
@@ -1074,6 +1177,8 @@ class _Entries:
             self.find("completeness", f"a whole log has {size} entries, here are {position}")
         if not self.v.counts["entries"]:
             self.find("completeness", "the bundle shows no entry")
+        for repeated in self.twice:
+            self.find("completeness", "the entry is there twice", repeated)
 
     # (15) inclusion
     def _root(self, position: int) -> None:
@@ -1174,9 +1279,11 @@ class _Payloads:
         self.v = verifier
         self._lines = verifier.bundle.lines("payloads.jsonl", MAX_PAYLOAD_LINE)
         self._next = self._read()
-        self._erased: set[str] = set()
+        self._erased: dict[str, int] = {}
+        """Key → position of the last related entry that erased it."""
         self._expired: datetime | None = None
         self._claimed: dict[str, int] = {}
+        """Key → position of the first payload since which nothing erased it."""
         self._outlived: list[tuple[int, datetime]] = []
         self._disclosing = bool(verifier.predicate["payloads"])
 
@@ -1209,15 +1316,23 @@ class _Payloads:
         for name in wanted:
             self.v.find("erasures", f"payload {name!r} is missing without a word", entry.position)
 
-    def note(self, entry: Entry) -> None:
-        """Remember what an erasure or expiry entry accounts for."""
+    def note(self, entry: Entry, *, later: bool = False) -> None:
+        """Remember what an erasure or expiry entry accounts for: what was there before it.
+
+        Related entries (`later`) are read before all others.
+        """
         detail = entry.leaf.get("detail", {})
         keys, before = detail.get("keys"), detail.get("before")
         if entry.leaf["action"] == "subject.erased" and isinstance(keys, list):
-            self._erased |= {key for key in keys if isinstance(key, str)}
+            for key in keys:
+                if isinstance(key, str) and later:
+                    self._erased[key] = max(entry.position, self._erased.get(key, 0))
+                elif isinstance(key, str):
+                    self._claimed.pop(key, None)
         elif entry.leaf["action"] == "payloads.expired" and isinstance(before, str):
             expired = _moment(before)
-            self._expired = max(filter(None, (self._expired, expired)), default=None)
+            if expired is not None and expired <= entry.time:
+                self._expired = max(expired, self._expired or expired)
 
     def _one(self, entry: Entry, item: dict[str, Any], commitment: dict[str, Any]) -> None:
         state = item.get("state", "disclosed")
@@ -1233,7 +1348,8 @@ class _Payloads:
             self.v.counts["payloads"] += 1
         elif state == "erased":
             self.v.counts["erased"] += 1
-            self._claimed.setdefault(commitment["key"], entry.position)
+            if entry.position >= self._erased.get(commitment["key"], 0):
+                self._claimed.setdefault(commitment["key"], entry.position)
         elif state == "expired":
             self.v.counts["erased"] += 1
             if not self._outlived or entry.time > self._outlived[-1][1]:
@@ -1247,8 +1363,7 @@ class _Payloads:
             while self._next is not None:
                 self._next = self._read()
         for key, position in self._claimed.items():
-            if key not in self._erased:
-                self.v.find("erasures", f"no entry records the erasure of key {key}", position)
+            self.v.find("erasures", f"no later entry records the erasure of key {key}", position)
         for position, time in self._outlived:
             if self._expired is None or time >= self._expired:
                 self.v.find("erasures", "no entry records the expiry of the payload", position)
@@ -1564,6 +1679,11 @@ def _same(value: object) -> str:
     return "" if value is None else _encode(value)
 
 
+def _said(detail: Detail) -> tuple[object, ...]:
+    """What intent and outcome both say of a call."""
+    return detail.get("tool"), detail.get("tool_version"), detail.get("arguments")
+
+
 @dataclass(slots=True)
 class _Run:
     """What must be remembered of a run that has not ended."""
@@ -1574,6 +1694,9 @@ class _Run:
     """(step, call) → "open", or the outcome's action."""
     used: set[tuple[str, str]] = field(default_factory=set)
     """(kind, step) of the approvals used."""
+    intents: dict[tuple[str, str], tuple[object, ...]] = field(default_factory=dict)
+    """(step, call) → what an intent without outcome said of the call."""
+    started: bool = False
 
 
 @dataclass(slots=True)
@@ -1586,9 +1709,16 @@ class _Request:
     seats: int
     barred: frozenset[str]
     factor: str = ""
+    binding: str = ""
+    displayed: str = ""
+    closed: bool = False
     signers: set[str] = field(default_factory=set)
     completed: bool = False
     used: bool = False
+
+
+BEFORE_START = ("run.started", "decision.made", "call.resolved")
+CLOSING = ("approval.rejected", "approval.expired", "approval.superseded", "approval.cancelled")
 
 
 class Lifecycle:
@@ -1626,6 +1756,7 @@ class Lifecycle:
             "vote.cast": self._vote,
             "approval.completed": self._completed,
             "approval.consumed": self._consumed,
+            **dict.fromkeys(CLOSING, self._closed),
         }
 
     def open_runs(self) -> set[str]:
@@ -1649,7 +1780,7 @@ class Lifecycle:
             request = self._requests.get(leaf["subject"]["id"])
             if request is not None:
                 self._of_request[action](entry, request, leaf.get("detail", {}))
-            elif self._complete:
+            elif self._complete and action not in CLOSING:
                 self._say(entry, f"{action} for a request that was never made")
         elif action in self._in_run and "run" in leaf:
             self._of_run(entry, self._in_run[action], leaf)
@@ -1658,7 +1789,11 @@ class Lifecycle:
         self, entry: Entry, rule: Callable[[Entry, _Run, Detail], None], leaf: Detail
     ) -> None:
         if number_of(leaf["run"]) not in self._finished:
-            rule(entry, self._runs.setdefault(leaf["run"], _Run()), leaf.get("detail", {}))
+            run = self._runs.setdefault(leaf["run"], _Run())
+            if not run.started and leaf["action"] not in BEFORE_START:
+                self._say(entry, f"{leaf['action']} of a run that was never started")
+                run.started = True
+            rule(entry, run, leaf.get("detail", {}))
         elif leaf["action"] not in ("call.resolved", "decision.made"):
             self._say(entry, f"{leaf['action']} after the run's end")
 
@@ -1668,6 +1803,7 @@ class Lifecycle:
     def _started(self, entry: Entry, run: _Run, detail: Detail) -> None:
         if run.calls or run.used:
             self._say(entry, "the run starts after it has acted")
+        run.started = True
 
     def _ended(self, entry: Entry, run: _Run, detail: Detail) -> None:
         name = entry.leaf["run"]
@@ -1701,6 +1837,7 @@ class Lifecycle:
                 self._say(entry, f"{what} before its approval was given and used")
         self._allowed(entry, outcome, used, what)
         run.calls[place] = "open"
+        run.intents[place] = _said(detail)
 
     def _decided(self, run: _Run, place: tuple[str, str, str], detail: Detail) -> str:
         outcome, tool = run.decisions.get(place, NONE)
@@ -1722,6 +1859,10 @@ class Lifecycle:
             self._allowed(entry, self._decided(run, ("call", *place), detail), False, what)
         elif state != "open" and not (state is None and action == "call.failed"):
             self._say(entry, f"an outcome of {what} without intent")
+        intended = run.intents.pop(place, ())
+        said = zip(intended, _said(detail), strict=False)
+        if any(isinstance(a, str) and isinstance(b, str) and a != b for a, b in said):
+            self._say(entry, f"an outcome of {what} that speaks of another call")
         run.calls[place] = action
 
     def _resolved(self, entry: Entry, run: _Run, detail: Detail) -> None:
@@ -1747,11 +1888,25 @@ class Lifecycle:
             seats=max(1, seats),
             barred=frozenset({requester, leaf["actor"]["id"], *barred}),
             factor=factor,
+            binding=_same(detail.get("binding")),
+            displayed=_same(detail.get("displayed")),
         )
+
+    def _of_another(self, entry: Entry, request: _Request, detail: Detail, *names: str) -> None:
+        """What was signed is what was asked for: it names the same digests."""
+        if request.closed:
+            self._say(entry, f"{entry.leaf['action']} after the request had ended")
+        for name in names:
+            if _same(detail.get(name)) != getattr(request, name):
+                self._say(entry, f"{entry.leaf['action']} names another {name} than the request")
+
+    def _closed(self, entry: Entry, request: _Request, detail: Detail) -> None:
+        request.closed = True
 
     def _vote(self, entry: Entry, request: _Request, detail: Detail) -> None:
         if detail.get("answer") != "sign":
             return
+        self._of_another(entry, request, detail, "binding", "displayed")
         voter = entry.leaf["actor"]["id"]
         if voter in request.barred:
             self._say(entry, f"{voter} signed, who may not")
@@ -1761,6 +1916,7 @@ class Lifecycle:
         request.signers.add(voter)
 
     def _completed(self, entry: Entry, request: _Request, detail: Detail) -> None:
+        self._of_another(entry, request, detail, "binding")
         counted = {voter["id"] for voter in detail.get("voters", [])}
         request.completed = True
         if not counted <= request.signers - request.barred:
@@ -1769,6 +1925,7 @@ class Lifecycle:
             self._say(entry, f"{len(counted)} signatures where {request.seats} were needed")
 
     def _consumed(self, entry: Entry, request: _Request, detail: Detail) -> None:
+        self._of_another(entry, request, detail, "binding")
         if not request.completed:
             self._say(entry, "an approval was used before it was complete")
         if request.used:
@@ -1813,24 +1970,45 @@ def verifier_of(path: Path, options: Options) -> Verifier:
 
 def report(verifier: Verifier, status: int, as_json: bool) -> str:
     """Return what is printed."""
-    found = [
-        {"check": f.check, "name": CHECKS[f.check], "position": f.position, "sentence": f.sentence}
-        for f in verifier.findings
-    ]
+    idle = verifier.not_asked()
     if as_json:
+        found = [
+            {"check": f.check, "name": CHECKS[f.check], "position": f.position}
+            | {"sentence": f.sentence}
+            for f in verifier.findings
+        ]
+        names = [CHECKS[number] for number in idle if number in verifier.covers]
         value = {"status": status, "findings": found, **verifier.counts, "notes": verifier.notes}
-        return json.dumps(value, indent=1)
+        return json.dumps({**value, "not_asked": names}, indent=1)
+    lines = _checks(verifier, idle)
+    if 10 not in verifier.failed:
+        lines += ["", *verifier.about()]
+    lines += [f"note       {note}" for note in verifier.notes]
+    lines += _proved(verifier, idle)
+    lines.append("VERIFIED" if status == 0 else f"NOT VERIFIED ({status} {CHECKS[status]})")
+    return "\n".join(map(printable, lines))
+
+
+def _checks(verifier: Verifier, idle: dict[int, str]) -> list[str]:
+    """A line for each check, and one for each finding."""
     lines = []
     for number, name in CHECKS.items():
         if number not in verifier.covers:
             continue
-        lines.append(f"{number} {name:<13} {'FAILED' if number in verifier.failed else 'ok'}")
-        for finding in verifier.findings:
-            if finding.check == number:
-                where = "" if finding.position is None else f"entry {finding.position}: "
-                lines.append(f"     {where}{finding.sentence}")
-    counts = verifier.counts
-    lines += [f"note: {note}" for note in verifier.notes]
+        found = [finding for finding in verifier.findings if finding.check == number]
+        said = f"not asked: {idle[number]}" if number in idle and not found else "ok"
+        lines.append(f"{number} {name:<13} {'FAILED' if found else said}")
+        for finding in found:
+            where = "" if finding.position is None else f"entry {finding.position}: "
+            lines.append(f"     {where}{finding.sentence}")
+        if verifier.failed[number] > len(found):
+            lines.append(f"     and {verifier.failed[number] - len(found)} more")
+    return lines
+
+
+def _proved(verifier: Verifier, idle: dict[int, str]) -> list[str]:
+    """Say how far the result reaches."""
+    counts, lines = verifier.counts, []
     if isinstance(verifier, EntryVerifier):
         lines.append(
             "This proves that the entry is in the log of this checkpoint, unchanged,"
@@ -1842,13 +2020,25 @@ def report(verifier: Verifier, status: int, as_json: bool) -> str:
             f" {counts['payloads']} payloads, {counts['erased']} erased,"
             f" {counts['open_runs']} runs open"
         )
+        lines.append(
+            "report.html and entries.csv are the exporter's words: what they say is not checked."
+        )
     if counts["withheld"]:
         lines.append(
             "This proves that the entries shown are in the log and how long the range is,"
             " not that nothing else in it matched."
         )
-    lines.append("VERIFIED" if status == 0 else f"NOT VERIFIED ({status} {CHECKS[status]})")
-    return "\n".join(lines)
+    if {12, 13} <= idle.keys() and not verifier.options.seen:
+        lines.append(
+            "Nobody but the log's own key vouches for this history: whoever holds that key could"
+            " have written all of it anew. Keep this checkpoint and give it next time (--seen)."
+        )
+    return lines
+
+
+def printable(text: str) -> str:
+    """Return text as one line that no terminal takes for a command."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -1864,11 +2054,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--allow-open", action="store_true", help="accept a run without end")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that this terminal has no letters for
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = options_of(arguments)
         verifier = verifier_of(arguments.bundle, options)
     except (Malformed, OSError, ValueError, zipfile.BadZipFile) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{printable(str(error))}\n")
         return 3
     status = verifier.run()
     sys.stdout.write(report(verifier, status, arguments.json) + "\n")

@@ -529,6 +529,38 @@ class Related:
     path: tuple[str, ...]
 
 
+def plainly_packed(data: bytes, infos: Sequence[zipfile.ZipInfo]) -> bool:
+    """Whether a ZIP file is its members, one after another, its directory, and no more (§6)."""
+    rest = data
+    for one in sorted(infos, key=lambda info: info.header_offset):
+        if len(data) - len(rest) != one.header_offset or rest[:4] != b"PK\x03\x04":
+            return False
+        flags, (crc, packed, plain, name, more) = rest[6:8], struct.unpack("<3I2H", rest[14:30])
+        extra = rest[30 + name : 30 + name + more]
+        if 0xFFFFFFFF in (packed, plain):
+            plain, packed = struct.unpack("<QQ", extra[4:20])
+        told = (crc, packed, plain, rest[30 : 30 + name])
+        known = (one.CRC, one.compress_size, one.file_size, one.orig_filename.encode())
+        plainly = told == known and not flags[0] & 8 and not one.comment
+        if not plainly or not {*extra_fields(extra), *extra_fields(one.extra)} <= HARMLESS:
+            return False
+        rest = rest[30 + name + more + packed :]
+    directory = sum(46 + len(one.orig_filename) + len(one.extra) for one in infos)
+    end = rest[directory:]
+    return rest[:4] == b"PK\x01\x02" and end[-22:-18] == b"PK\x05\x06" and len(end) in (22, 98)
+
+
+def extra_fields(extra: bytes) -> Iterator[int]:
+    while len(extra) >= 4:
+        number, length = struct.unpack("<HH", extra[:4])
+        yield number
+        extra = extra[4 + length :]
+
+
+HARMLESS = {0x0001, 0x000A, 0x5455, 0x7875}
+"""Numbers of extra fields with sizes, times and owners."""
+
+
 @dataclass(frozen=True)
 class Folder:
     """Members by name, of a ZIP file or a directory."""
@@ -543,6 +575,7 @@ class Folder:
             need(all(stat.S_ISREG(one.lstat().st_mode) for one in inside), "holds no plain file")
             return [(one.name, one.lstat().st_size) for one in inside]
         infos = self.archive.infolist()
+        need(plainly_packed(self.path.read_bytes(), infos), "the archive holds more than members")
         modes = {stat.S_IFMT(one.external_attr >> 16) for one in infos}
         need(modes <= {0, stat.S_IFREG}, "holds what is no plain file")
         need(not any(one.flag_bits & 1 for one in infos), "holds an encrypted member")
@@ -992,15 +1025,17 @@ def _check_shown(named: Leaf, line: Leaf, sentence: str, at: int) -> None:
     need(hmac.compare_digest(mac, named["commitment"]), sentence, at)
 
 
-def certificates(bundle: Bundle) -> tuple[set[str], int]:
-    """Keys that were erased, and the time before which payloads expired."""
-    keys, before = set[str](), 0
-    for _, leaf in (*bundle.leaves(), *bundle.accounts()):
+def certificates(bundle: Bundle) -> tuple[dict[str, int], int]:
+    """Keys and where they were erased last, and the time before which payloads expired."""
+    keys, before = dict[str, int](), 0
+    for position, leaf in (*bundle.leaves(), *bundle.accounts()):
         detail = leaf.get("detail", {})
         if leaf["action"] == "subject.erased" and is_list(detail.get("keys")):
-            keys |= {key for key in detail["keys"] if isinstance(key, str)}
+            for key in filter(is_text, detail["keys"]):
+                keys[key] = max(position, keys.get(key, 0))
         if leaf["action"] == "payloads.expired":
-            before = max(before, time_of(detail.get("before")) or 0)
+            edge = time_of(detail.get("before")) or 0
+            before = max(before, edge if edge <= (time_of(leaf["time"]) or 0) else 0)
     return keys, before
 
 
@@ -1013,7 +1048,7 @@ def check_erasures(bundle: Bundle, trust: Trust) -> None:
             need(name in states, f"{what} is missing", position)
             excuses = {"erased", "expired", "" if bundle.payloads else "withheld"}
             need(states[name] in excuses, f"nothing accounts for {what}", position)
-            erased = states[name] != "erased" or commitment["key"] in keys
+            erased = states[name] != "erased" or position < keys.get(commitment["key"], -1)
             need(erased, f"no entry accounts for the erasure of {what}", position)
             expired = states[name] != "expired" or (time_of(leaf["time"]) or 0) < before
             need(expired, f"no entry accounts for the expiry of {what}", position)
@@ -1056,6 +1091,8 @@ class Request:
     seats: int
     barred: set[object]
     factor: object = None
+    digests: Mapping[str, str] = field(default_factory=dict)
+    ended: bool = False
     signed: set[object] = field(default_factory=set)
     complete: bool = False
     used: bool = False
@@ -1068,6 +1105,8 @@ class Run:
     decisions: dict[tuple[str, str, str], tuple[str, object]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     calls: dict[tuple[str, str], str] = field(default_factory=dict)
+    begun: bool = False
+    said: dict[tuple[str, str], Leaf] = field(default_factory=dict)
 
 
 @dataclass
@@ -1122,13 +1161,23 @@ def call_of(detail: Leaf) -> tuple[str, str]:
 
 def on_intended(life: Life, run: Run, leaf: Leaf, detail: Leaf) -> bool:
     run.calls[call_of(detail)] = "open"
+    run.said[call_of(detail)] = detail
     outcome, request = decided(run, detail, "call", detail.get("seq")), detail.get("request")
     used = isinstance(request, str) and request in run.used
     free = outcome == "allow" and request is None
     return free or (outcome in ("allow", "review") and used)
 
 
+def contradicts(run: Run, detail: Leaf) -> bool:
+    """Whether an outcome speaks of another tool, version or arguments than its intent."""
+    intent = run.said.pop(call_of(detail), {})
+    pairs = ((intent.get(n), detail.get(n)) for n in ("tool", "tool_version", "arguments"))
+    return any(is_text(one) and is_text(other) and one != other for one, other in pairs)
+
+
 def on_succeeded(life: Life, run: Run, leaf: Leaf, detail: Leaf) -> bool:
+    if contradicts(run, detail):
+        return False
     state = run.calls.get(call_of(detail))
     run.calls[call_of(detail)] = "done"
     allowed = decided(run, detail, "call", detail.get("seq")) == "allow"
@@ -1141,12 +1190,14 @@ def settled(before: tuple[str, ...], after: str) -> Callable[[Life, Run, Leaf, L
     def rule(life: Life, run: Run, leaf: Leaf, detail: Leaf) -> bool:
         known = run.calls.get(call_of(detail), "")
         run.calls[call_of(detail)] = after
-        return known in before
+        other = leaf["action"] != "call.resolved" and contradicts(run, detail)
+        return known in before and not other
 
     return rule
 
 
 def on_started(life: Life, run: Run, leaf: Leaf, detail: Leaf) -> bool:
+    run.begun = True
     return not (run.calls or run.used)
 
 
@@ -1181,13 +1232,21 @@ def open_request(life: Life, leaf: Leaf, detail: Leaf) -> bool:
         max(1, total),
         people | {one for one in barred if isinstance(one, str)},
         detail.get("factor"),
+        {name: same(detail.get(name)) for name in ("binding", "displayed")},
     )
     return known
+
+
+def asked(request: Request, detail: Leaf, *names: str) -> bool:
+    """Whether the request is in force, and what is said of it names its digests."""
+    return not request.ended and all(same(detail.get(n)) == request.digests[n] for n in names)
 
 
 def on_vote(request: Request, leaf: Leaf, detail: Leaf) -> bool:
     if detail.get("answer") == "sign":
         request.signed.add(leaf["actor"]["id"])
+        if not asked(request, detail, "binding", "displayed"):
+            return False
         given = detail.get("factors")
         coded = not request.factor or (isinstance(given, list) and request.factor in given)
         return coded and leaf["actor"]["id"] not in request.barred
@@ -1200,11 +1259,15 @@ def on_completed(request: Request, leaf: Leaf, detail: Leaf) -> bool:
         return False
     people = {str(one.get("id")) for one in voters}
     request.complete = True
+    if not asked(request, detail, "binding"):
+        return False
     return people <= request.signed - request.barred and len(people) >= request.seats
 
 
 def on_consumed(request: Request, leaf: Leaf, detail: Leaf) -> bool:
     fresh, request.used = not request.used, True
+    if not asked(request, detail, "binding"):
+        return False
     return request.complete and fresh and request.run == leaf.get("run")
 
 
@@ -1213,6 +1276,7 @@ ON_REQUESTS: Mapping[str, Callable[[Request, Leaf, Leaf], bool]] = {
     "approval.completed": on_completed,
     "approval.consumed": on_consumed,
 }
+CLOSING = {f"approval.{end}" for end in ("rejected", "expired", "superseded", "cancelled")}
 
 
 def follow_run(life: Life, leaf: Leaf) -> Run | None:
@@ -1230,16 +1294,23 @@ def live(life: Life, leaf: Leaf) -> bool:
         return True
     if action == "approval.requested" and (run or life.whole):
         return open_request(life, leaf, detail)
-    if action in ON_REQUESTS:
+    if action in ON_REQUESTS or action in CLOSING:
         request = life.requests.get(leaf["subject"]["id"])
+        if action in CLOSING:
+            if request:
+                request.ended = True
+            return True
         if run and request and action == "approval.consumed" and request.run == leaf["run"]:
             run.used.add(leaf["subject"]["id"])
         return ON_REQUESTS[action](request, leaf, detail) if request else not life.strict
-    if run is None or action not in IN_RUNS:
-        return run is None or on_end(run, action)
+    if run is None or (action not in IN_RUNS and action not in ENDS):
+        return True
     if run.over:
         return action not in OVER
-    return IN_RUNS[action](life, run, leaf, detail)
+    late = not run.begun and action in OVER and action != "run.started"
+    run.begun = run.begun or late
+    known = on_end(run, action) if action in ENDS else IN_RUNS[action](life, run, leaf, detail)
+    return known and not late
 
 
 def on_end(run: Run, action: str) -> bool:

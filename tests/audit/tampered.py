@@ -796,8 +796,16 @@ def payloads() -> Iterator[Case]:
     yield Case("a certificate of others", 21, 1, detail(ERASED, keys=[RUN_KEY]))
     yield Case("a certificate of nothing", 21, 1, detail(ERASED, keys=None))
     yield Case("no certificate", 21, 1, without(ERASED))
+    yield Case("erased before it was recorded", 21, 2, moved(ERASED, 0))
+    again = body("subject.erased", "carol", keys=[forged.PERSON_KEY])
+    yield Case("erased before, and again", 0, None, inserted(0, again))
+    yield Case("erased before the range", 21, 2, replace(moved(ERASED, 0), kind="range", first=1))
+    hidden = Forger("search", shows=lambda entry: entry["action"] == "member.added")
+    between = {"bodies": lambda b: b.__setitem__(34, copy.deepcopy(b[1]))}
+    yield Case("erased between two, hidden", 21, 34, replace(hidden, hands=between))
     early = payload_rows(lambda p: withheld(p[1], "expired"))
     for name, status, before in (
+        ("expired by one who knew the future", 21, stamp(37)),
         ("expired", 0, stamp(20)),
         ("expired too early", 21, stamp(2)),
         ("expired a moment later", 0, stamp(3)),
@@ -863,6 +871,8 @@ def steps() -> Iterator[Case]:
     yield case("1: an answer", 29, after("answer.released", step=2))
     yield case("1: a remark", None, after("run.noted"))
     yield case("1: a decision", None, after("decision.made", action="execute", outcome="allow"))
+    yield case("1: never started", 6, without(2))
+    yield case("1: never started, cancelled", 25, without(10))
     yield case("2: no decision", 8, without(5))
     yield case("2: denied", 9, detail(5, outcome="deny"))
     yield case("2: decided anew", 10, inserted(9, decision("execute", "deny", step=1)))
@@ -892,6 +902,13 @@ def calls() -> Iterator[Case]:
     yield case("4: another request", 19, detail(19, request="other"))
     yield case("4: request not used", 18, without(17))
     yield case("4: allowed, naming an unused request", 7, detail(7, request=PLAN))
+    yield case("5: success of another tool", 23, detail(23, tool="look"))
+    yield case("5: doubt about another tool", 20, detail(20, tool="look"))
+    yield case("5: resolved as another tool", None, detail(21, tool="look"))
+    yield case("5: success of no tool", None, detail(23, tool=None))
+    yield case("5: success of a tool that is no text", None, detail(23, tool=["pay"]))
+    yield case("5: with other arguments", 23, argued("ab" * 32, "cd" * 32))
+    yield case("5: with the same arguments", None, argued("ab" * 32, "ab" * 32))
     yield case("5: success without intent", 22, without(22))
     yield case("5: read without intent", None, without(7))
     yield case("5: read without intent or decision", 6, without(6, 7))
@@ -953,6 +970,49 @@ def requests() -> Iterator[Case]:
     yield case("7: somebody barred signs", 14, voter(14, "dave"))
     yield case("7: somebody barred rejects", None, inserted(14, vote("dave", "reject")))
     yield case("7: carol signs her own change", 30, voter(30, "carol"))
+
+
+def argued(intent: str, outcome: str) -> Forger:
+    def change(bodies: list[Body]) -> None:
+        bodies[22]["detail"]["arguments"] = intent
+        bodies[23]["detail"]["arguments"] = outcome
+
+    return whole(bodies=change)
+
+
+def bound(place: int = 13, **other: str | None) -> Forger:
+    """Digests at the request and all that follows on it; others at one place."""
+
+    def change(bodies: list[Body]) -> None:
+        for at in range(13, 18):
+            bodies[at]["detail"] = {**bodies[at].get("detail", {}), "binding": "b"}
+            bodies[at]["detail"] |= {"displayed": "d"} if at < 16 else {}
+        told = bodies[place]["detail"] | other
+        bodies[place]["detail"] = {name: value for name, value in told.items() if value is not None}
+
+    return whole(bodies=change)
+
+
+def closed(place: int, how: str) -> Forger:
+    return inserted(place, body(f"approval.{how}", "system", RUN, subject=PLAN))
+
+
+def digests() -> Iterator[Case]:
+    case = lived
+    yield case("7: all name one binding", None, bound())
+    yield case("7: of another binding", 14, bound(14, binding="c"))
+    yield case("7: of no binding", 14, bound(14, binding=None))
+    yield case("7: shown something else", 15, bound(15, displayed="e"))
+    yield case("7: a binding nobody asked for", 14, detail(14, binding="b"))
+    yield case("7: a question about another binding", 16, bound(14, binding="c", answer="ask"))
+    yield case("8: of another binding", 16, bound(16, binding="c"))
+    yield case("9: of another binding", 17, bound(17, binding="c"))
+    yield case("9: signed after it was rejected", 15, closed(14, "rejected"))
+    yield case("9: completed after it was cancelled", 17, closed(16, "cancelled"))
+    yield case("9: used after it had expired", 18, closed(17, "expired"))
+    yield case("9: superseded after its use", None, closed(18, "superseded"))
+    strange = body("approval.rejected", "system", subject="nothing")
+    yield case("10: an end of nothing", None, inserted(5, strange))
 
 
 def approvals() -> Iterator[Case]:
@@ -1158,6 +1218,7 @@ TABLES: Sequence[Callable[[], Iterator[Case]]] = (
     steps,
     calls,
     requests,
+    digests,
     approvals,
     loose,
     seen,

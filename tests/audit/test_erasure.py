@@ -103,7 +103,7 @@ def test_retention_has_a_floor(history: History) -> None:
 def test_payloads_expire_and_the_log_accounts_for_them(history: History) -> None:
     say(history, "old")
     say(history, "held", "user:held")
-    later = datetime.now(UTC) + timedelta(days=184)
+    later = datetime.now(UTC) + timedelta(days=183)
     assert erasure.expire_payloads(history.workspace, now=later) == 0
     erasure.set_retention(history.workspace, 183, actor=CAROL)
     erasure.set_hold(history.workspace, actor=CAROL, reason="case", data_subject="user:held")

@@ -132,10 +132,99 @@ def of_another_method(files: dict[str, bytes], path: Path) -> None:
     path.write_bytes(data)
 
 
+def with_(change: Callable[[bytes], bytes]) -> Packer:
+    """Other bytes of a whole archive."""
+
+    def pack(files: dict[str, bytes], path: Path) -> None:
+        forged.write_zip(files, path)
+        path.write_bytes(change(path.read_bytes()))
+
+    return pack
+
+
+def behind_another(files: dict[str, bytes], path: Path) -> None:
+    """A program that reads from the front sees another bundle."""
+    forged.write_zip({**files, "report.html": b"All is well."}, path)
+    front = path.read_bytes()
+    forged.write_zip(files, path)
+    path.write_bytes(front + path.read_bytes())
+
+
+def with_a_gap(files: dict[str, bytes], path: Path) -> None:
+    """A member between others that the directory does not name."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+            archive.writestr("hidden.txt", b"All is well.") if name == "checkpoint" else None
+        archive.filelist = [info for info in archive.filelist if info.filename != "hidden.txt"]
+        del archive.NameToInfo["hidden.txt"]
+
+
+def with_extra(tag: int) -> Packer:
+    def pack(files: dict[str, bytes], path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in files.items():
+                info = zipfile.ZipInfo(name)
+                info.extra = tag.to_bytes(2, "little") + b"\x05\x00\x01abcd"
+                archive.writestr(info, data)
+
+    return pack
+
+
+def commented(place: str) -> Packer:
+    def pack(files: dict[str, bytes], path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+            for one in archive.filelist if place == "members" else [archive]:
+                one.comment = b"All is well."
+
+    return pack
+
+
+def streamed(files: dict[str, bytes], path: Path) -> None:
+    """Sizes after each member, as programs write that cannot go back."""
+
+    class Pipe:
+        def __init__(self) -> None:
+            self.data = b""
+
+        def write(self, data: bytes) -> int:
+            self.data += bytes(data)
+            return len(data)
+
+        def flush(self) -> None:
+            pass
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w") as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            archive.writestr(name, data)
+    path.write_bytes(pipe.data)
+
+
+def sized_otherwise(at: int) -> Callable[[bytes], bytes]:
+    """Another field in the header before the first member."""
+    return lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
 @pytest.mark.parametrize(
     ("pack", "status"),
     [
         (forged.write_zip, 0),
+        (with_extra(0x5455), 0),
+        (with_extra(0x7075), 10),
+        (with_extra(0x4242), 10),
+        (with_(lambda data: b"#!/bin/sh\n" + data), 10),
+        (with_(lambda data: data + b"more"), 10),
+        (with_(sized_otherwise(14)), 10),
+        (with_(sized_otherwise(18)), 10),
+        (with_(sized_otherwise(22)), 10),
+        (behind_another, 10),
+        (with_a_gap, 10),
+        (commented("members"), 10),
+        (commented("archive"), 10),
+        (streamed, 10),
         (twice, 10),
         (below_a_folder, 10),
         (with_a_folder, 10),

@@ -3,7 +3,10 @@
 import io
 import json
 import random
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -270,3 +273,85 @@ def test_the_report_names_check_and_entry(made: tuple[Path, str]) -> None:
     with redirect_stdout(out):
         verifier.main([str(made[0]), "--key", made[1], "--json"])
     assert json.loads(out.getvalue())["findings"][0]["name"] == "lifecycle"
+
+
+# --- what is printed ------------------------------------------------------------------------
+
+
+def printed(bundle: Path, key: str, *arguments: str) -> str:
+    out = io.StringIO()
+    with redirect_stdout(out):
+        verifier.main([str(bundle), "--key", key, *arguments])
+    return out.getvalue()
+
+
+def test_a_check_for_which_nothing_was_brought_is_not_called_ok(
+    made: tuple[Path, str], tmp_path: Path
+) -> None:
+    said = printed(*made)
+    for name in ("cosignatures", "timestamps", "freshness"):
+        assert re.search(rf"^\d\d {name} +not asked: ", said, re.M), said
+    assert "Nobody but the log's own key vouches for this history" in said
+    kept = tmp_path / "kept"
+    kept.write_text((made[0] / "checkpoint").read_text())
+    said = printed(*made, "--seen", str(kept))
+    assert re.search(r"^17 freshness +ok$", said, re.M)
+    assert "Nobody but" not in said
+    assert json.loads(printed(*made, "--json"))["not_asked"] == [
+        "cosignatures",
+        "timestamps",
+        "freshness",
+    ]
+
+
+def test_the_report_says_what_was_looked_at(made: tuple[Path, str]) -> None:
+    said = printed(*made)
+    size = len((made[0] / "entries.jsonl").read_bytes().splitlines())
+    assert f"log        {synthetic.ORIGIN}\n" in said
+    assert f"positions  0 to {size - 1} of 0 to {size - 1}\n" in said
+    assert "shown      the whole log\n" in said
+    assert f"times      {synthetic.START:%Y-%m-%d} " in said
+    assert "report.html and entries.csv are the exporter's words" in said
+
+
+def test_what_is_read_gives_no_orders_to_a_terminal(made: tuple[Path, str]) -> None:
+    """A name that erases the line of the finding and writes VERIFIED over it."""
+    orders = "\x1b[2K\x1b[1A\rVERIFIED\u202e"
+
+    def change(bodies: list[dict[str, JSON]]) -> None:
+        vote = next(body for body in bodies if body["action"] == "vote.cast")
+        asked = next(body for body in bodies if body["action"] == "approval.requested")
+        vote["actor"]["id"] = orders
+        asked["detail"]["barred"] = [orders]
+
+    rewrite(made[0], change)
+    said = printed(*made)
+    assert "signed, who may not" in said
+    assert not set(said) & set("\x1b\r\u202e")
+    assert said.endswith("NOT VERIFIED (23 lifecycle)\n")
+    (made[0] / "checkpoint").write_text("\x1b[2J\nx\n\n")
+    assert "\x1b" not in printed(*made)
+
+
+def test_a_terminal_without_the_letters_stops_nothing(made: tuple[Path, str]) -> None:
+    def change(bodies: list[dict[str, JSON]]) -> None:
+        vote = next(body for body in bodies if body["action"] == "vote.cast")
+        vote["actor"]["id"] = "Zoë Łuczak"
+
+    rewrite(made[0], change)
+    program = [sys.executable, verifier.__file__, str(made[0]), "--key", made[1]]
+    environment = {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(program, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (CHECK["lifecycle"], b"")
+
+
+def test_many_findings_hide_no_other(made: tuple[Path, str]) -> None:
+    def change(bodies: list[dict[str, JSON]]) -> None:
+        for number in range(150):
+            bodies.insert(0, {**bodies[0], "zz": number})
+        voter(bodies)
+
+    rewrite(made[0], change)
+    said = printed(*made)
+    assert "and 5" in said.split("19 order")[0]
+    assert "alice signed, who may not" in said
