@@ -10,6 +10,7 @@ from agents.registry.writing import agent_text
 from audit.services import Actor
 from countersign.accounts.models import ServiceAccount
 from countersign.accounts.scopes import Scope
+from countersign.accounts.selectors import roles_of
 from countersign.accounts.services import service_account_create, token_issue
 from countersign.accounts.services.token import IssuedToken
 from policies.errors import Reason, Refusal
@@ -18,9 +19,11 @@ from policies.selectors import active_policy, policy_version
 from policies.services import VoteResult, change_apply, policy_activate, policy_submit, vote_cast
 from tests.agents.runs.stage import Stage, make_stage, program
 from tests.countersign.accounts.cast import Cast, appoint
-from tests.countersign.api.caller import Caller
+from tests.countersign.accounts.log import last
+from tests.countersign.api.caller import Caller, caller_in
 
 RULE = '\n@id("no-notes") forbid(principal, action == Action::"call:note_down", resource);\n'
+BOBS = ("admin", "reviewer:finance", "policy_officer")
 PAY = program("pay(account='DE01', amount_cents=1000)")
 
 
@@ -33,7 +36,7 @@ def stage(cast: Cast, settings: Any) -> Stage:
 @pytest.fixture
 def program_of_bob(stage: Stage) -> Caller:
     """A program whose account and token Bob made, who reviews and sets policy as well."""
-    appoint(stage.cast, "bob", "admin", "reviewer:finance", "policy_officer")
+    appoint(stage.cast, "bob", *BOBS)
     now, bob = datetime.now(UTC), stage.cast.actor("bob")
     account = service_account_create(workspace_id=stage.workspace_id, actor=bob, name="Bob's")
     assert isinstance(account, ServiceAccount)
@@ -146,3 +149,68 @@ def test_no_program_puts_a_policy_in_force(program_of_bob: Caller, stage: Stage)
     )
     assert isinstance(refused, Refusal)
     assert active_policy(stage.workspace_id).number == 1
+
+
+# Roles.
+
+
+def propose_roles(caller: Caller, username: str, *roles: str) -> Any:
+    return caller.post("changes/roles", {"username": username, "roles": list(roles)})
+
+
+def test_no_program_gives_its_makers_roles(program_of_bob: Caller, stage: Stage) -> None:
+    """Else an administrator would propose for themselves through it."""
+    found = propose_roles(program_of_bob, "bob", *[*BOBS, "auditor"])
+    assert (found.status, found.code) == (409, "own_roles")
+    leaf = last(stage.workspace_id, "member.refused")
+    assert (leaf["actor"]["type"], leaf["detail"]["reason"]) == ("service", "own_roles")
+    assert program_of_bob.get("changes", state="waiting").body["items"] == []
+
+
+def test_neither_maker_nor_person_signs_a_programs_proposal_of_roles(
+    program_of_bob: Caller, stage: Stage
+) -> None:
+    change = propose_roles(program_of_bob, "carol", "policy_officer", "admin").body["change"]
+    assert why(cast_vote(stage, change, stage.cast.actor("bob"))) is Reason.BARRED
+    assert why(cast_vote(stage, change, stage.cast.actor("carol"))) is Reason.BARRED
+    assert cast_vote(stage, change, stage.cast.actor("chris")).completed
+
+
+def test_a_token_signs_no_role_and_makes_none(program_of_bob: Caller, stage: Stage) -> None:
+    change = propose_roles(program_of_bob, "dan", "admin").body["change"]
+    for act in ("vote", "votes", "sign", "approve", "apply"):
+        assert program_of_bob.post(f"changes/{change['id']}/{act}", {}).status == 404
+    about: dict[str, Any] = {"workspace_id": stage.workspace_id, "request_id": change["id"]}
+    assert isinstance(change_apply(**about, now=datetime.now(UTC)), Refusal)
+    assert roles_of(stage.cast.id("dan"), stage.workspace_id) == {"auditor"}
+
+
+def test_a_token_without_the_scope_proposes_no_role(stage: Stage) -> None:
+    scopes = [scope for scope in Scope if scope is not Scope.REGISTRY_CHANGE]
+    found = propose_roles(caller_in(stage.cast.acme, *scopes), "dan", "admin")
+    assert (found.status, found.code) == (403, "scope")
+
+
+@pytest.mark.parametrize(
+    ("who", "wanted", "reason"), [("ada", "auditor", "last_admin"), ("carol", "auditor", "")]
+)
+def test_nobody_is_left_without_an_administrator_or_an_officer(
+    stage: Stage, who: str, wanted: str, reason: str
+) -> None:
+    program = caller_in(stage.cast.acme)
+    found = propose_roles(program, who, wanted)
+    assert found.code == reason if reason else found.status == 201
+
+
+def test_two_proposals_do_not_take_both_officers_away(stage: Stage) -> None:
+    """Each leaves one officer when it is asked for; the second is refused when it is made."""
+    program = caller_in(stage.cast.acme)
+    first = propose_roles(program, "carol", "auditor").body["change"]
+    second = propose_roles(program, "chris", "auditor").body["change"]
+    assert cast_vote(stage, first, stage.cast.actor("chris")).completed
+    assert cast_vote(stage, second, stage.cast.actor("carol")).completed
+    now = datetime.now(UTC)
+    for change, expected in ((first, None), (second, Reason.LAST_OFFICER)):
+        made = change_apply(workspace_id=stage.workspace_id, request_id=change["id"], now=now)
+        assert (made.reason if made else None) is expected
+    assert "policy_officer" in roles_of(stage.cast.id("chris"), stage.workspace_id)

@@ -107,6 +107,12 @@ def _agreeing(membership: Membership, groups: Collection[str]) -> tuple[str, ...
     )
 
 
+def member_named(workspace_id: UUID, username: str) -> UUID | None:
+    """The member of this user name, in any spelling of upper and lower case."""
+    found = Membership.objects.filter(workspace_id=workspace_id, user__username__iexact=username)
+    return found.values_list("user_id", flat=True).first()
+
+
 def names(workspace_id: UUID) -> dict[str, str]:
     """Names of the workspace's people and service accounts, by id as text."""
     found = Membership.objects.filter(workspace_id=workspace_id)

@@ -3,6 +3,7 @@
 import smtplib
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from time import sleep
 
 import pytest
 from django.core.mail import EmailMessage
@@ -29,7 +30,7 @@ from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions, last
 from tests.policies.approvals.asking import vote
 
-FAILING = f"{__name__}.Away"
+FAILING, SLOW = f"{__name__}.Away", f"{__name__}.Slow"
 AWAY: list[str] = []
 """Addresses whose mail server does not answer."""
 
@@ -40,6 +41,14 @@ class Away(EmailBackend):
     def send_messages(self, messages: Sequence[EmailMessage]) -> int:
         if any(address in AWAY for message in messages for address in message.to):
             raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
+        return super().send_messages(messages)
+
+
+class Slow(EmailBackend):
+    """A mail server that takes its time, so that workers meet."""
+
+    def send_messages(self, messages: Sequence[EmailMessage]) -> int:
+        sleep(0.3)
         return super().send_messages(messages)
 
 
@@ -175,6 +184,7 @@ def test_it_is_not_tried_for_ever(cast: Cast, mailoutbox: list[EmailMessage]) ->
     assert mailoutbox == []
 
 
-def test_two_workers_send_it_once(committing_cast: Cast) -> None:
+def test_workers_at_once_send_it_once(committing_cast: Cast, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = SLOW
     enrol(committing_cast, "bob")
     assert sum(at_once(*[lambda: notices_send(now=NOW)] * 4)) == 1

@@ -64,6 +64,14 @@ OPERATIONS = (
         {"file": "tools:\n  ledger: tests.agents.runs.tools:ledger\n"},
     ),
     Operation(
+        "roles_propose",
+        "POST",
+        "changes/roles",
+        Scope.REGISTRY_CHANGE,
+        {"username": "dan", "roles": ["auditor", "operator"]},
+        201,
+    ),
+    Operation(
         "change_withdraw",
         "POST",
         "changes/{change}/withdraw",

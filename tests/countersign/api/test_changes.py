@@ -8,12 +8,14 @@ import pytest
 from agents import selectors as agents
 from agents.registry.writing import agent_text
 from countersign.accounts.scopes import Scope
+from countersign.accounts.selectors import roles_of
 from policies.models import Answer as Answers
 from policies.models import ApprovalRequest, Meaning
 from policies.selectors import active_policy
 from policies.services import change_apply, vote_cast
 from policies.services.simulation import policy_simulation_run
 from tests.agents.runs.stage import Stage
+from tests.countersign.accounts.log import last
 from tests.countersign.api.caller import Answer, Caller, caller_in
 
 RULE = '\n@id("no-notes") forbid(principal, action == Action::"call:note_down", resource);\n'
@@ -128,6 +130,58 @@ def test_lists_come_in_pages_newest_first(billing: Caller, stage: Stage) -> None
     assert ([each["id"] for each in rest["items"]], rest["next"]) == (made[:1], "")
     assert billing.get("changes", state="approved").body["items"] == []
     assert billing.get("changes", state="signed").status == 422
+
+
+def roles(caller: Caller, username: str, *wanted: str, **headers: str) -> Answer:
+    return caller.post("changes/roles", {"username": username, "roles": list(wanted)}, **headers)
+
+
+def test_roles_are_proposed_and_held_when_a_person_signs(billing: Caller, stage: Stage) -> None:
+    found = roles(billing, "DAN", "operator", "auditor")
+    assert found.status == 201, found.body
+    change = found.body["change"]
+    assert (change["kind"], change["state"]) == ("role", "waiting")
+    assert change["words"] == ["Person Dan (dan): roles is “auditor, operator”, was “auditor”"]
+    dan = stage.cast.id("dan")
+    assert roles_of(dan, stage.workspace_id) == {"auditor"}
+    sign(stage, change)
+    assert roles_of(dan, stage.workspace_id) == {"auditor", "operator"}
+    assert last(stage.workspace_id, "member.changed")["actor"]["type"] == "service"
+    same = roles(billing, "dan", "operator", "auditor", "auditor")
+    assert (same.status, same.body) == (200, {"change": None})
+
+
+def test_taking_a_role_waits_for_a_person_too(billing: Caller, stage: Stage) -> None:
+    change = roles(billing, "rita", "reviewer:security").body["change"]
+    rita = stage.cast.id("rita")
+    assert change["title"].endswith("wants to leave Rita the role reviewer:security only.")
+    assert roles_of(rita, stage.workspace_id) == {"reviewer:finance", "reviewer:security"}
+    sign(stage, change)
+    assert roles_of(rita, stage.workspace_id) == {"reviewer:security"}
+
+
+def test_a_proposal_of_roles_says_what_is_wrong(billing: Caller) -> None:
+    assert roles(billing, "nobody", "operator").status == 404
+    assert roles(billing, "mallory", "operator").status == 404
+    wrong = roles(billing, "dan", "superuser")
+    assert (wrong.status, wrong.fields) == (422, ["roles"])
+    assert "reviewer:<group>" in str(wrong.body["errors"])
+    assert roles(billing, "dan").fields == ["roles"]
+
+
+def test_a_proposal_of_roles_that_is_sent_again_is_made_once(billing: Caller, stage: Stage) -> None:
+    key = {"Idempotency_Key": "dan-operates"}
+    first = roles(billing, "dan", "operator", "auditor", **key)
+    again = roles(billing, "dan", "auditor", "operator", **key)
+    assert (first.status, again.status) == (201, 200)
+    assert again.body["change"]["id"] == first.body["change"]["id"]
+    assert roles(billing, "dan", "admin", **key).code == "idempotency_key_used"
+
+
+def test_a_proposal_of_roles_is_withdrawn(billing: Caller, stage: Stage) -> None:
+    change = roles(billing, "dan", "operator").body["change"]
+    found = billing.post(f"changes/{change['id']}/withdraw", WHY)
+    assert (found.status, found.body["state"]) == (200, "cancelled")
 
 
 def draft(caller: Caller, stage: Stage, text: str = "", **more: Any) -> Answer:

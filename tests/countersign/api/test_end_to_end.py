@@ -306,7 +306,7 @@ def follow_the_log(program: Program, clone: Clone) -> None:
 
 
 def propose_and_withdraw(program: Program) -> None:
-    """Propose a model and a policy; take the one back, leave the other to people."""
+    """Propose a model, roles and a policy; take the first back, leave the others to people."""
     change = program.play("/changes/registrations")["change"]
     assert change["words"]
     program.change = str(change["id"])
@@ -314,6 +314,8 @@ def propose_and_withdraw(program: Program) -> None:
     assert program.play('/changes/$CHANGE" ')["state"] == "waiting"
     assert [each["id"] for each in program.play("/changes?state=")["items"]] == [change["id"]]
     assert program.play("/withdraw")["state"] == "cancelled"
+    asked = program.play("/changes/roles")["change"]
+    assert (asked["kind"], asked["state"]) == ("role", "waiting")
     program.policy = str(program.play("policy-2026")["number"])
     assert program.play("/$POLICY/simulations")["days"] == 7
     submitted = program.play("/submit")["change"]

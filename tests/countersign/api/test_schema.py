@@ -40,6 +40,7 @@ MAY_LACK = {
     "checkpoint_latest",
     "checkpoint_note",
     "policy_draft",
+    "roles_propose",
     "run_upload",
 }
 """Operations whose address names nothing, and which yet may not find something."""
@@ -118,7 +119,7 @@ def test_no_operation_casts_a_vote(document: dict[str, Any]) -> None:
         if method != "get"
     }
     jobs = {"export_start", "verification_start"}
-    proposals = {"registration_propose", "change_withdraw"}
+    proposals = {"registration_propose", "roles_propose", "change_withdraw"}
     proposals |= {"policy_draft", "policy_simulate", "policy_submit"}
     runs = {"run_start", "run_upload", "run_cancel"}
     assert changing == runs | {"kill_switch_set"} | jobs | proposals

@@ -5,7 +5,7 @@ entry too. What concerns a workspace goes into that workspace's log; logins go i
 platform's, since they happen before any workspace is known.
 """
 
-from countersign.accounts.services.appointment import Asked, member_propose
+from countersign.accounts.services.appointment import Asked, member_propose, roles_propose
 from countersign.accounts.services.code import RECOVERY
 from countersign.accounts.services.factor import (
     Enrolment,
@@ -79,6 +79,7 @@ __all__ = [
     "password_reset",
     "reauthenticate",
     "recovery_codes_renew",
+    "roles_propose",
     "service_account_create",
     "service_account_disable",
     "token_authenticate",

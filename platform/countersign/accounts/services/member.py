@@ -188,10 +188,15 @@ def _may_change(
         return refusal
     if is_self(actor, membership.user_id):
         return OWN
+    return last_of_its_role(membership, wanted)
+
+
+def last_of_its_role(membership: Membership, wanted: Sequence[str]) -> Refusal | None:
+    """Why this membership may not shrink to ``wanted``: nobody else could propose, or sign."""
     for role, refusal in _KEPT.items():
         if role in membership.roles and role not in wanted:
             others = Membership.objects.filter(
-                workspace_id=workspace_id, roles__contains=[role], user__is_active=True
+                workspace_id=membership.workspace_id, roles__contains=[role], user__is_active=True
             ).exclude(id=membership.id)
             if not others.exists():
                 return refusal

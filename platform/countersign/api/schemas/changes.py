@@ -72,8 +72,21 @@ class RegistrationIn(Taken):
     )
 
 
+class RolesIn(Taken):
+    """All roles that a member is to hold."""
+
+    username: Text = Field(min_length=1, max_length=80, examples=["bob"])
+    roles: list[Text] = Field(
+        min_length=1,
+        max_length=100,
+        description="`operator`, `policy_officer`, `auditor`, `admin` or `reviewer:GROUP`; a role"
+        " that is held and not named is taken away.",
+        examples=[["operator", "reviewer:finance"]],
+    )
+
+
 class ProposalOut(Schema):
-    """`change` is empty where everything is registered as the file says."""
+    """`change` is empty where everything is already as it is asked for."""
 
     change: ChangeDetailOut | None
 

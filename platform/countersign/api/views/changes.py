@@ -15,6 +15,9 @@ from ninja import Header, Query, Router, Status
 
 from agents import registry
 from agents.errors import Refused
+from countersign.accounts import selectors as accounts
+from countersign.accounts import services as people
+from countersign.accounts.errors import InvalidRole
 from countersign.accounts.scopes import Scope
 from countersign.api import change_words, cursors
 from countersign.api.answers import page, says
@@ -98,6 +101,53 @@ def registration_propose(
         )
     except Refused as error:
         raise invalid([("file", fault) for fault in str(error).splitlines()]) from error
+    except KeyReused as error:
+        raise key_reused(error) from error
+    return answer(response, who.workspace_id, made, repeated=repeated)
+
+
+@router.post(
+    "/roles",
+    auth=Bearer(Scope.REGISTRY_CHANGE),
+    response={201: out.ProposalOut} | says(out.ProposalOut, 400, 404, 409, 413, 415),
+    summary="Propose to give or take roles of a member",
+)
+def roles_propose(
+    request: HttpRequest,
+    response: HttpResponse,
+    body: out.RolesIn,
+    sent: Header[out.ProposalHeaders],
+) -> Status[Mapping[str, Any]]:
+    """Ask that a member hold exactly these roles. Nothing changes before people have signed.
+
+    201 with the change that waits now; 200 where the member holds just these roles, or the same key
+    was sent before. Members only: an account for somebody new is made in the console.
+    """
+    who = caller(request)
+    member = accounts.member_named(who.workspace_id, body.username)
+    if member is None:
+        raise not_found("Nobody of this user name is a member of this token's workspace.")
+
+    def make() -> ApprovalRequest | Refusal | None:
+        return people.roles_propose(
+            workspace_id=who.workspace_id,
+            actor=who.actor,
+            user_id=member,
+            roles=body.roles,
+            now=datetime.now(UTC),
+            tools=registry.tool_specs(who.workspace_id),
+        )
+
+    try:
+        made, repeated = services.propose_once(
+            workspace_id=who.workspace_id,
+            requester=who.actor,
+            key=sent.idempotency_key,
+            content=["roles", str(member), sorted(body.roles)],
+            make=make,
+        )
+    except InvalidRole as error:
+        raise invalid([("roles", str(error))]) from error
     except KeyReused as error:
         raise key_reused(error) from error
     return answer(response, who.workspace_id, made, repeated=repeated)
