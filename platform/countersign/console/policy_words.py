@@ -6,6 +6,8 @@ from typing import Any
 
 from countersign.console import words
 from countersign.console.words import Word
+from policies.engine import Decision, Outcome
+from policies.outlook import Outlook, Prospect
 from policies.sentences import people
 
 _FACTS = {
@@ -132,6 +134,38 @@ def trial(counts: Mapping[str, int], asks: Word) -> list[Move]:
         for then in ("allow", "review", "deny")
         if counts.get(then)
     ]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the policy will say of a tool's calls: of every one, and by what it depends on.
+
+    `covered`: rules that may hold as well and ask for nothing more. `problem`: why nothing is
+    known.
+    """
+
+    word: Word
+    rows: tuple[tuple[str, str, Word], ...] = ()
+    covered: int = 0
+    problem: str = ""
+
+
+def forecast(found: Outlook) -> Forecast:
+    """An outlook in words; each row is a rule's id, its sentence and what follows."""
+    word = Word("◆", "depends on the call", words.REVIEW)
+    if found.outcome is not None:
+        word = outcome(found.outcome.value, found.requirement.to_json())
+    rows = [(each.rule.id, each.sentence, _follows(each)) for each in found.depends]
+    return Forecast(word, tuple(rows), found.covered)
+
+
+def _follows(each: Prospect) -> Word:
+    if each.rule.shadow:
+        return Word("○", "only recorded", words.QUIET)
+    if each.permits:
+        return outcome("allow")
+    seats = Decision(Outcome.REVIEW, (each.rule,)).requirement
+    return outcome("deny" if each.final else "review", seats.to_json())
 
 
 def action(name: str) -> str:

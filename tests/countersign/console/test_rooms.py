@@ -51,7 +51,10 @@ def test_versions_of_a_tool_show_what_changed(world: World, log_in: LogIn) -> No
     assert "What changed since v1" in page
     assert "removed: tier: 3" in page
     assert "added: tier: 4" in page
+    assert "Every call, at least: ◆ waits for two reviewers" in page
+    assert "Ask one policy officer to countersign a call of create_payment when" in page
     old = text(client.get("/w/acme/tools/create_payment/v1/").content.decode())
+    assert "Every call, at least" not in old
     assert "What changed since" not in old
     assert client.get("/w/acme/tools/create_payment/v3/").status_code == 404
     assert client.get("/w/acme/tools/nothing/").status_code == 404

@@ -9,11 +9,16 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from agents import selectors
+from agents.registry import tool_specs
 from agents.selectors import AgentVersionView, EndpointView, ToolView
 from audit.canonical import JSON
-from countersign.console import code, guards
+from countersign.console import code, guards, policy_words
 from countersign.console.pages import render
 from countersign.console.schema_forms import properties
+from policies.engine import PolicyError, compile_policy
+from policies.errors import NotFound
+from policies.outlook import outlook
+from policies.selectors import active_policy
 
 
 class Numbered(Protocol):
@@ -78,8 +83,21 @@ def tool_detail(
         "parameters_json": code.rows(_json(version.parameters), language="json"),
         "result_json": code.rows(_json(version.result), language="json"),
         "used_by": selectors.agents_with_tool(member.id, name),
+        # An older version is called by runs that began with it; the policy speaks of the newest.
+        "forecast": _forecast(member, name) if version is versions[0] else None,
     }
     return render(request, member, "console/tool_detail.html", context)
+
+
+def _forecast(member: guards.Member, name: str) -> policy_words.Forecast:
+    """What the policy in force will say of the calls of a tool's newest version."""
+    tools = tool_specs(member.id)
+    tool = next(each for each in tools if each.name == name)
+    try:
+        compiled = compile_policy(active_policy(member.id).text, tools=tools)
+    except (PolicyError, NotFound) as error:
+        return policy_words.Forecast(policy_words.outcome("deny"), problem=str(error))
+    return policy_words.forecast(outlook(compiled, tool))
 
 
 @require_safe
