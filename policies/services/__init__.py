@@ -31,6 +31,7 @@ from policies.services.conversation import (
 )
 from policies.services.decision import DecisionDraft, decision_record, decision_store
 from policies.services.handing_on import approval_reassign
+from policies.services.masking import mask_opened
 from policies.services.policy import (
     policy_activate,
     policy_apply,
@@ -69,6 +70,7 @@ __all__ = [
     "changes_signed",
     "decision_record",
     "decision_store",
+    "mask_opened",
     "policy_activate",
     "policy_apply",
     "policy_draft",

@@ -106,9 +106,16 @@ TABLE = (
         post=OK,
         arguments={"run_id": "doubt", "call_id": "call"},
     ),
+    Row(
+        "run_call_unmask",
+        get=WRONG_METHOD,
+        post=OK,
+        arguments={"run_id": "doubt", "call_id": "call"},
+    ),
     Row("approval_list"),
     Row("approval_card", arguments=REQUEST),
     Row("approval_live", arguments=REQUEST),
+    Row("approval_unmask", get=WRONG_METHOD, post=OK, arguments=REQUEST),
     # Who may sign is the service's to say, and it records whom it refused.
     Row("approval_sign", get=MOVED, post=INVALID, arguments=REQUEST),
     Row("approval_reject", get=MOVED, post=INVALID, arguments=REQUEST),

@@ -74,22 +74,31 @@ class Card:
     operation_word: Word
     final: bool
 
+    @property
+    def masked(self) -> bool:
+        """Whether anything here is hidden until whoever reads asks for it."""
+        parts = (part for row in self.rows for cell in row.cells for part in cell.parts)
+        return any(part.masked for part in parts) or bool(self.compared and self.compared.masked)
+
 
 def build(
     detail: RequestDetail,
     run: RunDetail | None,
     step: StepView | None,
     calls: Sequence[CallView],
+    *,
+    unmasked: bool = False,
 ) -> Card:
-    """The card of a request as it stands now."""
+    """The card of a request as it stands now; `unmasked`: with what rules mask."""
     request = detail.request
     shown: dict[str, Any] = request.displayed
     states = {call.position: call.state.value for call in calls if call.position is not None}
+    hidden = frozenset() if unmasked else policy_words.masked(shown.get("rules", ()))
     rows = effects.rows(
         shown.get("effects", ()),
         effects.labels_of(shown),
         states,
-        policy_words.masked(shown.get("rules", ())),
+        hidden,
         shown.get("seen", ()),
     )
     done, done_word, final = _operation(detail, run, step, calls)
@@ -105,7 +114,7 @@ def build(
         sources=effects.sources(shown),
         program=_program(shown, step, rows),
         difference=_difference(shown),
-        compared=comparison.build(shown),
+        compared=comparison.build(shown, unmasked=unmasked),
         changes=changes(shown),
         approval=_approval(detail),
         approval_word=words.word("approval", request.state),

@@ -5,7 +5,7 @@ that the other is another request: nobody is to take its signatures for signatur
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ class Comparison:
         says: what differs, in one sentence.
         pairs: values, counts or sums, then and now.
         lines: differences of the programs, line by line.
-        names: recipients that the last list had not; hidden at first where `masked`.
+        names: recipients that the last list had not; not shown where `masked`.
         twins: those of them that look like one of the last list: (that one, this one), in ASCII.
     """
 
@@ -69,8 +69,11 @@ NEVER_SIGNED = (
 NEVER_APPLIED = "No list of this agent with the same tools has been applied before."
 
 
-def build(shown: Mapping[str, Any]) -> Comparison | None:
-    """The comparison that a request displays; None where it is of a kind that has none."""
+def build(shown: Mapping[str, Any], *, unmasked: bool = False) -> Comparison | None:
+    """The comparison that a request displays; None where it is of a kind that has none.
+
+    `unmasked`: with the recipients that a rule masks.
+    """
     if "compared" not in shown:
         return None
     last = shown["compared"]
@@ -85,7 +88,10 @@ def build(shown: Mapping[str, Any]) -> Comparison | None:
         "agent": last["agent"],
         "requester": last["requester"],
     }
-    return _programs(about, last, shown) if programs else _effects(about, last, shown)
+    if programs:
+        return _programs(about, last, shown)
+    found = _effects(about, last, shown)
+    return replace(found, masked=False) if unmasked else found
 
 
 def _programs(

@@ -121,6 +121,7 @@ PHRASES: Mapping[str, str] = {
     "export.downloaded": "downloaded an export ({form})",
     "export.removed": "removed the file of an export: its time was up",
     "export.refused": "was not let export the log",
+    "mask.opened": "looked at what a rule masks",
     "payload.viewed": "looked at a masked payload: {name}",
     "payload.refused": "was not let look at a masked payload",
     "subject.erased": "erased a person's payloads",

@@ -35,6 +35,11 @@ _workspace: list[URLPattern | URLResolver] = [
     path("runs/<uuid:run_id>/replays/<uuid:replay_id>/", replays.run_replay, name="run_replay"),
     path("runs/<uuid:run_id>/steps/<int:number>/", runs.run_step, name="run_step"),
     path("runs/<uuid:run_id>/calls/<uuid:call_id>/", runs.run_call, name="run_call"),
+    path(
+        "runs/<uuid:run_id>/calls/<uuid:call_id>/unmask/",
+        runs.run_call_unmask,
+        name="run_call_unmask",
+    ),
     path("runs/<uuid:run_id>/files/<uuid:artifact_id>/", files.run_file, name="run_file"),
     path(
         "runs/<uuid:run_id>/files/<uuid:artifact_id>/image",
@@ -49,6 +54,7 @@ _workspace: list[URLPattern | URLResolver] = [
     path("approvals/", approvals.approval_list, name="approval_list"),
     path("approvals/<uuid:request_id>/", approvals.approval_card, name="approval_card"),
     path("approvals/<uuid:request_id>/live/", approvals.approval_live, name="approval_live"),
+    path("approvals/<uuid:request_id>/unmask/", approvals.approval_unmask, name="approval_unmask"),
     path("approvals/<uuid:request_id>/sign/", approvals.approval_sign, name="approval_sign"),
     path("approvals/<uuid:request_id>/reject/", approvals.approval_reject, name="approval_reject"),
     path("approvals/<uuid:request_id>/ask/", approvals.approval_ask, name="approval_ask"),

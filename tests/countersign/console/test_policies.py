@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.template.loader import render_to_string
 from django.test import Client
 
 from audit.transactions import in_workspace
-from countersign.console import effects, policy_words
 from policies import forms, life, selectors
 from policies.models import DecisionRecord, PolicySimulation
 from policies.services import policy_simulation_run
@@ -269,21 +267,3 @@ def test_nobody_but_officers_sees_a_way_to_edit(log_in: LogIn, world: World) -> 
     assert "Add a rule" not in page
     for address in ("v1/draft/", "v1/submit/", "v1/simulate/", "v1/tests/0/remove/"):
         assert log_in("alice").post(f"/w/acme/policies/{address}").status_code == 403
-
-
-def test_a_masked_argument_is_shown_only_when_asked_for() -> None:
-    rules = [{"id": "r", "obligations": ["mask:account", "notify:reviewer:finance"]}]
-    effect = {
-        "position": 0,
-        "token": "t",
-        "tool": "create_payment",
-        "version": "v",
-        "arguments": {"account": "DE44", "amount_cents": 1},
-        "origins": {},
-        "roles": {"account": "recipient"},
-    }
-    [row] = effects.rows([effect], {}, {}, policy_words.masked(rules))
-    shown = {cell.heading: cell.parts[0].masked for cell in row.cells}
-    assert shown == {"Recipient": True, "Amount cents": False}
-    page = render_to_string("console/_approval_part.html", {"cell": row.cells[0]})
-    assert page.index("<summary>masked</summary>") < page.index("DE44")

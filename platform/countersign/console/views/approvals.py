@@ -16,9 +16,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from agents import selectors as agents
 from agents import services
 from agents.editing import as_program
+from audit.services import Subject
 from countersign.accounts import services as accounts
 from countersign.accounts.selectors import factor_of
-from countersign.console import cards, guards
+from countersign.console import cards, guards, policy_words
 from countersign.console.approval_forms import EditForm, ReassignForm
 from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
 from countersign.console.guards import Member
@@ -28,6 +29,7 @@ from policies import selectors as policies
 from policies.errors import Reason, Refusal
 from policies.models import OPEN_STATES, Answer, ApprovalRequest, ApprovalState, Kind, Meaning
 from policies.selectors import QueueRow, RequestDetail
+from policies.services import mask_opened
 from policies.services.change import change_make
 
 CLOSED = tuple(sorted(set(ApprovalState) - set(OPEN_STATES)))
@@ -81,6 +83,22 @@ def approval_card(request: HttpRequest, slug: str, request_id: UUID) -> HttpResp
     return _card(request, member, _detail(member, request_id))
 
 
+@never_cache
+@require_POST
+@guards.page
+def approval_unmask(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    """The card with what rules mask; the log says who looked before anything is shown."""
+    member = guards.member(request, slug)
+    detail = _detail(member, request_id)
+    mask_opened(
+        workspace_id=member.id,
+        actor=member.actor,
+        subject=Subject("approval_request", str(request_id)),
+        arguments=policy_words.masked(detail.request.displayed.get("rules", ())),
+    )
+    return _card(request, member, detail, unmasked=True)
+
+
 def _detail(member: Member, request_id: UUID) -> RequestDetail:
     found = policies.request_detail(member.id, request_id, str(member.user.id), datetime.now(UTC))
     if found is None:
@@ -89,18 +107,23 @@ def _detail(member: Member, request_id: UUID) -> RequestDetail:
 
 
 def _card(
-    request: HttpRequest, member: Member, detail: RequestDetail, *, status: int = 200
+    request: HttpRequest,
+    member: Member,
+    detail: RequestDetail,
+    *,
+    status: int = 200,
+    unmasked: bool = False,
 ) -> HttpResponse:
     context = {
         "nav": "approvals",
-        **_context(member, detail),
+        **_context(member, detail, unmasked=unmasked),
         "rows": _queue(member, ALL),
         "inform": InformForm(),
     }
     return render(request, member, "console/approval_card.html", context, status=status)
 
 
-def _context(member: Member, detail: RequestDetail) -> dict[str, Any]:
+def _context(member: Member, detail: RequestDetail, *, unmasked: bool = False) -> dict[str, Any]:
     asked = detail.request
     run = agents.run(member.id, asked.run_id) if asked.run_id else None
     step = None
@@ -112,7 +135,7 @@ def _context(member: Member, detail: RequestDetail) -> dict[str, Any]:
         "asked": asked,
         "run": run,
         "open": asked.state in OPEN_STATES,
-        "card": cards.build(detail, run, step, calls),
+        "card": cards.build(detail, run, step, calls, unmasked=unmasked),
     }
 
 

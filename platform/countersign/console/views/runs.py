@@ -10,18 +10,22 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from agents import selectors as agents
 from agents import services
 from agents.artifacts import MAX_GIVEN
 from agents.errors import Refused
 from agents.models import CallState, RunState
+from agents.selectors import CallDetail
+from audit.services import Subject
 from countersign.console import guards, timeline
 from countersign.console.forms import GivenFilesForm, GoalForm, ResolveForm, StopForm
 from countersign.console.guards import Member
 from countersign.console.pages import posted, render, render_fragment
 from countersign.console.schema_forms import InputsForm
+from policies.services import mask_opened
 
 OPEN = "open"
 MAX_TEXT = 200
@@ -130,10 +134,39 @@ def run_call(request: HttpRequest, slug: str, run_id: UUID, call_id: UUID) -> Ht
             messages.success(request, "Recorded. The run goes on.")
             return redirect("console:run_detail", slug, run_id)
         form.add_error(None, refusal.sentence)
+    return _call_page(request, member, call, run_id, form)
+
+
+@never_cache
+@require_POST
+@guards.page
+def run_call_unmask(request: HttpRequest, slug: str, run_id: UUID, call_id: UUID) -> HttpResponse:
+    """The call with what rules mask; the log says who looked before anything is shown."""
+    member = guards.member(request, slug)
+    call = agents.call(member.id, run_id, call_id)
+    mask_opened(
+        workspace_id=member.id,
+        actor=member.actor,
+        subject=Subject("call", str(call_id)),
+        arguments=timeline.masked(call),
+    )
+    return _call_page(request, member, call, run_id, ResolveForm(), unmasked=True)
+
+
+def _call_page(
+    request: HttpRequest,
+    member: Member,
+    call: CallDetail,
+    run_id: UUID,
+    form: ResolveForm,
+    *,
+    unmasked: bool = False,
+) -> HttpResponse:
     context = {
         "nav": "runs",
         "run": agents.run(member.id, run_id),
         "call": call,
+        "hidden": () if unmasked else timeline.masked(call),
         "form": form if call.state == CallState.UNKNOWN and member.may_settle else None,
         "operation": timeline.operation([call], ""),
     }
