@@ -7,8 +7,9 @@ is cut is named. If the conversation grows past its budget, in this order: obser
 steps are shortened, oldest first; then whole older steps are left out, with the names of the
 variables they set; then the last observation is shortened.
 
-Frames are `<task>`, `<inputs>`, `<observation>`. In framed text the bracket of such a tag is
-replaced by `&lt;`, which a reader still understands.
+Frames are `<task>`, `<inputs>`, `<files>`, `<observation>`. In framed text the bracket of such a
+tag is replaced by `&lt;`, which a reader still understands; so is that of the marks with which chat
+templates of models begin a turn (`<|im_start|>`, `[INST]`), which many servers read in any text.
 """
 
 import ast
@@ -34,7 +35,14 @@ MAX_INPUT_CHARS = 8_000
 MAX_INVALID_REPLY_CHARS = 4_000
 SHORT_OBSERVATION_CHARS = 600
 _MAX_NAMES = 60
-_FRAME = re.compile(r"<(?=\s*/?\s*(?:task|inputs|observation)\b)", re.IGNORECASE)
+_BLANK = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*"
+_FRAME = re.compile(
+    rf"[<\uff1c](?={_BLANK}/?{_BLANK}(?:task|inputs|files|observation)\b)", re.IGNORECASE
+)
+_TURN = re.compile(
+    r"<(?=[|\uff5c][^<>|\uff5c\n]{1,60}[|\uff5c]>|/?s>|<?/?SYS>>|(?:start|end)_of_turn>)"
+    r"|\[(?=/?INST\])"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +195,8 @@ def chat_request(session: "Session", *, cancelled: Callable[[], bool]) -> ChatRe
 
 
 def framed(text: str) -> str:
-    """The text with frame tags made harmless."""
-    return _FRAME.sub("&lt;", text)
+    """The text with frame tags, and marks of turns, made harmless."""
+    return _TURN.sub(lambda match: f"&#{ord(match[0])};", _FRAME.sub("&lt;", text))
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from uuid import UUID
 from agents import observation
 from agents.leases import locked
 from agents.llm.chat import ChatReply, FinishReason, Usage
-from agents.manifest import REFERENCE
+from agents.manifest import REFERENCE, referred
 from agents.models import Call, CallState, Run, Step, StepState
 from agents.parsing import Program
 from audit import canonical
@@ -126,7 +126,7 @@ def as_program(effects: Sequence[Mapping[str, Any]]) -> str:
 
 def _expression(value: JSON, names: Mapping[str, str]) -> str:
     if isinstance(value, dict):
-        if set(value) == {"$placeholder", "path"} and value["$placeholder"] in names:
+        if referred(value) in names:
             return names[value["$placeholder"]] + "".join(f"[{part!r}]" for part in value["path"])
         inner = ", ".join(f"{key!r}: {_expression(part, names)}" for key, part in value.items())
         return f"{{{inner}}}"

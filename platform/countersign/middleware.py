@@ -79,4 +79,6 @@ def _with_policy(response: HttpResponse) -> HttpResponse:
     inert = INERT in response
     del response[INERT]
     response["Content-Security-Policy"] = INERT_POLICY if inert else CONTENT_SECURITY_POLICY
+    # What is no style or script is somebody's data: it stays in no cache and on no disk.
+    response.setdefault("Cache-Control", "no-store")
     return response

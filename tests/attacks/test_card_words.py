@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agents import manifest
+from agents.editing import as_program
 from agents.manifest import Entry
 from countersign.console import code, effects, values
 
@@ -77,6 +78,14 @@ def test_a_sum_stays_within_what_a_log_can_hold() -> None:
 )
 def test_what_only_looks_like_a_reference_does_not_keep_the_card_from_opening(value: Any) -> None:
     assert "$placeholder" in values.shown(value, {TOKEN: "result of effect 1"}).text
+
+
+@pytest.mark.parametrize(
+    "value", [{"$placeholder": ["x"], "path": 2}, {"$placeholder": {}, "path": []}]
+)
+def test_what_only_looks_like_a_reference_can_be_edited(value: Any) -> None:
+    effect = {"tool": "pay", "token": TOKEN, "arguments": {"to": value}}
+    assert "$placeholder" in as_program([effect])
 
 
 @pytest.mark.parametrize("names", [{TOKEN: "result of effect 1"}, {}])
