@@ -51,6 +51,8 @@ class Expressions(Walk, ABC):
             self.may_be_unbound(value)
             if self.moment:
                 self.meet(name, value)
+            if name in self.known:
+                self.touch(name, node)
             return self.used(value)
         if name in library.BUILTINS and name not in self.known:
             if name == "type":
@@ -62,6 +64,7 @@ class Expressions(Walk, ABC):
             self.feature("unbound-module", name, node)
         value = self.outside(name)
         self.may_be_unbound(value)
+        self.touch(name, node)
         return value
 
     def used(self, value: int) -> int:
@@ -89,7 +92,7 @@ class Expressions(Walk, ABC):
     def meet(self, name: str, value: int) -> None:
         """How far an iterator has been consumed may depend on all that is read beside it."""
         self.graph.edge(value, self.moment)
-        if name in self.scopes.iterators:
+        if self.scopes.loose or name in self.scopes.iterators:
             seen = self.graph.node()
             self.decide(self.moment, seen)
             self.graph.edge(seen, value, STORE)
@@ -173,6 +176,9 @@ class Expressions(Walk, ABC):
             self.alias(function.result, bound)
             self.enter(function, self.place())
         return bound
+
+    @abstractmethod
+    def touch(self, name: str, node: ast.Name) -> None: ...
 
     @abstractmethod
     def callbacks(self, values: list[int]) -> list[int]: ...

@@ -40,7 +40,7 @@ from policies.facts.record import (
     ToolSpec,
 )
 from policies.facts.resources import resources_in
-from policies.facts.scopes import MAX_DEPTH, MAX_NODES, Scopes, TooDeepError, TooLargeError
+from policies.facts.scopes import MAX_DEPTH, MAX_NODES, Scope, Scopes, TooDeepError, TooLargeError
 from policies.facts.shape import Syntax
 from policies.facts.source import Source, parse
 from policies.facts.state import Environment, Function, Site
@@ -102,6 +102,7 @@ def _analyse(
     walk.run(tree.body)
     walk.walk_uncalled()
     walk.late_fields()
+    walk.rebind()
     walk.graph.add(walk.everything, walk.all_sources())
     walk.graph.solve(walk.run_implicitly)
     _rebindings(walk)
@@ -376,14 +377,68 @@ class _Reader:
         modules = {**walk.kept_modules}
         modules |= {n: m for (scope, n), m in walk.modules.items() if scope.parent is None}
         captures = self.captures()
+        live, written = self.live_names()
         shared = sharing.groups(walk.graph, self.holders(captures))
         for key, notes in (
             (sharing.SHARED, shared),
             (sharing.MODULES, [(n, m.path, m.member) for n, m in modules.items()]),
             (sharing.CAPTURED, [(n, read) for n, reads in captures.items() for read in reads]),
+            (sharing.WRITTEN, [(n, name) for n, names in written.items() for name in names]),
+            (sharing.LIVE, [(name,) for name in sorted(live)]),
         ):
             if notes:
                 result[key] = sharing.note_of(notes)
+
+    def live_names(self) -> tuple[set[str], dict[str, set[str]]]:
+        """Variables that run something by being used, and what calling them may bind."""
+        walk = self.walk
+        live, written = set(walk.live), {name: set(names) for name, names in walk.written.items()}
+        for name, versions in walk.environment.versions.items():
+            mask = 0
+            for node in versions:
+                mask |= walk.graph.value[node]
+            functions = self._functions(mask)
+            if name in walk.scopes.iterators or self.is_live(mask, functions):
+                live.add(name)
+            names = {bound for function in functions for bound in self.binds(function)}
+            for source in self.origin_of_mask(mask).sources:
+                before = source.removeprefix(STEP)
+                names |= walk.written.get(before, set())
+                if before in walk.live:
+                    live.add(name)
+            if names:
+                written.setdefault(name, set()).update(names)
+        return live, written
+
+    def is_live(self, mask: int, found: list[Function]) -> bool:
+        """Whether it is more than a function that only a direct call runs."""
+        walk = self.walk
+        functions = walk.function_mask
+        running = walk.default_bit | walk.mutator_bit | sum(walk.deferred)
+        for record in walk.classes.values():
+            if record.methods or record.external or walk.graph.value[record.state] & functions:
+                running |= record.bit
+        if mask & running:
+            return True
+        if not found:
+            return False
+        results = 0
+        for function in found:
+            results |= walk.graph.value[function.result]
+        held = bool(mask & ~functions) or any(function.scope.yields for function in found)
+        return held or bool(results & (running | functions))
+
+    def binds(self, function: Function) -> set[str]:
+        """Names outside the function that it, or a function within it, assigns."""
+        inner = {scope for scope in self.walk.scopes.by_node.values() if scope.globals}
+        found: set[str] = set()
+        for scope in inner:
+            around: Scope | None = scope
+            while around is not None and around is not function.scope:
+                around = around.parent
+            if around is not None:
+                found |= scope.globals & scope.bindings.keys()
+        return found
 
     def captures(self) -> dict[str, set[str]]:
         """Names that functions read, by the variables that hold these functions."""

@@ -364,6 +364,13 @@ SCALAR_FUNCTIONS: Final = _words(
     "abs all any ascii bin bool bytes callable chr complex divmod float format hash hex id int "
     "isinstance issubclass len oct ord pow range repr round str print type hasattr"
 )
+# What makes an iterator, or something else that is used up by being read.
+ITERATORS: Final = _words(
+    "iter map filter zip reversed enumerate open count cycle chain islice tee accumulate takewhile "
+    "dropwhile zip_longest pairwise starmap filterfalse compress groupby product permutations "
+    "combinations repeat StringIO BytesIO reader DictReader finditer merge"
+)
+ITERATOR_MODULES: Final = _words("itertools io csv re heapq")
 TAKING_ALL: Final = _words("all any bytes dict frozenset list max min next set sorted sum tuple")
 SCALAR_MODULES: Final = _words(
     "base64 binascii cmath colorsys datetime fnmatch fractions hashlib hmac html ipaddress "

@@ -8,7 +8,7 @@ rely on, so the flow analysis never lets a later assignment hide an earlier one 
 import ast
 from collections.abc import Callable, Iterator
 
-from policies.facts.library import is_hook
+from policies.facts.library import ITERATOR_MODULES, ITERATORS, is_hook
 from policies.facts.record import FINAL_ANSWER
 
 MAX_DEPTH = 90
@@ -124,6 +124,10 @@ class Scopes:
         classes: class name to the number of its definitions.
         kept: the nodes of the kinds in `KEPT`.
         iterators: names of variables that may hold a half consumed iterator.
+        loose: whether there may be iterators that are not held by one of these names alone.
+        aliases: names assigned from another name, or from what it returns.
+        passed: calls by name with arguments.
+        functions: name and scope of each function.
         hooks: whether a class defines a method that the library may call.
         lazy: number of generator expressions.
         generators: whether there are functions that yield.
@@ -148,6 +152,10 @@ class Scopes:
         self.nodes = 0
         self.depth = 0
         self.kept: list[ast.AST] = []
+        self.loose = False
+        self.aliases: list[tuple[str, str]] = []
+        self.passed: list[ast.Call] = []
+        self.functions: list[tuple[str, Scope]] = []
         self._pending: list[tuple[ast.AST, Scope, int]] = []
         self._level = 1
         module = Scope("module", None)
@@ -173,6 +181,25 @@ class Scopes:
             if self.nodes > MAX_NODES:
                 raise TooLargeError
         self._mark_captured()
+        self._mark_iterators()
+
+    def _mark_iterators(self) -> None:
+        """Other names of iterators; those that functions get as arguments have any name."""
+        makers = {name for name, scope in self.functions if scope.yields} if self.generators else ()
+        for _ in range(3 if self.iterators or makers else 0):
+            for name, other in self.aliases:
+                if other in self.iterators or other in makers:
+                    self.iterators.add(name)
+        own = {name for name, _ in self.functions}
+        for call in self.passed if not self.loose else ():
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            if call.func.id in own or call.func.id in self.classes:  # type: ignore[attr-defined]
+                names = {each.id for each in given if isinstance(each, ast.Name)}
+                self.loose = not names.isdisjoint(self.iterators) or any(
+                    map(_makes_iterator, given)
+                )
+            if self.loose:
+                break
 
     def children(self, node: ast.AST, scope: Scope) -> None:
         pending, level = self._pending, self._level
@@ -234,21 +261,36 @@ def _name(scopes: Scopes, node: ast.Name, scope: Scope) -> None:
 def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
     # One plain target: remembered with its value, so that a constant can be read through it.
     if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-        if _makes_iterator(node.value):
+        value = node.value
+        if _makes_iterator(value):
             scopes.iterators.add(node.targets[0].id)
+        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+            scopes.aliases.append((node.targets[0].id, value.func.id))
+        elif isinstance(value, ast.Name):
+            scopes.aliases.append((node.targets[0].id, value.id))
         scopes.bind(node.targets[0].id, scope, node.targets[0], node.value)
         scopes.push(iter([node.value]), scope)
     else:
-        scopes.children(node, scope)
+        _kept(scopes, node, scope)
 
 
-_ITERATORS = frozenset({"iter", "map", "filter", "zip", "reversed", "enumerate"})
-
-
-def _makes_iterator(value: ast.expr) -> bool:
+def _makes_iterator(value: ast.expr | None) -> bool:
     if isinstance(value, ast.Call):
-        return isinstance(value.func, ast.Name) and value.func.id in _ITERATORS
+        called = value.func
+        if isinstance(called, ast.Name):
+            return called.id in ITERATORS
+        plain = isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name)
+        return plain and called.attr in ITERATORS and called.value.id in ITERATOR_MODULES
     return isinstance(value, ast.GeneratorExp)
+
+
+def _kept(scopes: Scopes, node: ast.AST, scope: Scope) -> None:
+    """What may be put into something else here: an iterator that has no name of its own."""
+    if not scopes.loose:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Call | ast.GeneratorExp) and _makes_iterator(child):
+                scopes.loose = True
+    scopes.children(node, scope)
 
 
 def _stored(scopes: Scopes, arguments: list[ast.expr]) -> None:
@@ -259,6 +301,8 @@ def _stored(scopes: Scopes, arguments: list[ast.expr]) -> None:
 
 def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
     function, arguments = node.func, node.args
+    if isinstance(function, ast.Name) and (arguments or node.keywords):
+        scopes.passed.append(node)
     if isinstance(function, ast.Name) and arguments:
         if function.id == "next" and isinstance(arguments[0], ast.Name):
             scopes.iterators.add(arguments[0].id)
@@ -320,6 +364,7 @@ def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
         scopes.stored_attributes.add(node.name)
     scopes.definitions += 1
     inner = scopes.nested("function", node, scope)
+    scopes.functions.append((node.name, inner))
     for parameter in parameters_of(node.args):
         scopes.bind(parameter.arg, inner, parameter)
         scopes.push(iter([parameter.annotation]), scope)
@@ -428,7 +473,6 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.SetComp: _comprehension,
     ast.DictComp: _comprehension,
     ast.GeneratorExp: _comprehension,
-    ast.NamedExpr: _walrus,
     ast.Import: _import,
     ast.ImportFrom: _import,
     ast.ExceptHandler: _handler,
@@ -438,5 +482,12 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.Global: _global,
     ast.Nonlocal: _nonlocal,
     ast.Yield: _yield,
+    ast.List: _kept,
+    ast.Tuple: _kept,
+    ast.Set: _kept,
+    ast.Dict: _kept,
+    ast.Return: _kept,
+    ast.IfExp: _kept,
+    ast.NamedExpr: _walrus,
     ast.YieldFrom: _yield,
 }

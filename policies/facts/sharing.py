@@ -10,6 +10,10 @@ Origins alone do not tell: after `row = rows[0]` a later step that changes `row`
   a later step binds to the name is what the function sees.
 - ROUGH: what lay outside the plain language in the steps so far (plain.py): what they left may be
   a generator, or an object whose methods an operator runs.
+- WRITTEN: pairs of a variable that holds a function and a name that this function binds.
+- LIVE: variables whose value may run code of the program by being used in any way, or is used up
+  by it: instances, generators, iterators, containers of functions. What happens then is not
+  followed from one step to the next: it may call what it can call with all there is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,6 +26,8 @@ SHARED = "<shared>"
 CAPTURED = "<captured>"
 MODULES = "<modules>"
 ROUGH = "<rough>"
+WRITTEN = "<written>"
+LIVE = "<live>"
 
 
 def groups_in(known: Mapping[str, Origin]) -> list[list[str]]:
@@ -38,8 +44,21 @@ def rough_in(known: Mapping[str, Origin]) -> list[tuple[str, str]]:
 
 def captures_in(known: Mapping[str, Origin]) -> dict[str, set[str]]:
     """Names of captured variables by the variable that holds the function."""
+    return _by_holder(known, CAPTURED)
+
+
+def written_in(known: Mapping[str, Origin]) -> dict[str, set[str]]:
+    """Names that a call of what a variable holds may bind, by the variable."""
+    return _by_holder(known, WRITTEN)
+
+
+def live_in(known: Mapping[str, Origin]) -> frozenset[str]:
+    return known[LIVE].sources if LIVE in known else frozenset()
+
+
+def _by_holder(known: Mapping[str, Origin], key: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for holder, name in _notes(known, CAPTURED):
+    for holder, name in _notes(known, key):
         found.setdefault(holder, set()).add(name)
     return found
 

@@ -14,7 +14,7 @@ from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
 from policies.facts.record import ADDRESS, FILES, LITERAL, TOOL, Finding, Import, Origin, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
-from policies.facts.sharing import captures_in, groups_in, modules_in
+from policies.facts.sharing import captures_in, groups_in, live_in, modules_in, written_in
 
 
 class Environment:
@@ -234,6 +234,11 @@ class Walk:
             for name in names:
                 self.shared.setdefault(name, []).append(one)
         self.captures = captures_in(known)
+        self.written = written_in(known)
+        self.live = live_in(known)
+        self.rebound: set[str] = set()  # by what earlier steps left, somewhere in this one
+        self.touched: set[str] = set()
+        self.direct: ast.expr | None = None  # the name that is being called
         self.captured = {
             name: self.graph.node() for name in frozenset().union(*self.captures.values())
         }

@@ -31,7 +31,7 @@ class Statements(Calls):
                 continue
             before = self.before = len(self.stops)
             self.mark()
-            if self.moment or not self.scopes.iterators:
+            if self.moment or not (self.scopes.iterators or self.scopes.loose):
                 visitor(self, statement)
             else:
                 self.moment = self.graph.node()
