@@ -279,8 +279,9 @@ def _makes_iterator(value: ast.expr | None) -> bool:
         called = value.func
         if isinstance(called, ast.Name):
             return called.id in ITERATORS
-        plain = isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name)
-        return plain and called.attr in ITERATORS and called.value.id in ITERATOR_MODULES
+        if not isinstance(called, ast.Attribute) or not isinstance(called.value, ast.Name):
+            return False
+        return called.attr in ITERATORS and called.value.id in ITERATOR_MODULES
     return isinstance(value, ast.GeneratorExp)
 
 

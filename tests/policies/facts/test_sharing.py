@@ -7,7 +7,7 @@ from policies.facts.extract import extract
 from policies.facts.record import Origin
 from policies.requests import RunContext
 from policies.verdict import judge
-from tests.policies.suites import Program, kind_of, load, starter, tools
+from tests.policies.suites import Program, exact, kind_of, load, tools
 
 
 def outcome(program: Program) -> Outcome:
@@ -17,7 +17,7 @@ def outcome(program: Program) -> Outcome:
     for code in program.code.split("---\n"):
         facts = extract(code, tools=tools(kind), known=known)
         known = dict(facts.variables)
-    return judge(RunContext(), facts, tools(kind), starter(kind)).decision.outcome
+    return judge(RunContext(), facts, tools(kind), exact(kind)).decision.outcome
 
 
 @pytest.mark.parametrize("program", load("steps_laundered"), ids=lambda p: p.name)

@@ -3,7 +3,7 @@
 import pytest
 
 from policies.engine import Outcome
-from tests.policies.suites import Program, load, report, verdict
+from tests.policies.suites import Program, exact, load, report, verdict
 
 EVASION = load("evasion")
 BENIGN = load("benign")
@@ -21,6 +21,14 @@ def test_no_evasion_is_allowed(program: Program) -> None:
     assert decision.outcome is not Outcome.ALLOW
     assert decision.rules or decision.errors
     assert decision.sentence
+
+
+FOLLOWED = [*load("evasion_endings"), *load("evasion_found")]
+
+
+@pytest.mark.parametrize("program", FOLLOWED, ids=lambda p: f"{p.suite}: {p.name}")
+def test_what_is_followed_needs_no_rule_for_rough_code(program: Program) -> None:
+    assert verdict(program, exact).decision.outcome is not Outcome.ALLOW
 
 
 def test_few_ordinary_programs_are_held_up() -> None:

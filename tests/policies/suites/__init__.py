@@ -8,6 +8,7 @@ so, and under the starter policies; a program may add imports with a first line
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -62,17 +63,26 @@ def starter(kind: str = "tools") -> PolicySet:
     return compile_policy(starter_text(), tools=tools(kind))
 
 
+@lru_cache
+def exact(kind: str = "tools") -> PolicySet:
+    """The starter policies without the rule that takes the analysis for rough in rarer code."""
+    rules = starter_text().split("@id(")
+    kept = [rule for rule in rules if not rule.startswith('"look-at-rough-code')]
+    assert len(kept) == len(rules) - 1
+    return compile_policy("@id(".join(kept), tools=tools(kind))
+
+
 def kind_of(program: Program) -> str:
     """Which tools a program is judged with."""
     ending = program.suite.rpartition("_")[2]
     return ending if ending in ("office", "orders", "clinic") else "tools"
 
 
-def verdict(program: Program) -> Verdict:
+def verdict(program: Program, policies: Callable[[str], PolicySet] = starter) -> Verdict:
     kind = kind_of(program)
     specs, allowed = tools(kind), DEFAULT_IMPORTS | program.imports
     facts = extract(program.code, tools=specs, allowed_imports=allowed)
-    return judge(RunContext(), facts, specs, starter(kind))
+    return judge(RunContext(), facts, specs, policies(kind))
 
 
 def report(programs: list[Program]) -> Counter[Outcome]:
