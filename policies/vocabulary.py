@@ -56,6 +56,11 @@ TERMS: Final = {
     "context.answer.labels": "the labels of the answer",
     "context.answer.secrets": "the secrets in the answer",
     "context.prompt.refused_labels": "labels that the model may not be sent",
+    "context.prompt.secrets": "the secrets in it",
+    "context.prompt.personal": "the personal data in it",
+    "context.model": "the model",
+    "context.model.labels": "the labels of data that the model may be sent",
+    "context.model.name": "the model",
     "resource.effect": "the tool's effect",
     "resource.tier": "the tool's risk tier",
     "resource.outward": "the tool reaches outward",
@@ -167,6 +172,14 @@ FILLED: Final = {
     "context.goal.secrets": ("the task contains what looks like a password or key", ""),
     "context.goal.personal": ("the task contains personal data", ""),
     "context.prompt.refused_labels": ("it has labels that the model may not be sent", ""),
+    "context.prompt.secrets": (
+        "it contains what looks like a password or key",
+        "it contains nothing that looks like a password or key",
+    ),
+    "context.prompt.personal": (
+        "it contains personal data",
+        "no personal data is found in it",
+    ),
     "context.program.problems": (
         "the program cannot be analysed",
         "the program can be analysed",
@@ -238,6 +251,13 @@ MEMBERS: Final = {
     ),
     "context.answer.labels": ("the answer contains {} data", "the answer contains no {} data"),
     "context.prompt.labels": ("it contains {} data", "it contains no {} data"),
+    "context.prompt.secrets": ("it contains a {}", "it contains no {}"),
+    "context.prompt.personal": ("it contains {}", "no {} are found in it"),
+    "context.call.personal": ("its arguments contain {}", "its arguments contain no {}"),
+    "context.answer.personal": ("the answer contains {}", "the answer contains no {}"),
+    "context.goal.personal": ("the task contains {}", "the task contains no {}"),
+    "context.program.personal": ("its text contains {}", "its text contains no {}"),
+    "context.model.labels": ("the model may be sent {} data", "the model may not be sent {} data"),
     "resource.labels": ("the tool returns {} data", "the tool returns no {} data"),
 }
 # A set with nothing but the items, and one with something else.
@@ -274,6 +294,14 @@ SOURCES: Final = {
 SOURCE_NAMES: Final = {
     "task": "the task", "tool": "a tool", "literal": "the program", "step": "an earlier step",
 }  # fmt: skip
+PERSONAL: Final = {
+    "card": "payment card numbers",
+    "email": "mail addresses",
+    "iban": "IBAN account numbers",
+    "person": "identity numbers of persons",
+    "phone": "phone numbers",
+}
+"""Kinds of personal data that are found in text (`facts/sensitive.py`)."""
 SPENT: Final = {
     "tool_calls": "{} tool calls",
     "writes": "{} write calls",

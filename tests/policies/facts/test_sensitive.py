@@ -2,7 +2,18 @@
 
 import pytest
 
-from policies.facts.sensitive import MAX_TEXT, UNREAD, personal_in, secrets_in
+from policies.facts.sensitive import (
+    MAX_TEXT,
+    PERSONAL_KINDS,
+    SECRET_KINDS,
+    UNREAD,
+    Found,
+    personal_in,
+    secrets_in,
+    values_in,
+)
+from policies.facts.sensitive import _detectors as detectors
+from policies.vocabulary import PERSONAL
 
 LETTERS = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7"
 SECRETS = {
@@ -93,3 +104,67 @@ def test_other_numbers_are_nobodys(text: str) -> None:
 def test_what_is_too_long_counts_as_holding_it() -> None:
     assert secrets_in("a" * (MAX_TEXT + 1)) == (UNREAD,)
     assert personal_in("a" * (MAX_TEXT + 1)) == (UNREAD,)
+
+
+HIDDEN_PERSONAL = [
+    ("DE89\u200b 3704 0044\u2060 0532 0130 00", "iban"),
+    ("DE89 3704 0044\n> 0532 0130 00 EUR 1000", "iban"),
+    ("AB12 CDEF GHIJ DE89 3704 0044 0532 0130 00", "iban"),
+    ("ES91 2100 0418 4502 0005 1332 EUR 1000", "iban"),
+    ("41\u00ad11 1111 1111 1111", "card"),
+    ("\uff14\uff11\uff11\uff11 1111 1111 1111", "card"),
+    ("4111\u20111111\u20111111\u20111111", "card"),
+    ("\u0664\u0661\u0661\u0661 1111 1111 1111", "card"),
+    ("SSN 5\u200b3\u200b6-90-4399", "person"),
+    ("ann\u200b@corp\ufeff.example", "email"),
+    ("+49\u200d 30\u202f901820", "phone"),
+]
+
+
+@pytest.mark.parametrize(("text", "kind"), HIDDEN_PERSONAL)
+def test_what_nobody_sees_between_the_characters_hides_nothing(text: str, kind: str) -> None:
+    assert kind in personal_in(text)
+    assert kind in {found.kind for found in values_in("Dear Bob, " + text)}
+
+
+@pytest.mark.parametrize("kind", ["AWS Access Key", "GitHub Token", "Anthropic API Key"])
+@pytest.mark.parametrize("between", ["\u200b", "\n", "\r\n", "\n> ", "  \n  "])
+def test_a_token_in_two_parts_is_one(kind: str, between: str) -> None:
+    secret = SECRETS[kind]
+    parted = f"the token\n{secret[:12]}{between}{secret[12:]}\nis new"
+    assert kind in secrets_in(parted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ASIA\n1000\n2000\n3000\n4000\n5000",
+        "DE89\nis the code\nof 3704",
+        "4000\n4001\n4002\n4003\n4004",
+        "\u0301" * 1000,
+    ],
+)
+def test_columns_and_lines_are_no_token(text: str) -> None:
+    assert secrets_in(text) == personal_in(text) == ()
+
+
+def test_every_kind_that_can_be_found_is_named() -> None:
+    assert {d.secret_type for d in detectors()} | set(SECRETS) | {"Named Secret"} <= set(
+        SECRET_KINDS
+    )
+    assert set(PERSONAL) == set(PERSONAL_KINDS)
+
+
+def test_values_are_told_once_each() -> None:
+    said = "ann@corp.example, 4111 1111 1111 1111, ann@corp.example and bob@corp.example"
+    assert values_in(said) == (
+        Found("personal", "card", "4111 1111 1111 1111"),
+        Found("personal", "email", "ann@corp.example"),
+        Found("personal", "email", "bob@corp.example"),
+    )
+    assert {found.kind for found in values_in("a" * (MAX_TEXT + 1))} == {UNREAD}
+
+
+@pytest.mark.parametrize("text", [*SECRETS.values(), *(text for text, _ in HIDDEN_PERSONAL)])
+def test_values_have_the_kinds_that_were_found(text: str) -> None:
+    assert {found.kind for found in values_in(text)} == {*secrets_in(text), *personal_in(text)}
