@@ -24,8 +24,10 @@ from agents import parsing, prompts
 from agents.llm.chat import ChatRequest, Message, Role, estimate_messages, estimate_tokens
 from agents.llm.endpoint import DEFAULT_CONTEXT_TOKENS, DEFAULT_MAX_OUTPUT_TOKENS
 from agents.observation import cut
+from agents.sightings import Spoken
 
 if TYPE_CHECKING:
+    from agents.models import Run, Step
     from agents.session import Session
 
 STOP = ("<observation",)
@@ -169,29 +171,61 @@ def chat_request(session: "Session", *, cancelled: Callable[[], bool]) -> ChatRe
     settings = version.endpoint.settings
     output = settings.get("max_output_tokens", DEFAULT_MAX_OUTPUT_TOKENS)
     budget = settings.get("context_tokens", DEFAULT_CONTEXT_TOKENS) - output
-    briefing = Briefing(
+    said = messages(
+        _briefing(session), _task(run), list(map(_record, session.steps)), budget_tokens=budget
+    )
+    return ChatRequest(
+        messages=said.messages,
+        model=version.endpoint.model,
+        max_output_tokens=output,
+        stop=STOP,
+        cancelled=cancelled,
+    )
+
+
+def opening(session: "Session") -> tuple[Spoken, Spoken]:
+    """What every prompt of the run begins with, but for the package's own words."""
+    own = _briefing(session)
+    said = "\n\n".join([own.agent, own.instructions, *own.stubs, *own.imports])
+    return Spoken("instructions", 0, said), task(session.run)
+
+
+def task(run: "Run") -> Spoken:
+    """What the model is told of the task, with its inputs and the names of its files."""
+    return Spoken("task", 0, _opening(prompts.load(), _task(run)))
+
+
+def turn(step: "Step") -> tuple[Spoken, Spoken]:
+    """The two messages of a finished step, before anything of them is cut to fit."""
+    reply, result = _Turn.of(_record(step)).messages()
+    return (
+        Spoken("reply", step.number, reply.content),
+        Spoken("result", step.number, result.content),
+    )
+
+
+def _briefing(session: "Session") -> Briefing:
+    version = session.version
+    return Briefing(
         agent=version.agent.name,
         instructions=version.instructions,
         stubs=tuple(tool.shown for tool in session.tools.values()),
         imports=tuple(sorted(session.imports)),
         max_steps=session.limits.steps,
     )
-    task = Task(
+
+
+def _task(run: "Run") -> Task:
+    return Task(
         run.goal,
         run.inputs,
-        tuple(str(check.get("says", "")) for check in version.checks),
+        tuple(str(check.get("says", "")) for check in run.agent_version.checks),
         tuple(f"in/{f['name']} ({f['media_type']}, {f['bytes']} bytes)" for f in run.files),
     )
-    steps = [
-        StepRecord(step.number, step.reply, step.code, step.observation) for step in session.steps
-    ]
-    return ChatRequest(
-        messages=messages(briefing, task, steps, budget_tokens=budget).messages,
-        model=version.endpoint.model,
-        max_output_tokens=output,
-        stop=STOP,
-        cancelled=cancelled,
-    )
+
+
+def _record(step: "Step") -> StepRecord:
+    return StepRecord(step.number, step.reply, step.code, step.observation)
 
 
 def framed(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents import artifacts, spending, tracing
+from agents import artifacts, conversation, sightings, spending, tracing
 from agents.bound import BoundTool, bind
 from agents.models import Call, Run, Step
 from agents.ruling import rules_for
@@ -43,6 +43,7 @@ class Gated:
 
     Attributes:
         over: budgets that the effect would cross, for whose crossing the decision asks signatures.
+        found: where secrets and personal data stand in the prompt that was decided on.
     """
 
     decision: Decision
@@ -50,6 +51,7 @@ class Gated:
     facts: Facts | None = None
     origins: dict[str, list[str]] = field(default_factory=dict)
     over: tuple[str, ...] = ()
+    found: tuple[sightings.Sighting, ...] = ()
 
 
 def decide_start(run: Run) -> tuple[Decision, DecisionDraft]:
@@ -65,10 +67,31 @@ def decide_model(session: Session) -> Gated:
     """May this run send its conversation, with all it has read, to its model?"""
     endpoint = session.version.endpoint
     model = requests.ModelSpec(endpoint.name, frozenset(endpoint.labels))
-    return _gated(
-        session,
-        requests.use_model(_of(session, session.next_number), model),
+    found = session.reader.read(
+        lambda: conversation.opening(session), session.steps, conversation.turn
     )
+    return _gated(session, requests.use_model(_of(session, session.next_number), model, found))
+
+
+def located(session: Session, gated: Gated) -> Gated:
+    """The decision on a prompt with the places of what was found in it."""
+    prompt = gated.request.context["prompt"]
+    if not prompt["secrets"] and not prompt["personal"]:
+        return gated
+    turns = [spoken for step in session.steps for spoken in conversation.turn(step)]
+    found = sightings.sightings([*conversation.opening(session), *turns])
+    return replace(gated, found=tuple(found))
+
+
+def why_not_sent(session: Session, gated: Gated) -> str:
+    """Why a prompt goes to no model, for whoever started the run."""
+    decision = gated.decision
+    rules = map(_rule, decision.rules)
+    fault = sightings.at_fault(gated.found, rules, session.policy.text)
+    said = [decision.sentence, sightings.sentence(fault)]
+    if decision.outcome is Outcome.REVIEW:
+        said.append("Nobody can sign for what goes to a model, so the run has ended.")
+    return " ".join(filter(None, said))
 
 
 def decide_execute(session: Session, number: int, facts: Facts) -> Gated:
@@ -194,6 +217,7 @@ def draft(
         run_id=run.id,
         step=step,
         call_seq=seq,
+        detail={"prompt": sightings.told(gated.found)} if gated.found else {},
     )
 
 

@@ -166,18 +166,24 @@ def taken_up(session: Session) -> bool:
 def model_cleared(session: Session) -> bool:
     """Record that the model may be asked; False when it may not and the run has ended.
 
-    A clearance holds while policy, endpoint and the labels of what the model would see stay the
-    same, so an ordinary step does not pay a commit for it.
+    A clearance holds while policy, endpoint, the labels of what the model would see and the kinds
+    of secrets and personal data in it stay the same, so an ordinary step does not pay a commit.
     """
     gated = gate.decide_model(session)
     allowed = gated.decision.outcome is Outcome.ALLOW
-    key = (gated.decision.policy_hash, session.version.endpoint_id, session.control_labels)
+    key = (
+        gated.decision.policy_hash,
+        session.version.endpoint_id,
+        session.control_labels,
+        session.reader.facts,
+    )
     if allowed and session.cleared == key:
         return True
+    gated = gate.located(session, gated)
     with writing(session) as commit:
         commit.decide(session.next_number, (gated, None))
         if not allowed:
-            _end(commit, RunState.DENIED, gated.decision.sentence)
+            _end(commit, RunState.DENIED, gate.why_not_sent(session, gated))
     session.cleared = key
     return allowed
 

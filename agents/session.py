@@ -22,6 +22,7 @@ from agents.sandbox.contract import (
 from agents.sandbox.errors import JailClosed
 from agents.sandbox.runtime import Runtime
 from agents.sandbox.session import Jail
+from agents.sightings import Reader
 from audit.canonical import JSON
 from audit.transactions import in_workspace
 from policies import selectors as policies
@@ -44,6 +45,7 @@ class Session:
         calls: step id → place in the step → recorded call.
         runtime: what its jails are made of, named by its hash.
         given: the files that came with the task.
+        reader: what was found in all that its model has been told.
         unsaid: starts and stops of jails that the log does not have yet: action, detail.
     """
 
@@ -59,6 +61,7 @@ class Session:
     runtime: Runtime
     given: tuple[GivenFile, ...] = ()
     unsaid: list[tuple[str, dict[str, JSON]]] = field(default_factory=list)
+    reader: Reader[Step] = field(default_factory=Reader)
     lost: bool = False
     cleared: Any = None
     _jail: Jail | None = None

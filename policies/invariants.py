@@ -132,18 +132,23 @@ def _candidates(
     tools = {tool.name: tool for tool in policies.tools}
     quiet = [r for r in witness.base(policies.tools) if witness.acts_on(tree, r)]
     plain = witness.ways(tree)
-    for way in [*_around(plain, wanted, policies), *plain]:
+    for way in [*_around(plain, quiet, policies), *plain]:
         for request in [*quiet, *seeds[:20]]:
             yield from witness.fulfil(request, way, tools)
     yield from seeds
 
 
-def _around(plain: Sequence[Way], wanted: FiredRule, policies: PolicySet) -> list[Way]:
-    """Ways in which the invariant's condition holds and as few strict rules as possible do."""
+def _around(plain: Sequence[Way], quiet: Sequence[Request], policies: PolicySet) -> list[Way]:
+    """Ways in which the invariant's condition holds and as few strict rules as possible do.
+
+    Args:
+        quiet: of the invariant's own action; rules about another ask for what these do not have.
+    """
     beam = list(plain)
     for name, rule in policies.rules.items():
         tree = policies.trees[name]
-        if rule.shadow or tree.effect != "forbid":
+        asked = any(witness.acts_on(tree, request) for request in quiet)
+        if rule.shadow or tree.effect != "forbid" or not asked:
             continue
         lacking = witness.ways(tree, holds=False)
         next_beam = []

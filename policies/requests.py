@@ -13,7 +13,7 @@ meaning of each attribute stands in schema.py beside its type. Three rules hold 
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_UP, Decimal, InvalidOperation
 from typing import Any
@@ -37,7 +37,14 @@ from policies.facts.record import (
     join_origins,
 )
 from policies.facts.resources import hosts_in
-from policies.facts.sensitive import emails_in, personal_in, secrets_in
+from policies.facts.sensitive import (
+    PERSONAL_KINDS,
+    SECRET_KINDS,
+    UNREAD,
+    emails_in,
+    personal_in,
+    secrets_in,
+)
 from policies.schema import argument_types
 
 LONG_MAX = 2**63 - 1
@@ -45,6 +52,7 @@ _AMOUNT_ROLES = {"amount": 100, "amount_minor": 1}
 _NOBODY = datetime(1970, 1, 1, tzinfo=UTC)
 _TODAY = ("writes", "recipients", "amount_minor")
 _COUNTERS = ("tokens", "cost_micros", "tool_calls", "writes", "steps", "seconds")
+UNRECORDED = "not looked for at the time"
 _OUTWARD_LABELS = frozenset({"untrusted", "external", "outward", "public", "egress"})
 
 
@@ -85,6 +93,21 @@ class ModelSpec:
 
 
 @dataclass(frozen=True)
+class PromptFacts:
+    """Kinds found in the texts that a model is told; `UNREAD` stands for every kind there is."""
+
+    secrets: frozenset[str] = frozenset()
+    personal: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, text: str) -> "PromptFacts":
+        return cls(frozenset(secrets_in(text)), frozenset(personal_in(text)))
+
+    def joined(self, other: "PromptFacts") -> "PromptFacts":
+        return PromptFacts(self.secrets | other.secrets, self.personal | other.personal)
+
+
+@dataclass(frozen=True)
 class Request:
     """One question to the engine.
 
@@ -119,13 +142,24 @@ def start_run(ctx: RunContext, goal: str) -> Request:
 
 
 def use_model(
-    ctx: RunContext, model: ModelSpec, *, tokens: int = 0, cost_micros: int = 0
+    ctx: RunContext,
+    model: ModelSpec,
+    found: PromptFacts,
+    *,
+    tokens: int = 0,
+    cost_micros: int = 0,
 ) -> Request:
-    """May what the run has read be sent to this model?"""
+    """May what the run has read be sent to this model?
+
+    Args:
+        found: in all of it, instructions and task included.
+    """
     refused = frozenset() if "*" in model.labels else ctx.control_labels - model.labels
     prompt = {
         "labels": sorted(ctx.control_labels),
         "refused_labels": sorted(refused),
+        "secrets": _every(found.secrets, SECRET_KINDS),
+        "personal": _every(found.personal, PERSONAL_KINDS),
         "tokens": tokens,
         "cost_micros": cost_micros,
     }
@@ -260,6 +294,9 @@ def restore(stored: Mapping[str, Any]) -> Request:
         if isinstance(program, Mapping):
             older = {"rough": [UNKNOWN_LABEL], "touches": list(program.get("reads", ()))}
             context["program"] = {**older, **program}
+        prompt = context.get("prompt")
+        if isinstance(prompt, Mapping):
+            context["prompt"] = {**_UNKNOWN_PROMPT, **prompt}
         return Request(
             action=str(stored["action"]),
             principal=_pair(stored["principal"]),
@@ -272,6 +309,19 @@ def restore(stored: Mapping[str, Any]) -> Request:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a stored request: {type(error).__name__}: {error}") from error
+
+
+def milder(request: Request) -> Request | None:
+    """The same, had nothing been found where an earlier release did not look; None where it did."""
+    prompt = request.context.get("prompt")
+    if not isinstance(prompt, Mapping):
+        return None
+    blind: dict[str, list[str]] = {
+        name: [] for name in _UNKNOWN_PROMPT if UNRECORDED in prompt.get(name, ())
+    }
+    if not blind:
+        return None
+    return replace(request, context={**request.context, "prompt": {**prompt, **blind}})
 
 
 def _pair(parts: Any) -> tuple[str, str]:  # noqa: ANN401 - of a stored value
@@ -289,6 +339,16 @@ def is_outward(effect: str, labels: Collection[str]) -> bool:
 
 
 # Parts
+
+_UNKNOWN_PROMPT: Mapping[str, Any] = {
+    "secrets": [*SECRET_KINDS, UNRECORDED],
+    "personal": [*PERSONAL_KINDS, UNRECORDED],
+}
+
+
+def _every(found: Collection[str], kinds: Collection[str]) -> list[str]:
+    """What could not be read may hold any kind that a rule asks for."""
+    return sorted({*found, *kinds} if UNREAD in found else found)
 
 
 def _entity(kind: str, name: str, attributes: Mapping[str, Any]) -> dict[str, Any]:

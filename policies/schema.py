@@ -97,6 +97,13 @@ type Call = {
   hosts: Set<String>, emails: Set<String>,     // in the values, lower case
 };
 
+type Prompt = {
+  labels: Set<String>,         // of everything the run has read
+  refused_labels: Set<String>, // those of them that may not be sent to this model
+  secrets: Set<String>, personal: Set<String>, // kinds found in all that the model is told
+  tokens: Long, cost_micros: Long,
+};
+
 type Answer = {
   labels: Set<String>, choices: Set<String>,
   secrets: Set<String>, personal: Set<String>,
@@ -106,8 +113,7 @@ type Answer = {
 action "start_run" appliesTo { principal: Person, resource: Workspace, context: {
   run: Run, goal: { secrets: Set<String>, personal: Set<String>, characters: Long } } };
 action "use_model" appliesTo { principal: Agent, resource: Model, context: {
-  run: Run, prompt: { labels: Set<String>, refused_labels: Set<String>,
-                      tokens: Long, cost_micros: Long } } };
+  run: Run, prompt: Prompt } };
 action "execute" appliesTo { principal: Agent, resource: Workspace, context: {
   run: Run, program: Program } };
 action "call" appliesTo { principal: Agent, resource: Tool, context: { run: Run, call: Call } };

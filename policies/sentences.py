@@ -12,8 +12,8 @@ could be read as part of the sentence, and characters that cannot be seen are sp
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Final
 
 from cedarpy import pst
 
@@ -54,7 +54,7 @@ def sentence(policy: pst.Template, *, roles: str = "", quorum: int = 0, factor: 
         factor: what signing needs beside the password; "" for nothing.
     """
     subject = _subject(policy)
-    clauses = [_shape(c.expr, negated=isinstance(c, pst.Unless)) for c in policy.clauses]
+    clauses = [_shape(c.expr, negated=isinstance(c, pst.Unless)) for c in _spoken(policy)]
     rest = f" when {_outer(_join('and', clauses))}" if clauses else ""
     if policy.effect == "permit":
         return f"Allow {subject}{rest}."
@@ -62,6 +62,26 @@ def sentence(policy: pst.Template, *, roles: str = "", quorum: int = 0, factor: 
         signers = people(roles, quorum, factor)
         return f"Ask {signers} to countersign {subject}{rest}."
     return f"Never allow {subject}{rest}."
+
+
+def _spoken(policy: pst.Template) -> Sequence[pst.Clause]:
+    """The conditions; what a rule about asking a model acts on is that model."""
+    scope = policy.action
+    if not isinstance(scope, pst.ActionEq) or scope.entity.id != "use_model":
+        return policy.clauses
+    return [_about_model(clause) for clause in policy.clauses]
+
+
+def _about_model(node: Any) -> Any:  # noqa: ANN401 - any part of a syntax tree
+    if node == pst.Var("resource"):
+        return pst.GetAttr(pst.Var("context"), "model")
+    if isinstance(node, tuple):
+        return tuple(map(_about_model, node))
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    return replace(
+        node, **{one.name: _about_model(getattr(node, one.name)) for one in fields(node)}
+    )
 
 
 def people(role: str, quorum: int, factor: str = "") -> str:
@@ -346,7 +366,10 @@ def _member(node: pst.BinaryOp, *, negated: bool) -> str:
     forms = words.MEMBERS.get(path)
     if forms is None:
         return ""
-    told = [_argument(n) if path == "context.call.roles" else _name(n) for n in names]
+    if path.endswith(".personal"):
+        told = [words.PERSONAL.get(n) or _name(n) for n in names]
+    else:
+        told = [_argument(n) if path == "context.call.roles" else _name(n) for n in names]
     return forms[negated].format(_listed(list(dict.fromkeys(told)), word))
 
 
@@ -399,6 +422,8 @@ def _text_compared(path: str, op: str, text: str) -> str:
     if path == "resource.effect" and text in ("read", "write"):
         reads = (text == "read") == (op == "eq")
         return "the tool only reads" if reads else "the tool writes"
+    if path == "context.model.name":
+        return f"the model is {'' if op == 'eq' else 'not '}{_name(text)}"
     if path == "resource.name":
         return f"the tool is {'' if op == 'eq' else 'not '}{_name(text)}"
     return ""

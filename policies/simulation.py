@@ -12,9 +12,12 @@ from typing import Any
 
 from policies.cases import CaseError, today
 from policies.engine import Decision, PolicySet, Requirement, decide
-from policies.requests import Request, restore
+from policies.requests import Request, milder, restore
 
 MOST_REMEMBERED = 100_000
+NOT_LOOKED = (
+    "When this was decided, nobody looked for passwords, keys and personal data in the prompt."
+)
 OTHER = "other"
 """A review as before, but with other signatures."""
 
@@ -85,7 +88,15 @@ class Simulator:
             except (ValueError, CaseError) as error:
                 yield Replayed(past, None, str(error))
                 continue
-            yield Replayed(past, self.decide(request))
+            yield self._replayed(past, request)
+
+    def _replayed(self, past: Past, request: Request) -> Replayed:
+        now, other = self.decide(request), milder(request)
+        if other is not None:
+            best = self.decide(other)
+            if (best.outcome, best.requirement) != (now.outcome, now.requirement):
+                return Replayed(past, None, NOT_LOOKED)
+        return Replayed(past, now)
 
     def decide(self, request: Request) -> Decision:
         """The decision on one request."""

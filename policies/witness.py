@@ -22,6 +22,8 @@ from policies.requests import LONG_MAX, Request, RunContext, tool_entity
 
 MOST_WAYS = 24
 """Ways to fulfil one condition that are followed; more are dropped."""
+ANY_MODEL = "any_model"
+"""A model that could be registered, for data of whatever labels a rule asks about."""
 _WORKDAY = datetime(2026, 1, 14, 10, tzinfo=UTC)
 _FLIP = {"less": "greater_eq", "greater_eq": "less", "greater": "less_eq", "less_eq": "greater"}
 _MIRROR = {"less": "greater", "greater": "less", "less_eq": "greater_eq", "greater_eq": "less_eq"}
@@ -235,9 +237,11 @@ def base(tools: Sequence[ToolSpec]) -> list[Request]:
     """One quiet request of each kind, and of each tool."""
     names = frozenset(tool.name for tool in tools)
     ctx = RunContext("workspace", "agent", "v1", "person", used_tools=names, now=_WORKDAY)
+    nothing = requests.PromptFacts()
     found = [
         requests.start_run(ctx, "A task."),
-        requests.use_model(ctx, requests.ModelSpec("model")),
+        requests.use_model(ctx, requests.ModelSpec("model"), nothing),
+        requests.use_model(ctx, requests.ModelSpec(ANY_MODEL, frozenset()), nothing),
         requests.execute(ctx, extract("pass", tools=(), allowed_imports=())),
         requests.release(ctx, "done", Origin(frozenset({TASK}))),
         requests.change(person="person", kind="policy", summary="", tier=4, now=_WORKDAY),
@@ -271,6 +275,8 @@ def _quiet_arguments(tool: ToolSpec) -> dict[str, Any]:
 
 def fulfil(request: Request, way: Way, tools: Mapping[str, ToolSpec]) -> list[Request]:
     """The request with the wishes of a way written into it, at each boundary; [] if it cannot."""
+    if request.resource == ("Model", ANY_MODEL) and "resource.labels" in way:
+        request = _registered_for(request, way["resource.labels"])
     if not _fits(request, way, tools):
         return []
     context = [wish for wish in way.items() if wish[0].startswith("context.")]
@@ -282,6 +288,14 @@ def fulfil(request: Request, way: Way, tools: Mapping[str, ToolSpec]) -> list[Re
         found = [made for one in found for made in _written(one, path.split(".")[1:], wish)]
         found = found[:MOST_WAYS]
     return found
+
+
+def _registered_for(request: Request, wish: Wish) -> Request:
+    """The same to a model that takes the labels that are wished for."""
+    name = request.resource[1]
+    labels = sorted(wish.among - {"*"}) or (["something"] if "*" in wish.among else [])
+    entity = {"uid": {"type": "Model", "id": name}, "attrs": {"name": name, "labels": labels}}
+    return replace(request, entities=({**entity, "parents": []},))
 
 
 def _fits(request: Request, way: Way, tools: Mapping[str, ToolSpec]) -> bool:
@@ -321,16 +335,24 @@ def _may_be(request: Request, path: str, wish: Wish) -> bool:
 
 
 def _has(request: Request, path: str, wish: Wish, tools: Mapping[str, ToolSpec]) -> bool:
-    spec = tools.get(request.resource[1])
-    if request.resource[0] != "Tool" or spec is None:
+    known = _attributes(request, tools)
+    if known is None:
         return request.resource[0] != "Tool"
-    value = tool_entity(spec)["attrs"].get(path.removeprefix("resource."))
+    value = known.get(path.removeprefix("resource."))
     if isinstance(value, bool):
         return wish.flag is None or wish.flag == value
     if isinstance(value, int):
         return wish.low <= value <= wish.high
     held = frozenset([value] if isinstance(value, str) else value or ())
     return wish.among - {"*"} <= held and not wish.absent & held
+
+
+def _attributes(request: Request, tools: Mapping[str, ToolSpec]) -> Mapping[str, Any] | None:
+    kind, name = request.resource
+    if kind == "Tool":
+        return tool_entity(tools[name])["attrs"] if name in tools else None
+    own = [one["attrs"] for one in request.entities if one["uid"] == {"type": kind, "id": name}]
+    return own[0] if own else None
 
 
 def _written(request: Request, path: list[str], wish: Wish) -> list[Request]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from policies.schema import quoted
+from policies.vocabulary import PERSONAL
 
 Values = Mapping[str, Any]
 
@@ -43,6 +44,7 @@ class Type(StrEnum):
     HOSTS = "hosts"
     MODULE = "module"
     CHOICE = "choice"
+    KINDS = "kinds"  # some of the field's choices
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Field:
     """One thing a form asks for.
 
     Attributes:
-        choices: value and words, for `Type.CHOICE`.
+        choices: value and words, for `Type.CHOICE` and `Type.KINDS`.
         required: whether it may be left empty.
     """
 
@@ -72,6 +74,7 @@ class Kind:
         action: Cedar's action: "call" (any tool call), "execute" or "use_model"; a budget
             chooses by what it counts.
         condition: Cedar expression of the values; "" for always.
+        signable: whether its rule can wait for signatures.
     """
 
     id: str
@@ -80,6 +83,7 @@ class Kind:
     fields: tuple[Field, ...]
     condition: Callable[[Values], str]
     action: Callable[[Values], str] = lambda _values: "call"
+    signable: bool = True
 
     def clean(self, given: Values) -> dict[str, Any]:
         """The values of this kind's fields, checked; the empty ones left out.
@@ -100,7 +104,7 @@ class Kind:
 
 def _clean(field: Field, value: object) -> Any:  # noqa: ANN401 - text, number or list
     match field.type:
-        case Type.TOOLS | Type.LABELS | Type.HOSTS:
+        case Type.TOOLS | Type.LABELS | Type.HOSTS | Type.KINDS:
             return _several(field, value)
         case Type.TIER | Type.NUMBER | Type.HOUR:
             return _whole(field, value)
@@ -126,6 +130,8 @@ def _several(field: Field, value: object) -> list[str]:
     texts = sorted({str(item).strip() for item in items} - {""})
     if field.type is Type.HOSTS:
         texts = sorted({text.lower() for text in texts})
+    if field.type is Type.KINDS and not set(texts) <= set(dict(field.choices)):
+        raise FormError(f"{field.label}: choose from the list")
     pattern = {Type.LABELS: _LABEL, Type.HOSTS: _HOST}.get(field.type)
     for text in texts:
         good = pattern.fullmatch(text) if pattern is not None else text.isprintable()
@@ -230,6 +236,7 @@ def _budget_action(values: Values) -> str:
     return "execute" if counted in ("steps", "seconds") else "call"
 
 
+_SECRETS = "secrets"
 _FEATURES: Final = {
     "unmodelled": ("constructs that the analysis cannot follow", "!{p}.unmodelled.isEmpty()"),
     "rough": ("constructs that the analysis follows only roughly", "!{p}.rough.isEmpty()"),
@@ -244,6 +251,18 @@ _FEATURES: Final = {
 
 def _feature(values: Values) -> str:
     return _FEATURES[values["feature"]][1].format(p="context.program")
+
+
+def _prompt(values: Values) -> str:
+    kinds = [kind for kind in values["found"] if kind != _SECRETS]
+    parts = [] if kinds == values["found"] else ["!context.prompt.secrets.isEmpty()"]
+    if kinds:
+        named = f"context.prompt.personal.containsAny({_set(kinds)})"
+        every = len(kinds) == len(PERSONAL)
+        parts.append("!context.prompt.personal.isEmpty()" if every else named)
+    held = parts[0] if len(parts) == 1 else f"({' || '.join(parts)})"
+    label = values.get("label", "")
+    return _all(held, f"!resource.labels.contains({quoted(label)})" if label else "")
 
 
 def _execute(_values: Values) -> str:
@@ -419,6 +438,30 @@ _ALL: Final = (
         ),
         _feature,
         _execute,
+    ),
+    Kind(
+        "prompt",
+        "What a model is told",
+        "A password goes to no model, a card number only to models for personal data.",
+        (
+            Field(
+                "found",
+                Type.KINDS,
+                "The prompt has",
+                "Looked for in instructions, task, replies and results of every step.",
+                choices=((_SECRETS, "what looks like a password or key"), *PERSONAL.items()),
+            ),
+            Field(
+                "label",
+                Type.LABEL,
+                "But not for models that take data with the label",
+                "Leave empty for every model.",
+                required=False,
+            ),
+        ),
+        _prompt,
+        lambda _values: "use_model",
+        signable=False,
     ),
     Kind(
         "import",

@@ -72,6 +72,10 @@ def write(form: RuleForm) -> str:
     values = kind.clean(form.values)
     _check(form)
     condition, action = kind.condition(values), kind.action(values)
+    if form.role and action == "use_model":
+        raise FormError(
+            "Then: a model is asked or not, and waits for nobody; choose to refuse or only record"
+        )
     _check_obligations(form, action)
     lines = [
         f"@id({quoted(form.id)})" + (" @shadow" if form.shadow else ""),

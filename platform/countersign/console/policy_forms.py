@@ -85,11 +85,30 @@ class RuleEditForm(forms.Form):
             (REVIEW, "It waits for signatures"),
             (SHADOW, "It is only recorded (a rule on trial)"),
         ]
+        if self.promise:
+            outcomes.pop()
         self.fields["outcome"] = forms.ChoiceField(
             label="The policy must at least say" if self.promise else "Then",
-            choices=outcomes[:2] if self.promise else outcomes,
+            choices=[one for one in outcomes if self.kind.signable or one[0] != REVIEW],
             widget=forms.RadioSelect,
         )
+        if self.kind.signable:
+            self._add_signers(known)
+        self.fields["agent"] = forms.ChoiceField(
+            label="Agent",
+            choices=[("", "every agent"), *((name, name) for name in known.agents)],
+            required=False,
+        )
+        if not self.promise:
+            self.fields["reason"] = forms.CharField(
+                label="Reason",
+                max_length=300,
+                required=False,
+                help_text="What the agent and the reviewer are told, in your words.",
+            )
+            self._add_obligations(known)
+
+    def _add_signers(self, known: Choices) -> None:
         self.fields["role"] = forms.ChoiceField(
             label="Who signs",
             choices=[(role, words.role(role)) for role in known.signers],
@@ -105,19 +124,6 @@ class RuleEditForm(forms.Form):
             " before.",
             required=False,
         )
-        self.fields["agent"] = forms.ChoiceField(
-            label="Agent",
-            choices=[("", "every agent"), *((name, name) for name in known.agents)],
-            required=False,
-        )
-        if not self.promise:
-            self.fields["reason"] = forms.CharField(
-                label="Reason",
-                max_length=300,
-                required=False,
-                help_text="What the agent and the reviewer are told, in your words.",
-            )
-            self._add_obligations(known)
 
     def _add_obligations(self, known: Choices) -> None:
         """What else follows; the service says which of it fits the outcome."""
@@ -167,7 +173,8 @@ def _initial(kind: Kind, rule: RuleForm) -> dict[str, Any]:
     values = {each.name: each.initial for each in kind.fields if each.initial}
     for name, value in rule.values.items():
         values[name] = "\n".join(value) if name == "hosts" else value
-    outcome = SHADOW if rule.shadow else REVIEW if rule.role or not rule.values else FINAL
+    waits = kind.signable and (rule.role or not rule.values)
+    outcome = SHADOW if rule.shadow else REVIEW if waits else FINAL
     return {
         **values,
         "id": rule.id,
@@ -205,6 +212,10 @@ def _field(each: Field, known: Choices) -> forms.Field:
             return _several(known.tools, common)
         case Type.LABELS:
             return _several(known.labels, common)
+        case Type.KINDS:
+            return forms.MultipleChoiceField(
+                choices=each.choices, widget=forms.CheckboxSelectMultiple, **common
+            )
         case Type.HOSTS:
             return Lines(**common)
         case Type.NUMBER | Type.HOUR:

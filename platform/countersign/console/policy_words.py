@@ -43,6 +43,8 @@ _FACTS = {
     "call.over_budget": "it would cross a budget of the day",
     "program.imports": "imports",
     "answer.labels": "data in the answer",
+    "prompt.secrets": "passwords or keys in the prompt",
+    "prompt.personal": "personal data in the prompt",
 }
 _ACTIONS = {
     "start_run": "Starting a run",

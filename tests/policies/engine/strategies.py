@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from policies import requests
 from policies.facts.record import Argument, CallSite, Facts, Finding, Import, Origin, ToolSpec
+from policies.facts.sensitive import PERSONAL_KINDS, UNREAD
 
 SEND = ToolSpec(
     "send",
@@ -120,7 +121,18 @@ programs = st.builds(
 )
 executions = st.builds(requests.execute, contexts, programs)
 releases = st.builds(requests.release, contexts, st.text(max_size=30), origins)
-every_request = st.one_of(calls, executions, releases)
+prompts = st.builds(
+    requests.use_model,
+    contexts,
+    st.builds(requests.ModelSpec, st.just("m"), st.frozensets(st.sampled_from((*LABELS, "*")))),
+    st.builds(
+        requests.PromptFacts,
+        st.frozensets(st.sampled_from(("Private Key", UNREAD)), max_size=1),
+        st.frozensets(st.sampled_from((*PERSONAL_KINDS, UNREAD)), max_size=2),
+    ),
+    tokens=st.integers(0, 100_000),
+)
+every_request = st.one_of(calls, executions, releases, prompts)
 
 CONDITIONS = (
     'context.call.flows.contains("untrusted -> recipient")',

@@ -11,7 +11,14 @@ from policies.engine import Outcome, compile_policy, decide
 from policies.requests import Request
 from policies.starter import starter_text
 from tests.policies import oracle
-from tests.policies.engine.strategies import TOOLS, calls, every_request, policy_text, rules
+from tests.policies.engine.strategies import (
+    TOOLS,
+    calls,
+    every_request,
+    policy_text,
+    prompts,
+    rules,
+)
 
 ORDER = list(Outcome)
 quick = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -23,6 +30,28 @@ def test_starter_agrees_with_the_second_evaluator(request: Request) -> None:
     policies = compile_policy(starter_text(), tools=TOOLS)
     found = decide(request, policies)
     assert found.outcome is oracle.outcome(request, starter_text(), TOOLS), found
+    assert not found.errors
+
+
+PROMPT_RULES = "".join(
+    f'@id("r{n}") forbid(principal, action == Action::"use_model", resource) when {{ {said} }};'
+    for n, said in enumerate(
+        (
+            '!context.prompt.secrets.isEmpty() && !resource.labels.contains("secret")',
+            'context.prompt.personal.containsAny(["card", "phone"]) && !resource.labels.isEmpty()',
+            'context.prompt.personal.contains("email") && context.run.step > 3',
+            'context.prompt.secrets.contains("Slack Token")',
+        )
+    )
+)
+
+
+@quick
+@given(prompts)
+def test_rules_about_prompts_agree_with_the_second_evaluator(request: Request) -> None:
+    text = policy_text([]) + PROMPT_RULES
+    found = decide(request, compile_policy(text, tools=TOOLS))
+    assert found.outcome is oracle.outcome(request, text, TOOLS), found
     assert not found.errors
 
 

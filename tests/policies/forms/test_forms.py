@@ -12,6 +12,7 @@ from policies.forms.text import remove, set_shadow
 from policies.pieces import find, pieces
 from policies.sentences import obligation
 from policies.starter import starter_text
+from policies.vocabulary import PERSONAL
 from tests.policies.suites import tools
 
 FINANCE: dict[str, Any] = {"role": "reviewer:finance", "quorum": 2}
@@ -84,6 +85,21 @@ EXAMPLES = [
     (
         RuleForm("r14", "import", {"module": "re"}, shadow=True),
         "Never allow a program when it imports re.",
+    ),
+    (
+        RuleForm("r15", "prompt", {"found": ["secrets"]}),
+        "Never allow sending what was read to a model when it contains what looks like a password"
+        " or key.",
+    ),
+    (
+        RuleForm("r16", "prompt", {"found": ["iban", "card"], "label": "personal"}, shadow=True),
+        "Never allow sending what was read to a model when it contains payment card numbers or"
+        " IBAN account numbers and the model may not be sent personal data.",
+    ),
+    (
+        RuleForm("r17", "prompt", {"found": ["secrets", *PERSONAL]}, agent="Accounts payable"),
+        "Never allow sending what was read to a model by the agent Accounts payable when it"
+        " contains what looks like a password or key or it contains personal data.",
     ),
     (
         RuleForm("r1c", "tool", {"tool": "send_mail"}, **FINANCE, code=True),
@@ -172,6 +188,13 @@ def test_every_kind_has_an_example_here() -> None:
         (RuleForm("r", "tool", {"tool": "x"}, redact="a b", role="reviewer"), "Withhold: one name"),
         (RuleForm("r", "import", {"module": "re"}, mask="a", role="reviewer"), "only calls"),
         (RuleForm("r", "tool", {"tool": "x"}, notify="admin"), "Tell by mail"),
+        (RuleForm("r", "prompt", {"found": []}), "The prompt has: this must be filled in"),
+        (RuleForm("r", "prompt", {"found": ["iris scan"]}), "The prompt has: choose from"),
+        (RuleForm("r", "prompt", {"found": ["secrets"]}, role="reviewer"), "waits for nobody"),
+        (
+            RuleForm("r", "budget", {"counter": "tokens", "limit": 9}, role="reviewer"),
+            "waits for nobody",
+        ),
     ],
 )
 def test_a_form_that_makes_no_rule_says_why(form: RuleForm, told: str) -> None:

@@ -136,3 +136,59 @@ def test_a_simulation_sees_that_a_signature_takes_a_code() -> None:
     assert (found.changed, found.move) == (True, "review -> other")
     [same] = Simulator(coded).replay([replace(was, factor="totp")])
     assert not same.changed
+
+
+def asked(found: requests.PromptFacts, labels: frozenset[str] = frozenset()) -> Past:
+    request = requests.use_model(RunContext(now=NOW), requests.ModelSpec("m", labels), found)
+    made = decide(request, BASE)
+    return Past("k", "use_model", made.outcome.value, tuple(made.requirement), asdict(request))
+
+
+def of_before(past: Past) -> Past:
+    """As a release stored it that did not look into prompts."""
+    context = {**past.request["context"]}
+    context["prompt"] = {k: v for k, v in context["prompt"].items() if k not in LOOKED_FOR}
+    return replace(past, request={**past.request, "context": context})
+
+
+LOOKED_FOR = ("secrets", "personal")
+
+
+def test_a_prompt_that_nobody_looked_into_cannot_be_decided_by_what_it_held() -> None:
+    """Neither allowed nor refused: what it held is not known, and a rule asks for it."""
+    old = of_before(asked(requests.PromptFacts()))
+    [found] = Simulator(BASE).replay([old])
+    assert found.move == "allow -> ?"
+    assert "nobody looked" in found.problem
+    cleared = of_before(asked(requests.PromptFacts(), frozenset({"personal", "secret"})))
+    [same] = Simulator(BASE).replay([cleared])
+    assert (same.move, same.changed) == ("allow -> allow", False)
+    blind = compile_policy('@id("all") permit(principal, action, resource);', tools=tools())
+    assert [one.changed for one in Simulator(blind).replay([old])] == [False]
+
+
+def test_as_a_required_test_such_a_prompt_counts_as_holding_everything() -> None:
+    old = of_before(asked(requests.PromptFacts()))
+    [found] = cases.check([cases.stored("old", old.request, "allow")], BASE)
+    assert found.answered == "deny"
+    rule = '@id("slack") forbid(principal, action == Action::"use_model", resource) when {{ {} }};'
+    for condition in (
+        'prompt.secrets.contains("Slack Token")',
+        'prompt.personal.contains("phone")',
+    ):
+        text = '@id("all") permit(principal, action, resource);' + rule.format(
+            f"context.{condition}"
+        )
+        policies = compile_policy(text, tools=tools())
+        [found] = cases.check([cases.stored("old", old.request, "allow")], policies)
+        assert found.answered == "deny"
+
+
+def test_a_simulation_tells_which_prompts_a_new_rule_would_stop() -> None:
+    rule = write(RuleForm("mails", "prompt", {"found": ["email"], "label": "personal"}))
+    strict = Simulator(compile_policy(forms.append(BASE.text, rule), tools=tools()))
+    mail = requests.PromptFacts(personal=frozenset({"email"}))
+    past = [asked(mail), asked(requests.PromptFacts()), asked(mail, frozenset({"personal"}))]
+    assert [one.move for one in strict.replay(past)] == [
+        "allow -> deny", "allow -> allow", "allow -> allow",
+    ]  # fmt: skip

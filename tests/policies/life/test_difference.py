@@ -114,3 +114,29 @@ def test_what_is_found_is_what_the_engine_says() -> None:
     found = difference(BASE, remove(BASE, "tier-2"), tools=tools()).examples[0]
     assert found.request.problems == ()
     assert found.before.errors == found.after.errors == ()
+
+
+def test_a_rule_about_prompts_is_shown_by_a_prompt_and_a_model() -> None:
+    rule = write(RuleForm("mails", "prompt", {"found": ["email"], "label": "personal"}))
+    found = difference(BASE, forms.append(BASE, rule), tools=tools())
+    assert found.added == ("mails",)
+    [example] = found.examples
+    assert example.facts == (("prompt.personal", "email"),)
+    assert (example.before.outcome, example.after.outcome) == (Outcome.ALLOW, Outcome.DENY)
+    only = RuleForm("only", "prompt", {"found": ["email"]})
+    [example] = difference(
+        forms.append(BASE, rule),
+        forms.append(BASE, write(replace(only, id="mails"))),
+        tools=tools(),
+    ).examples
+    assert example.request.entities[0]["attrs"]["labels"] == ["personal"]
+    looser = difference(BASE, remove(BASE, "no-secret-to-a-model"), tools=tools()).examples
+    assert any(("prompt.secrets", "something") in example.facts for example in looser)
+
+
+def test_an_invariant_about_prompts_is_broken_by_a_rule_on_trial() -> None:
+    promise = write(RuleForm("keys", "prompt", {"found": ["secrets"]}))
+    [broken] = check(BASE, [promise], tools=tools())
+    assert broken.broken  # the starter policy lets a model have them that takes secrets
+    [kept] = check(forms.append(BASE, promise), [promise], tools=tools())
+    assert kept.certain
