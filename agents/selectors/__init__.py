@@ -59,6 +59,7 @@ from agents.selectors.runs import (
     step,
     steps,
 )
+from agents.selectors.sightings import prompt_sightings
 
 __all__ = [
     "PAGE_SIZE",
@@ -97,6 +98,7 @@ __all__ = [
     "kill_switch",
     "kill_switches",
     "oldest_due",
+    "prompt_sightings",
     "replay",
     "replays",
     "request_calls",

@@ -9,7 +9,10 @@ from django.core.files.base import ContentFile
 from agents import selectors
 from agents.models import Run, RunState, StepState
 from audit import selectors as audit
+from audit.services import Actor
 from audit.transactions import in_workspace
+from policies.selectors import active_policy
+from policies.services import DecisionDraft, decision_record
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.world import GOAL, World, keep_file, make_run, make_step, unknown
 
@@ -259,3 +262,47 @@ def test_an_answer_shows_the_picture_it_refers_to(world: World, log_in: LogIn) -
         Run.objects.filter(id=run.id).update(answer=answer)
     page = log_in("dan").get(f"{RUNS}{run.id}/").content.decode()
     assert f'<img src="/w/acme/runs/{run.id}/files/{file.id}/image"' in page
+
+
+def refuse_model(world: World, rule: str, goal: str) -> Run:
+    """A run of one step whose second prompt went to no model, by the starter policy."""
+    run = make_run(world.cast, world.version, RunState.DENIED, goal, reason="Denied.")
+    step = make_step(run, 1, StepState.EXECUTED, "print(1)", minutes=3)
+    step.observation = "Our key is AKIA" + "IOSFODNN7EXAMPLE, card 4111 1111 1111 1111."
+    step.save(update_fields=["observation"])
+    draft = DecisionDraft(
+        actor=Actor("agent", str(run.agent_version_id), "Accounts payable v7"),
+        action="use_model",
+        outcome="deny",
+        sentence="Denied.",
+        request={"action": "use_model"},
+        policy_version_id=active_policy(run.workspace_id).version_id,
+        rules=[{"id": rule, "sentence": "", "reason": "", "shadow": False}],
+        run_id=run.id,
+        step=2,
+    )
+    decision_record(workspace_id=run.workspace_id, decisions=[draft])
+    return run
+
+
+def test_a_run_says_what_its_model_may_not_be_told_and_where(world: World, log_in: LogIn) -> None:
+    goal = "Charge the card 378282246310005."
+    with in_workspace(world.workspace_id):
+        keys = refuse_model(world, "no-secret-to-a-model", goal)
+        cards = refuse_model(world, "personal-numbers-to-models-that-take-them", goal)
+        labels = refuse_model(world, "model-takes-these-labels", goal)
+    client = log_in("bob")
+
+    def found(run: Run) -> str:
+        page = client.get(f"{RUNS}{run.id}/").content.decode()
+        part = re.search(r'<section aria-labelledby="found">.*?</section>', page, re.DOTALL)
+        return part[0] if part else ""
+
+    assert "The result of step 1 AWS Access Key 1 AK•••" in text(found(keys))
+    assert "378282246310005" not in found(cards)
+    assert 'href="#step-1"' in found(cards)
+    for row in ("The task Payment card numbers 1 37•••05", "The result of step 1 Payment card"):
+        assert row in text(found(cards))
+    assert found(labels) == ""
+    ended = world.runs["running"]
+    assert found(ended) == ""

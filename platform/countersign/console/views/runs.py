@@ -97,6 +97,7 @@ def _live(member: Member, run_id: UUID) -> dict[str, Any]:
         "answer_files": agents.artifacts_of_answer(run.answer, files),
         "steps": timeline.cards(steps),
         "shares": timeline.shares(run, steps),
+        "found": agents.prompt_sightings(member.id, run_id),
         "seen": seen,
         "waits_for": timeline.open_request(steps),
     }
