@@ -28,6 +28,7 @@ from policies.facts.record import (
     Facts,
     Origin,
 )
+from policies.remarks import in_words, remarks
 from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
@@ -152,6 +153,14 @@ def decide_release(session: Session, step: Step, answer: JSON) -> Gated:
         session,
         requests.release(_of(session, step.number), answer, origin),
     )
+
+
+def explain_program(gated: Gated) -> str:
+    """What the agent is told of a program that was refused: why, and what in which line."""
+    found = remarks(gated.facts.to_json()) if gated.facts is not None else ()
+    # What is only rough never refuses a program.
+    where = in_words([remark for remark in found if not remark.rough])
+    return "\n".join(filter(None, [explain(gated.decision), where]))
 
 
 def explain(decision: Decision) -> str:

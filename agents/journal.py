@@ -211,7 +211,7 @@ def step_proposed(
         commit.say(entries.step_proposed(session, step))
         [step.decision_id] = commit.decide(step.number, (gated, None))
         if refused:
-            step.observation = observation.refused(gate.explain(gated.decision))
+            step.observation = observation.refused(gate.explain_program(gated))
             step.ended = datetime.now(UTC)
         rows.insert([step])
     session.steps.append(step)

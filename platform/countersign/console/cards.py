@@ -10,6 +10,7 @@ from audit import canonical
 from countersign.console import code, comparison, effects, policy_words, timeline, words
 from countersign.console.words import Word
 from policies.models import ApprovalRequest, Kind
+from policies.remarks import Remark, notes
 from policies.selectors import RequestDetail
 
 _STALE = "because what it builds on has changed since it was asked for; propose it again"
@@ -65,6 +66,7 @@ class Card:
     summary: list[str]
     sources: tuple[effects.Source, ...]
     program: list[code.Row]
+    found: tuple[Remark, ...]
     difference: list[code.Row]
     compared: comparison.Comparison | None
     changes: tuple[Change, ...]
@@ -113,6 +115,7 @@ def build(
         summary=effects.summary(rows, shown) if rows else [],
         sources=effects.sources(shown),
         program=_program(shown, step, rows),
+        found=timeline.found(step),
         difference=_difference(shown),
         compared=comparison.build(shown, unmasked=unmasked),
         changes=changes(shown),
@@ -219,7 +222,7 @@ def _program(
 ) -> list[code.Row]:
     sites = step.decision.facts.get("calls", ()) if step and step.decision else ()
     marked = code.effect_lines(sites, effects.numbers(rows))
-    return code.rows(shown.get("code", ""), effects=marked)
+    return code.rows(shown.get("code", ""), effects=marked, found=notes(timeline.found(step)))
 
 
 def _difference(shown: dict[str, Any]) -> list[code.Row]:

@@ -40,7 +40,7 @@ _UNSEEN = re.compile(
 
 @dataclass(frozen=True)
 class Row:
-    """One line. `kind` is "", "effect", "wrong", "add", "cut" or "gap"."""
+    """One line. `kind` is "", "effect", "found", "wrong", "add", "cut" or "gap"."""
 
     number: int | None
     html: SafeString
@@ -53,6 +53,7 @@ def rows(
     *,
     language: str = "python",
     effects: Mapping[int, str] | None = None,
+    found: Mapping[int, str] | None = None,
     wrong: int | None = None,
 ) -> list[Row]:
     """Highlighted lines.
@@ -61,18 +62,16 @@ def rows(
         text: the program.
         language: a key of `_LEXERS`; anything else is shown plain.
         effects: line (from 1) → note for lines that make effects.
+        found: line → what the analysis found there.
         wrong: the line an error came from.
     """
-    marked = effects or {}
-    return [
-        Row(
-            number,
-            line,
-            "wrong" if number == wrong else "effect" if number in marked else "",
-            marked.get(number, ""),
-        )
-        for number, line in enumerate(_lines(text, language), start=1)
-    ]
+    marked, remarked = effects or {}, found or {}
+    shown = []
+    for number, line in enumerate(_lines(text, language), start=1):
+        kind = "effect" if number in marked else "found" if number in remarked else ""
+        note = "; ".join(filter(None, [marked.get(number), remarked.get(number)]))
+        shown.append(Row(number, line, "wrong" if number == wrong else kind, visible(note)))
+    return shown
 
 
 def difference(old: str, new: str) -> list[Row]:

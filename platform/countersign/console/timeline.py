@@ -9,6 +9,7 @@ from agents.models import CallState, Effect, RunState, StepState
 from agents.selectors import ApprovalView, CallView, RunDetail, StepView
 from countersign.console import code, policy_words, values, words
 from countersign.console.words import Word
+from policies.remarks import Remark, notes, remarks
 
 SHOWN_CALLS = 6
 CLOSED_UNSIGNED = frozenset({"rejected", "expired", "superseded", "cancelled"})
@@ -47,6 +48,7 @@ class StepCard:
     calls: tuple[CallLine, ...]
     more_calls: tuple[CallLine, ...]
     code: list[code.Row]
+    found: tuple[Remark, ...]
     times: tuple[str, ...]
 
     @property
@@ -80,6 +82,7 @@ def card(step: StepView) -> StepCard:
         calls=tuple(lines[:SHOWN_CALLS]),
         more_calls=tuple(lines[SHOWN_CALLS:]),
         code=program(step),
+        found=found(step),
         times=times(step),
     )
 
@@ -103,8 +106,15 @@ def program(step: StepView) -> list[code.Row]:
     return code.rows(
         step.code,
         effects=code.effect_lines(sites, {}),
+        found=notes(found(step)),
         wrong=line if isinstance(line, int) else None,
     )
+
+
+def found(step: StepView | None) -> tuple[Remark, ...]:
+    """What the analysis found in a program that was held up."""
+    decision = step.decision if step is not None else None
+    return remarks(decision.facts) if decision is not None and decision.outcome != "allow" else ()
 
 
 def operation(calls: Sequence[CallView], approval_state: str) -> tuple[str, Word]:

@@ -96,6 +96,7 @@ def test_a_refused_program_does_not_run_and_the_agent_is_told_the_rule(stage: St
     assert step.state == StepState.DENIED
     assert step.status == ""
     assert "rule" in step.observation
+    assert "- line 1: the import of os, which is not on the allowed list" in step.observation
     assert run.state == RunState.SUCCEEDED
 
 

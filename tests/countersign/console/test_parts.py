@@ -7,6 +7,7 @@ from django.template.loader import render_to_string
 
 from countersign.console import code, effects, values, words
 from countersign.console.schema_forms import InputsForm
+from policies.remarks import remarks
 
 TOKEN = "abcdefgh12345678"
 
@@ -80,6 +81,21 @@ def test_code_is_escaped_line_by_line_and_marked() -> None:
     assert "&lt;script&gt;" in rows[0].html
     assert [row.kind for row in rows] == ["effect", "", "", "", "wrong"]
     assert rows[2].html.count("<span") == rows[2].html.count("</span>")
+
+
+def test_what_the_analysis_found_stands_at_its_line() -> None:
+    rows = code.rows("a\nb\nc", effects={1: "effect 1"}, found={1: "x", 2: "eval\u202e"})
+    assert [(row.kind, row.note) for row in rows] == [
+        ("effect", "effect 1; x"),
+        ("found", "eval⟨U+202E⟩"),
+        ("", ""),
+    ]
+    page = render_to_string("console/_code.html", {"rows": rows})
+    assert "← effect 1; x" in page
+    assert "← eval⟨U+202E⟩" in page
+    found = remarks({"features": [{"kind": "dunder", "name": "<b>", "line": 2}]})
+    page = render_to_string("console/_found.html", {"found": found})
+    assert "line 2: the special name &lt;b&gt;" in page
 
 
 def test_a_difference_shows_what_was_added_and_cut() -> None:
