@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import LazySettings
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from agents import registry
 from agents.kill_switches import kill_set
 from agents.models import KillScope, KillSwitch
 from agents.replays import replay_ask
@@ -27,9 +28,9 @@ from audit.verification import request_verification
 from countersign.accounts.models import User
 from countersign.accounts.services.workspace import COMMAND_LINE
 from countersign.console import urls
-from policies.models import PolicySimulation
+from policies.models import ApprovalRequest, PolicySimulation
 from policies.selectors import active_policy
-from policies.services import policy_simulate
+from policies.services import Change, change_request, policy_simulate
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.world import World, make_world
 
@@ -122,6 +123,12 @@ TABLE = (
     Row("approval_ask", post=OK, arguments=REQUEST),
     Row("approval_edit", post=INVALID, arguments=REQUEST),
     Row("approval_reassign", post=INVALID, arguments=REQUEST),
+    Row(
+        "approval_withdraw",
+        who=OPERATOR,
+        post=INVALID,
+        arguments={"request_id": "change"},
+    ),
     Row("approval_inform", get=WRONG_METHOD, post=MOVED, arguments=REQUEST),
     Row("agent_list"),
     Row("registry_propose", who=PROPOSERS, post=INVALID),
@@ -356,6 +363,27 @@ def browser(cast: Cast, username: str) -> Client:
     return client
 
 
+def asked_by(world: World, username: str) -> UUID:
+    """A change that somebody asked for."""
+    asked = change_request(
+        workspace_id=world.workspace_id,
+        requester=world.cast.actor(username),
+        change=Change(
+            kind="registry",
+            title="More steps",
+            notice="A change waits.",
+            tier=3,
+            binding={"change": "registry"},
+            displayed={"headline": "More steps"},
+            kinds=["agent"],
+        ),
+        now=datetime.now(UTC),
+        tools=registry.tool_specs(world.workspace_id),
+    )
+    assert isinstance(asked, ApprovalRequest), asked
+    return asked.id
+
+
 def known_ids(world: World) -> dict[str, Any]:
     [entry] = selectors.entries(world.workspace_id, limit=1).entries
     made = kill_set(
@@ -378,6 +406,7 @@ def known_ids(world: World) -> dict[str, Any]:
         "simulation": simulation.id,
         **{name: run.id for name, run in world.runs.items()},
         "request": world.request.id,
+        "change": asked_by(world, "alice"),
         "call": world.doubt.id,
         "file": world.file.id,
         "person": world.cast.id("bob"),

@@ -29,6 +29,17 @@ class EditForm(forms.Form):
     )
 
 
+class WithdrawForm(forms.Form):
+    """Why a change is taken back."""
+
+    reason = forms.CharField(
+        label="Why",
+        max_length=2_000,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="It stands in the log beside your name.",
+    )
+
+
 class ReassignForm(forms.Form):
     """Whom else to ask: a group, or one person."""
 

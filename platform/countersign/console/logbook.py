@@ -83,6 +83,8 @@ PHRASES: Mapping[str, str] = {
     "approval.expired": "closed the request: its time was up",
     "approval.superseded": "replaced the request by a newer one",
     "approval.cancelled": "took the request back",
+    "change.withdrawn": "withdrew the change they had asked for",
+    "change.refused": "was not let ask for a change",
     "vote.refused": "was not let vote",
     "policy.drafted": "drafted policy version {version}",
     "policy.activated": "put policy version {version} in force",

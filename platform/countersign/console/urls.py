@@ -64,6 +64,11 @@ _workspace: list[URLPattern | URLResolver] = [
         approvals.approval_reassign,
         name="approval_reassign",
     ),
+    path(
+        "approvals/<uuid:request_id>/withdraw/",
+        approvals.approval_withdraw,
+        name="approval_withdraw",
+    ),
     path("approvals/<uuid:request_id>/answer/", approvals.approval_inform, name="approval_inform"),
     path("agents/", registry.agent_list, name="agent_list"),
     path("agents/propose/", changes.registry_propose, name="registry_propose"),

@@ -52,7 +52,7 @@ APPROVAL = {
     "rejected": Word("✕", "rejected", DENY),
     "expired": Word("–", "expired"),
     "superseded": Word("–", "replaced by a newer request"),
-    "cancelled": Word("■", "cancelled"),
+    "cancelled": Word("■", "withdrawn"),
 }
 OUTCOME = {
     "allow": Word("✓", "allowed by policy", ALLOW),

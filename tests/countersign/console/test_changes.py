@@ -1,5 +1,7 @@
 """Proposing a change in the console, signing it, and what then holds."""
 
+from typing import Any
+
 import pytest
 from django.core.files.base import ContentFile
 from django.test import Client
@@ -14,6 +16,7 @@ from policies.models import ApprovalRequest
 from tests.agents.runs.stage import REGISTER
 from tests.agents.tools.http_service import DOCUMENT, Service, register_text
 from tests.countersign.accounts.cast import Cast
+from tests.countersign.accounts.log import last
 from tests.countersign.console.conftest import LogIn
 from tests.countersign.console.test_runs import text
 
@@ -40,8 +43,8 @@ def steps(cast: Cast) -> tuple[int, int]:
     return version.number, version.limits.steps
 
 
-def sign(cast: Cast, client: Client, who: str) -> str:
-    request = asked(cast)
+def sign(cast: Cast, client: Client, who: str, request: ApprovalRequest | None = None) -> str:
+    request = request or asked(cast)
     answer = {
         "displayed": canonical.digest(request.displayed),
         "password": cast.passwords[who],
@@ -142,3 +145,72 @@ def test_tools_over_http_are_proposed_with_their_document(cast: Cast, log_in: Lo
     assert "The change is in force." in sign(cast, log_in("carol"), "carol")
     version = selectors.tool_versions(cast.acme.id, "create_payment")[0]
     assert (version.kind, version.number) == ("http", 1)
+
+
+# Taking a change back.
+
+
+def withdraw(client: Client, request: ApprovalRequest, reason: str = "Too early.") -> Any:
+    return client.post(f"/w/acme/approvals/{request.id}/withdraw/", {"reason": reason})
+
+
+def state_of(cast: Cast, request: ApprovalRequest) -> str:
+    found = policies.request(cast.acme.id, request.id)
+    assert found is not None
+    return found.state
+
+
+def test_whoever_proposed_withdraws_it_while_it_waits(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("alice")
+    client.post(PROPOSE, {"text": RAISED})
+    request = asked(cast)
+    place = f"/w/acme/approvals/{request.id}/"
+    assert f'href="{place}withdraw/"' in client.get(place).content.decode()
+    assert "Nobody can sign it any more" in client.get(f"{place}withdraw/").content.decode()
+    assert withdraw(client, request, " ").status_code == 422
+    assert state_of(cast, request) == "waiting"
+    assert withdraw(client, request).headers["Location"] == place
+    assert state_of(cast, request) == "cancelled"
+    page = client.get(place).content.decode()
+    assert "Withdrawn. Nothing of it happens." in page
+    assert "withdraw/" not in page
+    leaf = last(cast.acme.id, "change.withdrawn")
+    assert (leaf["actor"]["name"], leaf["subject"]["id"]) == ("Alice", str(request.id))
+    assert client.get(f"{place}withdraw/").headers["Location"] == place
+    assert steps(cast) == (1, 12)
+
+
+def test_nobody_signs_what_is_withdrawn(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("alice")
+    client.post(PROPOSE, {"text": RAISED})
+    request = asked(cast)
+    assert withdraw(client, request).status_code == 302
+    page = sign(cast, log_in("carol"), "carol", request)
+    assert "Your signature is recorded." not in page
+    assert state_of(cast, request) == "cancelled"
+    assert steps(cast) == (1, 12)
+
+
+@pytest.mark.parametrize("who", ["ada", "carol", "bob", "dan"])
+def test_nobody_else_withdraws_it_and_who_tries_is_recorded(
+    cast: Cast, log_in: LogIn, who: str
+) -> None:
+    log_in("alice").post(PROPOSE, {"text": RAISED})
+    request, client = asked(cast), log_in(who)
+    assert "withdraw/" not in client.get(f"/w/acme/approvals/{request.id}/").content.decode()
+    assert client.get(f"/w/acme/approvals/{request.id}/withdraw/").status_code == 403
+    refused = withdraw(client, request)
+    assert refused.status_code == 403
+    assert "Only whoever asked for it may withdraw it." in refused.content.decode()
+    assert state_of(cast, request) == "waiting"
+    assert last(cast.acme.id, "approval.refused")["detail"]["attempt"] == "withdraw"
+
+
+def test_what_is_made_is_not_withdrawn(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("alice")
+    client.post(PROPOSE, {"text": RAISED})
+    request = asked(cast)
+    sign(cast, log_in("carol"), "carol")
+    assert steps(cast) == (2, 99)
+    assert withdraw(client, request).status_code == 409
+    assert state_of(cast, request) == "approved"

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -20,7 +21,7 @@ from audit.services import Subject
 from countersign.accounts import services as accounts
 from countersign.accounts.selectors import factor_of
 from countersign.console import cards, guards, policy_words
-from countersign.console.approval_forms import EditForm, ReassignForm
+from countersign.console.approval_forms import EditForm, ReassignForm, WithdrawForm
 from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
 from countersign.console.guards import Member
 from countersign.console.pages import posted, render, render_fragment
@@ -30,7 +31,7 @@ from policies.errors import Reason, Refusal
 from policies.models import OPEN_STATES, Answer, ApprovalRequest, ApprovalState, Kind, Meaning
 from policies.selectors import QueueRow, RequestDetail
 from policies.services import mask_opened
-from policies.services.change import change_make
+from policies.services.change import change_make, change_withdraw
 
 CLOSED = tuple(sorted(set(ApprovalState) - set(OPEN_STATES)))
 MINE, ALL, ENDED = "mine", "all", "closed"
@@ -40,6 +41,7 @@ FORBIDDEN, CONFLICT, INVALID = 403, 409, 422
 STATUS = {
     Reason.ROLE: FORBIDDEN,
     Reason.REQUESTER: FORBIDDEN,
+    Reason.NOT_REQUESTER: FORBIDDEN,
     Reason.BARRED: FORBIDDEN,
     Reason.NOT_A_PERSON: FORBIDDEN,
     Reason.FACTOR: FORBIDDEN,
@@ -136,7 +138,22 @@ def _context(member: Member, detail: RequestDetail, *, unmasked: bool = False) -
         "run": run,
         "open": asked.state in OPEN_STATES,
         "card": cards.build(detail, run, step, calls, unmasked=unmasked),
+        "withdrawable": is_withdrawable(member, detail),
     }
+
+
+def is_withdrawable(member: Member, detail: RequestDetail) -> bool:
+    """Whether this person asked for a change that is neither made nor over."""
+    asked, approval = detail.request, detail.approval
+    if asked.kind != Kind.CHANGE or not _asked_by(member, asked):
+        return False
+    if asked.state == ApprovalState.APPROVED:
+        return approval is not None and approval.consumed_at is None
+    return asked.state in OPEN_STATES
+
+
+def _asked_by(member: Member, asked: ApprovalRequest) -> bool:
+    return (asked.requester_type, asked.requester_id) == (member.actor.type, member.actor.id)
 
 
 @require_safe
@@ -362,6 +379,40 @@ def _reassign_form(request: HttpRequest, member: Member, request_id: UUID) -> Re
         {role: others for role, others in groups.items() if others},
         [person for person in people if person.id != own],
     )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@guards.page
+def approval_withdraw(request: HttpRequest, slug: str, request_id: UUID) -> HttpResponse:
+    """Take back a change that this person asked for; the service refuses and records others."""
+    member = guards.member(request, slug)
+    detail = _detail(member, request_id)
+    if detail.request.kind != Kind.CHANGE:
+        raise Http404("only changes are withdrawn; a run is stopped")
+    form = WithdrawForm(posted(request))
+    able, status = is_withdrawable(member, detail), 200
+    if request.method == "POST" and (form.is_valid() or not able):
+        refusal = change_withdraw(
+            workspace_id=member.id,
+            request_id=request_id,
+            actor=member.actor,
+            reason=request.POST.get("reason", ""),
+            now=datetime.now(UTC),
+        )
+        if refusal is None:
+            messages.success(request, "Withdrawn. Nothing of it happens.")
+            return redirect("console:approval_card", slug, request_id)
+        messages.error(request, refusal.sentence)
+        return _card(request, member, detail, status=STATUS.get(refusal.reason, INVALID))
+    if request.method == "POST":
+        status = INVALID
+    elif not _asked_by(member, detail.request):
+        raise PermissionDenied("Only whoever asked for a change may withdraw it.")
+    elif not able:
+        messages.info(request, "This is over already: made, rejected or withdrawn.")
+        return redirect("console:approval_card", slug, request_id)
+    context = {"nav": "approvals", "asked": detail.request, "form": form}
+    return render(request, member, "console/approval_withdraw.html", context, status=status)
 
 
 @require_POST
