@@ -17,6 +17,7 @@ from policies import witness
 from policies.engine import Decision, PolicySet, Requirement, compile_policy, decide
 from policies.facts.record import ToolSpec
 from policies.requests import Request
+from policies.sentences import obligation
 from policies.witness import Way
 
 MOST_TRIED = 1500
@@ -100,7 +101,8 @@ def _told_rule(policies: PolicySet, name: str) -> str:
     rule = policies.rules.get(name)
     if rule is None:
         return ""
-    return f"Only recorded: {rule.sentence}" if rule.shadow else rule.sentence
+    told = f"Only recorded: {rule.sentence}" if rule.shadow else rule.sentence
+    return " ".join([told, *map(obligation, rule.obligations)])
 
 
 def _differs(before: PolicySet, after: PolicySet, name: str) -> bool:
@@ -179,9 +181,15 @@ def _search(
     return tuple(examples.values()), tried
 
 
-def answer(decision: Decision) -> tuple[str, Requirement]:
-    """What a decision comes to: its outcome, who must sign, and with what."""
-    return decision.outcome.value, decision.requirement
+def answer(decision: Decision) -> tuple[str, Requirement, tuple[str, ...]]:
+    """What a decision comes to: its outcome, who must sign and with what, and what follows."""
+    return decision.outcome.value, decision.requirement, obligations(decision)
+
+
+def obligations(decision: Decision) -> tuple[str, ...]:
+    """What follows from a decision beside its outcome, such as "mask:iban", in order."""
+    enforced = [rule for rule in decision.rules if not rule.shadow]
+    return tuple(sorted({each for rule in enforced for each in rule.obligations}))
 
 
 def _facts(request: Request, way: Mapping[str, object]) -> tuple[tuple[str, str], ...]:

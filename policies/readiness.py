@@ -14,11 +14,12 @@ from typing import Any
 
 from policies import cases, forms
 from policies.cases import Checked
-from policies.difference import Difference, difference
+from policies.difference import Difference, difference, obligations
 from policies.engine import PolicyError, compile_policy
 from policies.facts.record import ToolSpec
 from policies.forms import FormError, RuleForm
 from policies.invariants import Kept, check
+from policies.sentences import obligation
 
 MAX_INVARIANTS = 50
 _REMEMBERED = 32
@@ -174,6 +175,8 @@ def _difference(found: Difference | None) -> dict[str, Any]:
                 "after": each.after.outcome.value,
                 "before_signatures": each.before.requirement.to_json(),
                 "after_signatures": each.after.requirement.to_json(),
+                "before_follows": [obligation(one) for one in obligations(each.before)],
+                "after_follows": [obligation(one) for one in obligations(each.after)],
             }
             for each in found.examples
         ],

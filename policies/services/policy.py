@@ -21,6 +21,7 @@ from policies.directory import directory
 from policies.engine import PolicyError, compile_policy
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.facts.record import ToolSpec
+from policies.forms import pieces
 from policies.models import (
     ApprovalRequest,
     Kind,
@@ -324,6 +325,9 @@ def _displayed(
     ready: Readiness,
     simulations: Sequence[PolicySimulation],
 ) -> dict[str, JSON]:
+    added = [text for text in version.invariants if text not in active.invariants]
+    removed = [text for text in active.invariants if text not in version.invariants]
+    said = {kept.id: kept.sentence for kept in ready.invariants}
     shown: dict[str, JSON] = {
         "from": {"number": active.number, "digest": active.digest},
         "to": {"number": version.number, "digest": version.digest},
@@ -333,8 +337,10 @@ def _displayed(
         "difference": list(selectors.policy_diff(active.text, version.text)),
         "readiness": ready.to_json(),
         "promises": {
-            "added": [t for t in version.invariants if t not in active.invariants],
-            "removed": [t for t in active.invariants if t not in version.invariants],
+            "added": added,
+            "removed": removed,
+            "added_said": [said.get(piece.id, "") for text in added for piece in pieces(text)],
+            "removed_said": [said.get(piece.id, "") for text in removed for piece in pieces(text)],
         },
     }
     ended = (one for one in simulations if one.state == PolicySimulation.State.DONE)

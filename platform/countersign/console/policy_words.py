@@ -58,13 +58,15 @@ _HYPOTHETICAL = "any_"
 
 @dataclass(frozen=True)
 class ExampleRow:
-    """A request whose outcome changes."""
+    """A request whose outcome changes, or what follows from it: that is said where it differs."""
 
     what: str
     facts: tuple[tuple[str, str], ...]
     before: Word
     after: Word
     imagined: bool
+    before_follows: tuple[str, ...] = ()
+    after_follows: tuple[str, ...] = ()
 
 
 def examples(difference: Mapping[str, Any]) -> list[ExampleRow]:
@@ -84,12 +86,14 @@ def _example(each: Mapping[str, Any]) -> ExampleRow:
         for fact in each["facts"]
         if not (fact["name"] == "call.amount_known" and fact["value"] == "yes")
     )
+    then = (each.get("before_follows", []), each.get("after_follows", []))
     return ExampleRow(
         what,
         facts,
         outcome(each["before"], each.get("before_signatures", ())),
         outcome(each["after"], each.get("after_signatures", ())),
         resource.startswith(_HYPOTHETICAL),
+        *(tuple(follows) if follows != other else () for follows, other in (then, then[::-1])),
     )
 
 

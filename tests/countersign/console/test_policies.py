@@ -253,6 +253,8 @@ def test_an_invariant_is_added_and_told_as_a_sentence(carol: Client) -> None:
     page = text(carol, "v2/")
     assert "for certain" in page
     assert "Submit for signature" in page
+    card = re.sub(r"<[^>]*>", " ", carol.get(post(carol, "v2/submit/", {})).content.decode())
+    assert "Added: Ask two reviewers to countersign a tool call when" in re.sub(r"\s+", " ", card)
     post(carol, "v2/invariants/0/remove/", {})
     assert "None yet, such as" in text(carol, "v3/")
 

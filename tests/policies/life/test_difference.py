@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from policies import forms
-from policies.difference import answer, difference
+from policies.difference import answer, difference, obligations
 from policies.engine import Outcome
 from policies.forms import RuleForm, write
 from policies.forms.text import remove, set_shadow
@@ -64,6 +64,20 @@ def test_a_rule_taken_out_or_put_in_shadow_is_shown() -> None:
     for new in (remove(BASE, "tier-2"), set_shadow(BASE, "tier-3-and-4", shadow=True)):
         found = difference(BASE, new, tools=tools())
         assert any(e.after.outcome is Outcome.ALLOW for e in found.examples)
+
+
+def test_what_follows_from_a_rule_is_a_difference_too() -> None:
+    masked = BASE.replace(
+        '@id("call-write")', '@id("call-write") @mask("account") @notify("reviewer:treasury")'
+    )
+    found = difference(masked, BASE, tools=tools())
+    [rule] = found.rules
+    assert "The argument account is hidden in the console" in rule.before
+    assert rule.before != rule.after
+    assert any(
+        obligations(e.before) != obligations(e.after) and e.before.outcome is e.after.outcome
+        for e in found.examples
+    )
 
 
 def test_the_same_rules_are_proved_the_same() -> None:
