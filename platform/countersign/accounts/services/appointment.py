@@ -33,6 +33,7 @@ from countersign.accounts.services.member import (
     person_account,
     refuse,
     role_list,
+    told_apart,
 )
 from policies.directory import directory
 from policies.errors import Reason, Refusal
@@ -84,6 +85,8 @@ def member_propose(
         if set(roles) <= set(_held(workspace, user)):
             raise InvalidPerson("This gives no role. To take roles away needs no signature.")
         membership = Membership.objects.filter(workspace=workspace, user=user).first()
+        if membership is None:
+            told_apart(workspace_id, user)
         left = None if membership is None else last_of_its_role(membership, roles)
         if left is not None:
             return refuse(workspace_id, actor, "propose", left)

@@ -6,6 +6,7 @@ any other administrator does it alone and at once, though never so that nobody i
 propose or sign. The set-up of a workspace is the command line's: there is nobody yet to ask.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -24,6 +25,12 @@ from countersign.accounts.errors import InvalidPerson, UnknownAccount
 from countersign.accounts.models import Appointment, Membership, User, Workspace
 from countersign.accounts.roles import Role, group_name, parse_role, permission_of
 from policies.errors import Reason, Refusal
+from policies.facts.alike import look_alike
+
+MAX_NAME = 80
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_BLANKS = set("\u034f\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and marks that are drawn as nothing."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,21 @@ def join(
     _grant(workspace, user, roles)
     record(workspace.id, [_entry("member.added", actor, user, {"roles": list(roles), "new": new})])
     return membership
+
+
+def told_apart(workspace_id: UUID, user: User) -> None:
+    """See to it that a new member is not taken for one who is there.
+
+    Raises:
+        InvalidPerson: somebody has the name already, or one that looks like it.
+    """
+    for key, name in selectors.names(workspace_id).items():
+        same = name.casefold() == user.name.casefold() or look_alike(user.name, name)
+        if same and key != str(user.id):
+            raise InvalidPerson(
+                f"There is a {name} here already. Give the full name, or something else that tells"
+                " the two apart: names stand beside signatures."
+            )
 
 
 def change_roles(
@@ -258,7 +280,7 @@ def person_account(person: PersonDraft, *, must_change_password: bool) -> tuple[
     user = User(
         username=person.username,
         email=person.email,
-        name=person.name.strip() or person.username,
+        name=_name(person.name.strip() or person.username),
         password=make_password(password),
         must_change_password=must_change_password,
     )
@@ -268,6 +290,20 @@ def person_account(person: PersonDraft, *, must_change_password: bool) -> tuple[
         raise InvalidPerson(f"{person.username}: {' '.join(error.messages)}") from error
     user.save(force_insert=True)
     return user, password
+
+
+def _name(name: str) -> str:
+    """A name as it may stand beside a signature.
+
+    Raises:
+        InvalidPerson: it is long, or holds what shows nothing or reorders what stands around it.
+    """
+    hidden = {unicodedata.category(letter) for letter in name} & _HIDDEN or set(name) & _BLANKS
+    if hidden or len(name) > MAX_NAME:
+        raise InvalidPerson(
+            f"The name is one line of at most {MAX_NAME} characters, all of which can be seen."
+        )
+    return name
 
 
 def _grant(workspace: Workspace, user: User, roles: Iterable[str]) -> None:
