@@ -239,7 +239,8 @@ class _Looker:
 
     def _hides(self, callee: str, spread: ast.expr) -> bool:
         """Whether `**spread` passes what a reader of this call cannot see."""
-        return callee == "print" or (callee in self.tools and not isinstance(spread, ast.Dict))
+        seen = isinstance(spread, ast.Dict | ast.Name)
+        return callee == "print" or (callee in self.tools and not seen)
 
     def _is_lazy(self, function: ast.expr, name: str) -> bool:
         if isinstance(function, ast.Name):

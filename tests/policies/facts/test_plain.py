@@ -57,7 +57,7 @@ ROUGH = {
     "a factory that calls": ("d = defaultdict(lambda: read())", "factory"),
     "a default factory": ("x: list = field(default_factory=make)", "factory"),
     "an outer variable": ("def f():\n    global n\n    n = 1", "outer-variable"),
-    "a spread into a tool": ("send(**message)", "spread"),
+    "a spread into a tool": ("send(**message())", "spread"),
     "a file of print in a spread": ("print('x', **{'file': f})", "spread"),
     "an attribute of a call": ("type(c).x = 1", "stored-through-call"),
     "a context that is computed": (
@@ -111,7 +111,7 @@ PLAIN = {
     "tables": "import csv, io\nrows = list(csv.DictReader(io.StringIO(text)))",
     "several names": "a, b = 1, 2\na = b = 0\nif (n := len(x)) > 1:\n    pass",
     "a match": "match x:\n    case {'a': 1, **rest}: ...\n    case [1, -2, *more]: ...",
-    "a spread that is written out": "send(**{'to': 'a', 'text': 'b'})",
+    "a spread that is written out": "send(**{'to': 'a'})\nmessage = {'to': 'a'}\nsend(**message)",
 }
 
 
