@@ -127,7 +127,7 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int]) -> dict
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
             raise YamlError(line, "a key must be a word")
-        key = str(key_node.value)
+        key = _text(str(key_node.value), line)
         if key in mapping:
             raise YamlError(line, f"{key} is given twice")
         lines[(*path, key)] = line
@@ -147,6 +147,10 @@ def _scalar(kind: str, text: str, line: int) -> str | int | float | bool | None:
         if not math.isfinite(number):
             raise YamlError(line, f"{text[:40]} is too large a number")
         return number
+    return _text(text, line)
+
+
+def _text(text: str, line: int) -> str:
     if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
         raise YamlError(line, "the text holds characters that are no text")
     return text

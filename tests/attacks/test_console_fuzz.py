@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client, RequestFactory
 
+from agents.registry.text import YamlError, read
 from countersign.accounts.models import User
 from countersign.console.schema_forms import InputsForm, JSONText
 from tests.countersign.accounts.cast import Cast
@@ -78,6 +79,10 @@ def forms(world: World) -> list[tuple[str, str, Mapping[str, Any]]]:
             for result in (DEEP, '"\\ud800"', '"\\u0000"', "NaN", "1e400", "9" * 5000)
         ),
         ("dan", "audit/exports/", until),
+        *(
+            ("alice", "agents/propose/", {"text": text, "look": "1"})
+            for text in ('agents: {"\\ud800": {model: x}}', 'agents: {x: {model: "\\udfff"}}', DEEP)
+        ),
     ]
 
 
@@ -99,6 +104,12 @@ def test_a_session_cookie_that_no_database_can_hold_is_no_session(cast: Cast) ->
     )
     for address in ("/", "/login", "/w/acme/"):
         assert client.get(address).status_code in (200, 302), address
+
+
+@pytest.mark.parametrize("text", ['a: {"\\ud800": 1}', '"\\0": 1', 'a: "\\udfff"'])
+def test_a_register_file_holds_text_only(text: str) -> None:
+    with pytest.raises(YamlError, match="no text"):
+        read(text)
 
 
 @pytest.mark.parametrize(
