@@ -1,17 +1,26 @@
 """Required tests of a policy version: what is asked, and what must be answered. Pure.
 
 A case is one of three: a program with the tools it may use, a call of a tool with its arguments,
-or a request as it was stored with a past decision. Cases are data in JSON; they are checked when
-they are added and run whenever the version is looked at.
+or a request as it was stored with a past decision. One that expects a review may name the
+signatures that it must ask for at least. Cases are data in JSON; they are checked when they are
+added and run whenever the version is looked at.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from policies import requests
-from policies.engine import Decision, Outcome, PolicySet, decide
+from policies.engine import (
+    MAX_QUORUM,
+    TOTP,
+    Decision,
+    Outcome,
+    PolicySet,
+    Requirement,
+    decide,
+)
 from policies.facts.extract import extract
 from policies.facts.library import DEFAULT_IMPORTS
 from policies.facts.record import LITERAL, TASK, TOOL, Origin, ToolSpec
@@ -35,6 +44,7 @@ class Checked:
     """One case and how it went.
 
     Attributes:
+        signatures: what it must ask for at least, where it must be a review.
         got: the decision; None where the case cannot be run with the tools of today.
         problem: why it cannot.
     """
@@ -44,10 +54,13 @@ class Checked:
     expected: str
     got: Decision | None = None
     problem: str = ""
+    signatures: Requirement = field(default_factory=Requirement)
 
     @property
     def passed(self) -> bool:
-        return self.got is not None and self.got.outcome.value == self.expected
+        if self.got is None or self.got.outcome.value != self.expected:
+            return False
+        return self.got.requirement.covers(self.signatures)
 
     @property
     def answered(self) -> str:
@@ -89,6 +102,11 @@ def stored(name: str, request: Mapping[str, Any], expect: str) -> dict[str, Any]
     return validated({"name": name, "kind": "request", "request": dict(request), "expect": expect})
 
 
+def signed(case: Mapping[str, Any], wanted: Requirement) -> dict[str, Any]:
+    """The case, which must be a review, with the signatures it must ask for at least."""
+    return validated({**case, "signatures": wanted.to_json()} if len(wanted) else case)
+
+
 def validated(case: Mapping[str, Any]) -> dict[str, Any]:
     """The case, if it can be one.
 
@@ -102,6 +120,11 @@ def validated(case: Mapping[str, Any]) -> dict[str, Any]:
         raise CaseError(f"Test {name!r} must expect allow, review or deny.")
     if case.get("kind") not in _KINDS:
         raise CaseError(f"Test {name!r} must be about a program, a call or a request.")
+    if not _is_signable(case):
+        raise CaseError(
+            f"Test {name!r}: signatures are of a test that expects review, each a role with a"
+            f" number from 1 to {MAX_QUORUM}."
+        )
     if case["kind"] == "program" and not 1 <= len(str(case.get("code", ""))) <= MAX_CODE:
         raise CaseError(f"Test {name!r} needs a program of at most {MAX_CODE:,} characters.")
     if case["kind"] == "call" and not isinstance(case.get("arguments"), Mapping):
@@ -112,6 +135,25 @@ def validated(case: Mapping[str, Any]) -> dict[str, Any]:
         except (KeyError, ValueError) as error:
             raise CaseError(f"Test {name!r} holds no request that was stored: {error}") from error
     return dict(case)
+
+
+def _is_signable(case: Mapping[str, Any]) -> bool:
+    wanted = case.get("signatures", [])
+    return isinstance(wanted, list) and (not wanted or case["expect"] == Outcome.REVIEW) and all(
+        isinstance(seat, Mapping)
+        and isinstance(seat.get("role"), str)
+        and type(seat.get("quorum")) is int
+        and 1 <= seat["quorum"] <= MAX_QUORUM
+        and seat.get("factor", "") in ("", TOTP)
+        for seat in wanted
+    )  # fmt: skip
+
+
+def _wanted(case: Mapping[str, Any]) -> Requirement:
+    seats = case.get("signatures", [])
+    factors = {str(seat.get("factor", "")) for seat in seats}
+    quorums = tuple(sorted((str(seat["role"]), int(seat["quorum"])) for seat in seats))
+    return Requirement(quorums, TOTP if TOTP in factors else "")
 
 
 def check(cases: Sequence[Mapping[str, Any]], policies: PolicySet) -> list[Checked]:
@@ -125,12 +167,11 @@ def _check(case: Mapping[str, Any], policies: PolicySet) -> Checked:
     except CaseError as error:
         name, expected = str(case.get("name", "")), str(case.get("expect", ""))
         return Checked(name, str(case.get("kind", "")), expected, problem=str(error))
-    found = Checked(good["name"], good["kind"], good["expect"])
+    found = Checked(good["name"], good["kind"], good["expect"], signatures=_wanted(good))
     try:
-        got = _decide(good, policies)
+        return replace(found, got=_decide(good, policies))
     except CaseError as error:
-        return Checked(found.name, found.kind, found.expected, problem=str(error))
-    return Checked(found.name, found.kind, found.expected, got)
+        return replace(found, problem=str(error))
 
 
 def _decide(case: Mapping[str, Any], policies: PolicySet) -> Decision:

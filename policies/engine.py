@@ -107,6 +107,18 @@ class Requirement:
     def roles(self) -> tuple[str, ...]:
         return tuple(role for role, _ in self.quorums)
 
+    def covers(self, wanted: "Requirement") -> bool:
+        """Whether these signatures are at least those.
+
+        Seats of named groups are seats of reviewers; the two are never added up.
+        """
+        if wanted.factor and self.factor != wanted.factor:
+            return False
+        held = dict(self.quorums)
+        grouped = sum(n for role, n in self.quorums if role.startswith("reviewer:"))
+        held["reviewer"] = max(held.get("reviewer", 0), grouped)
+        return all(held.get(role, 0) >= quorum for role, quorum in wanted)
+
     def to_json(self) -> list[dict[str, Any]]:
         more = {"factor": self.factor} if self.factor else {}
         return [{"role": role, "quorum": quorum, **more} for role, quorum in self.quorums]

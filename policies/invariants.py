@@ -100,15 +100,8 @@ def at_least(outcome: Outcome, requirement: Requirement, wanted: FiredRule) -> b
         return True
     if outcome is Outcome.ALLOW or not wanted.roles:
         return False
-    if wanted.factor and requirement.factor != wanted.factor:
-        return False
-    needed = dict(requirement)
     [role] = wanted.roles
-    count = needed.get(role, 0)
-    if role == "reviewer":
-        # Seats of named groups are seats of reviewers; the two are never added up.
-        count = max(count, sum(n for r, n in needed.items() if r.startswith("reviewer:")))
-    return count >= wanted.quorum
+    return requirement.covers(Requirement(((role, wanted.quorum),), wanted.factor))
 
 
 def _says_the_same(tree: pst.Template, wanted: FiredRule, policies: PolicySet, name: str) -> bool:

@@ -12,6 +12,7 @@ from django.db.models import Count, Q
 
 from audit.transactions import in_workspace
 from policies.directory import directory
+from policies.engine import Requirement
 from policies.errors import NotFound
 from policies.facts.record import ToolSpec
 from policies.models import (
@@ -157,20 +158,26 @@ def past_decisions(workspace_id: UUID, since: datetime) -> Iterator[list[PastDec
         before = Q(created__lt=last_created) | Q(created=last_created, id__lt=last_id)
 
 
-def _past(row: Sequence[object]) -> PastDecision:
-    key, run, step, action, outcome, rules, request, created = row
+def signatures(rules: object) -> Requirement:
+    """Who had to sign, and with what, by the rules as they were stored with a decision."""
     needed: dict[str, int] = {}
     factor = ""
     for rule in rules if isinstance(rules, list) else ():
         for role in () if rule.get("shadow") else rule.get("roles", ()):
             needed[role] = max(needed.get(role, 0), int(rule.get("quorum", 1)))
             factor = factor or str(rule.get("factor", ""))
+    return Requirement(tuple(sorted(needed.items())), factor)
+
+
+def _past(row: Sequence[object]) -> PastDecision:
+    key, run, step, action, outcome, rules, request, created = row
+    asked = signatures(rules)
     return PastDecision(
         key=key,
         action=str(action),
         outcome=str(outcome),
-        requirement=tuple(sorted(needed.items())),
-        factor=factor,
+        requirement=asked.quorums,
+        factor=asked.factor,
         request=request if isinstance(request, dict) else {},
         run=run if isinstance(run, UUID) else None,
         step=step if isinstance(step, int) else None,

@@ -59,7 +59,13 @@ class Readiness:
         """As it stands on the card that the second officer signs."""
         return {
             "tests": [
-                {"name": t.name, "expected": t.expected, "got": t.answered, "passed": t.passed}
+                {
+                    "name": t.name,
+                    "expected": t.expected,
+                    "signatures": t.signatures.to_json(),
+                    "got": t.answered,
+                    "passed": t.passed,
+                }
                 for t in self.tests
             ],
             "invariants": [

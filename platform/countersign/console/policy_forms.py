@@ -10,7 +10,7 @@ from countersign.console import words
 from countersign.console.schema_forms import JSONText, Lines
 from policies import cases
 from policies.cases import MAX_CODE, MAX_NAME, CaseError
-from policies.engine import MAX_POLICY_BYTES, MAX_QUORUM, Outcome
+from policies.engine import MAX_POLICY_BYTES, MAX_QUORUM, Outcome, Requirement
 from policies.facts.record import ToolSpec
 from policies.forms import Field, Kind, RuleForm, Type
 
@@ -252,7 +252,34 @@ class CaseForm(forms.Form):
     expect = forms.ChoiceField(label="The policy must say", choices=_EXPECT)
 
 
-class ProgramCaseForm(CaseForm):
+class SignedCaseForm(CaseForm):
+    """A test that may say what a review must ask for at least."""
+
+    quorum = forms.IntegerField(
+        label="Signatures, at least",
+        min_value=1,
+        max_value=MAX_QUORUM,
+        required=False,
+        help_text="Where it must say review; leave empty if any will do.",
+    )
+    role = forms.ChoiceField(label="Of", required=False)
+
+    def __init__(self, data: Mapping[str, Any] | None, known: Choices) -> None:
+        super().__init__(data)
+        self.fields["role"] = forms.ChoiceField(
+            label="Of", choices=[(role, words.role(role)) for role in known.signers], required=False
+        )
+
+    def signed(self, case: Mapping[str, Any]) -> dict[str, Any]:
+        """The case with the signatures that were filled in."""
+        given = self.cleaned_data
+        if not given["quorum"]:
+            return dict(case)
+        role = given["role"] or "reviewer"
+        return cases.signed(case, Requirement(((role, given["quorum"]),)))
+
+
+class ProgramCaseForm(SignedCaseForm):
     prefix = "program"
     code = forms.CharField(
         label="Program",
@@ -264,10 +291,10 @@ class ProgramCaseForm(CaseForm):
 
     def case(self) -> dict[str, Any]:
         given = self.cleaned_data
-        return cases.program(given["name"], given["code"], given["expect"])
+        return self.signed(cases.program(given["name"], given["code"], given["expect"]))
 
 
-class CallCaseForm(CaseForm):
+class CallCaseForm(SignedCaseForm):
     prefix = "call"
     tool = forms.ChoiceField(label="Tool")
     arguments = JSONText(
@@ -284,7 +311,7 @@ class CallCaseForm(CaseForm):
     )
 
     def __init__(self, data: Mapping[str, Any] | None, known: Choices) -> None:
-        super().__init__(data)
+        super().__init__(data, known)
         self.fields["tool"] = forms.ChoiceField(
             label="Tool", choices=[(name, name) for name in known.tools]
         )
@@ -297,14 +324,16 @@ class CallCaseForm(CaseForm):
         given = self.cleaned_data
         if not isinstance(given["arguments"], dict):
             raise CaseError("Arguments must be a JSON object.")
-        return cases.call(
-            given["name"],
-            given["tool"],
-            given["arguments"],
-            given["expect"],
-            origin=given["origin"] or "task",
-            labels=given["labels"],
-            seen=given["seen"],
+        return self.signed(
+            cases.call(
+                given["name"],
+                given["tool"],
+                given["arguments"],
+                given["expect"],
+                origin=given["origin"] or "task",
+                labels=given["labels"],
+                seen=given["seen"],
+            )
         )
 
 

@@ -1,7 +1,9 @@
 """An officer's pages: rules by form, drafts, tests, simulation, submission."""
 
 import html
+import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from django.test import Client
 
 from audit.transactions import in_workspace
-from policies import forms, life, selectors
+from policies import forms, life, requests, selectors
 from policies.models import DecisionRecord, PolicySimulation
 from policies.services import policy_simulation_run
 from tests.countersign.console.conftest import LogIn
@@ -219,6 +221,46 @@ def test_a_call_and_a_past_decision_become_tests(world: World, carol: Client) ->
         },
         422 if "context" not in past.request else 302,
     )
+
+
+def test_what_must_stay_so_are_the_signatures_too(world: World, carol: Client) -> None:
+    with in_workspace(world.workspace_id):
+        request = requests.start_run(requests.RunContext(now=datetime.now(UTC)), "A task.")
+        past = DecisionRecord.objects.create(
+            workspace_id=world.workspace_id,
+            action="start_run",
+            outcome="review",
+            rules=[{"id": "r", "shadow": False, "roles": ["reviewer"], "quorum": 2}],
+            sentence="",
+            request=asdict(request),
+            request_digest="0" * 64,
+            policy_version=life.active_version(world.workspace_id),
+        )
+    asked = {"kind": "past", "past-name": "as then", "past-decision": str(past.id)}
+    post(carol, "v1/tests/", asked | {"past-expect": "review"})
+    [*_, test] = selectors.policy_version(world.workspace_id, 2).tests  # type: ignore[union-attr]
+    assert test["signatures"] == [{"role": "reviewer", "quorum": 2}]
+    assert "at least two reviewers" in text(carol, "v2/")
+
+
+def test_a_call_must_ask_for_so_many_signatures(carol: Client) -> None:
+    arguments = {"vendor": "V-1", "payee": "x", "account": "DE1", "amount_cents": 1}
+    arguments |= {"currency": "EUR", "reference": "8841"}
+    asked = {
+        "kind": "call",
+        "call-name": "three of them",
+        "call-expect": "review",
+        "call-tool": "create_payment",
+        "call-arguments": json.dumps(arguments),
+        "call-quorum": "3",
+        "call-role": "reviewer",
+    }
+    assert "expects review" in post(carol, "v1/tests/", asked | {"call-expect": "deny"}, 422)
+    post(carol, "v1/tests/", asked)
+    page = text(carol, "v2/")
+    assert "at least three reviewers" in page
+    assert "Required tests fail: three of them." in page
+    assert "✕ review two reviewers" in page
 
 
 def test_a_simulation_is_asked_for_and_shown(world: World, carol: Client) -> None:

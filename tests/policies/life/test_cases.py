@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policies import cases, forms, requests
-from policies.engine import compile_policy, decide
+from policies.engine import Requirement, compile_policy, decide
 from policies.facts.extract import extract
 from policies.facts.library import DEFAULT_IMPORTS
 from policies.forms import RuleForm, write
@@ -18,6 +18,7 @@ from tests.policies.suites import load, tools
 
 BASE = compile_policy(starter_text(), tools=tools())
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+SIGNED: dict[str, Any] = {"name": "x", "expect": "review", "kind": "program", "code": "1"}
 
 
 def past(ctx: RunContext, code: str, policies: Any = BASE) -> Past:
@@ -41,6 +42,23 @@ def test_each_kind_of_test_runs() -> None:
     assert found[3].passed
 
 
+def test_a_review_must_ask_for_the_signatures_that_a_test_names() -> None:
+    arguments = {"to": "a@b.c", "subject": "", "body": ""}
+    mail = cases.call(
+        "mail", "send_mail", arguments, "review", labels=["personal"], seen=["untrusted"]
+    )
+    one, two = (
+        cases.check([cases.signed(mail, Requirement((("reviewer", n),)))], BASE)[0] for n in (1, 2)
+    )
+    assert (one.passed, two.passed) == (True, False)
+    grouped = cases.signed(mail, Requirement((("reviewer:finance", 1),)))
+    assert not cases.check([grouped], BASE)[0].passed
+    coded = cases.signed(mail, Requirement((("reviewer", 1),), "totp"))
+    assert not cases.check([coded], BASE)[0].passed
+    with pytest.raises(cases.CaseError, match="expects review"):
+        cases.signed({**mail, "expect": "deny"}, Requirement((("reviewer", 1),)))
+
+
 def test_a_test_of_a_tool_that_is_gone_fails_and_says_so() -> None:
     [found] = cases.check([cases.call("x", "no_such_tool", {}, "deny")], BASE)
     assert not found.passed
@@ -56,6 +74,12 @@ def test_a_test_of_a_tool_that_is_gone_fails_and_says_so() -> None:
         {"name": "x", "expect": "deny", "kind": "program", "code": ""},
         {"name": "x", "expect": "deny", "kind": "call", "tool": "t", "arguments": 3},
         {"name": "x", "expect": "deny", "kind": "request", "request": {"action": "call"}},
+        SIGNED | {"signatures": {}},
+        SIGNED | {"signatures": [1]},
+        SIGNED | {"signatures": [{"role": 1, "quorum": 1}]},
+        SIGNED | {"signatures": [{"role": "r", "quorum": True}]},
+        SIGNED | {"signatures": [{"role": "r", "quorum": 99}]},
+        SIGNED | {"signatures": [{"role": "r", "quorum": 1, "factor": "x"}]},
     ],
 )
 def test_what_is_no_test_is_refused_and_never_passes(case: dict[str, Any]) -> None:

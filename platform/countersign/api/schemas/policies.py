@@ -39,6 +39,9 @@ class TestOut(Schema):
 
     name: str
     expected: str
+    signatures: list[dict[str, Any]] = Field(
+        description="What a review must ask for at least: role, quorum, and factor where one is."
+    )
     got: str
     passed: bool
 

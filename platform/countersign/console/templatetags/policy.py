@@ -7,6 +7,7 @@ from django import template
 
 from countersign.console import policy_words
 from countersign.console.policy_words import ExampleRow, Move
+from policies.sentences import people
 
 register = template.Library()
 
@@ -15,6 +16,12 @@ register = template.Library()
 def examples(findings: Mapping[str, Any]) -> list[ExampleRow]:
     """Requests whose outcome changes: `{% with rows=shown.readiness|examples %}`."""
     return policy_words.examples(findings.get("difference") or {})
+
+
+@register.simple_tag
+def seat(role: str, quorum: int) -> str:
+    """So many of a role, as in "two reviewers"."""
+    return people(role, quorum)
 
 
 @register.filter

@@ -279,7 +279,7 @@ def policy_test_add(request: HttpRequest, slug: str, number: int) -> HttpRespons
     tools = registry.tool_specs(member.id)
     sent, known = posted(request), _choices(member, tools)
     kind = request.POST.get("kind", "")
-    program = ProgramCaseForm(sent if kind == "program" else None)
+    program = ProgramCaseForm(sent if kind == "program" else None, known)
     call = CallCaseForm(sent if kind == "call" else None, known)
     past = PastCaseForm(sent if kind == "past" else None)
     status = 200
@@ -321,7 +321,10 @@ def _past_case(member: Member, given: Mapping[str, Any]) -> dict[str, Any]:
     decision = selectors.decision(member.id, decision_id)
     if decision is None:
         raise CaseError("There is no such decision.")
-    return cases.stored(given["name"], decision.request, given["expect"])
+    made = cases.stored(given["name"], decision.request, given["expect"])
+    # "Must stay so" is said of the signatures as well.
+    stays = made["expect"] == decision.outcome
+    return cases.signed(made, life.signatures(decision.rules)) if stays else made
 
 
 def _decisions(member: Member) -> list[dict[str, Any]]:
