@@ -15,6 +15,7 @@ from agents.kill_switches import kill_lift, kill_set
 from agents.models import KillScope, KillSwitch
 from audit.services import Actor
 from audit.transactions import in_workspace
+from audit.verifier.countersign_verify import printable
 from policies.errors import Refusal
 
 
@@ -52,7 +53,7 @@ class Command(BaseCommand):
             for switch in KillSwitch.objects.filter(lifted_at__isnull=True):
                 asked = switch.lift_asked_by_name
                 waits = f" (lifting asked by {asked})" if asked else ""
-                self.stdout.write(f"{switch.id}  {switch.sentence}{waits}")
+                self.stdout.write(printable(f"{switch.id}  {switch.sentence}{waits}"))
 
     def _set(self, workspace_id: UUID | None, options: dict[str, str]) -> None:
         made = kill_set(

@@ -28,6 +28,7 @@ from audit.export.reading import BundleUnreadable
 from audit.search import ids_from
 from audit.services import Actor
 from audit.transactions import in_workspace
+from audit.verifier.countersign_verify import printable
 
 DIFFERS, NOT_HERE, NO_SANDBOX = 1, 3, 4
 
@@ -69,7 +70,7 @@ class Command(BaseCommand):
     def _from_bundle(self, bundle: Path, text: str | None) -> None:
         found = bundle_replay.runs(bundle)
         run = bundle_replay.chosen(found, _among(found, text) if text else [])
-        self.stdout.write(f"run {run.id} of {bundle.name}: {run.outcome}")
+        self.stdout.write(printable(f"run {run.id} of {bundle.name}: {run.outcome}"))
         self._conclude(self._show(bundle_replay.rehearse(run)), "the bundle")
 
     def _show(self, replayed: Iterable[Replayed]) -> list[Replayed]:
@@ -87,12 +88,16 @@ class Command(BaseCommand):
     def _print(self, each: Replayed) -> None:
         if each.divergence is None:
             said = f"matches: {each.matched}" if each.matched else f"not replayed: {each.skipped}"
-            self.stdout.write(f"step {each.step}  {said}")
+            self.stdout.write(printable(f"step {each.step}  {said}"))
             return
         where = "" if each.divergence.call is None else f" of call {each.divergence.call + 1}"
-        self.stdout.write(f"step {each.step}  DIFFERS: {each.divergence.what}{where}")
-        self.stdout.write(f"  recorded: {each.divergence.recorded}")
-        self.stdout.write(f"  replayed: {each.divergence.replayed}")
+        # Programs print what they like: it stays on its line, and commands no terminal.
+        for line in (
+            f"step {each.step}  DIFFERS: {each.divergence.what}{where}",
+            f"  recorded: {each.divergence.recorded}",
+            f"  replayed: {each.divergence.replayed}",
+        ):
+            self.stdout.write(printable(line))
 
 
 def _named(text: str) -> tuple[UUID, UUID]:
