@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final
 
 from policies.facts import library
-from policies.facts.scopes import Scopes
+from policies.facts.scopes import Scope, Scopes
 
 
 def _words(text: str) -> frozenset[str]:
@@ -38,30 +38,39 @@ _ERRORS: Final = frozenset(
 _ENUMS: Final = _words("Enum IntEnum StrEnum Flag IntFlag")
 _BASES: Final = _ERRORS | _ENUMS | _words("object ABC Protocol NamedTuple TypedDict Generic")
 _DECORATORS: Final = _words(
-    "dataclass staticmethod classmethod abstractmethod wraps cache lru_cache contextmanager unique"
+    "dataclass staticmethod classmethod abstractmethod wraps contextmanager unique"
 )
 _CONSTRUCTORS: Final = _words("__init__ __post_init__")
 _TOLD: Final = _words("__repr__ __str__")
 _SAFE_CALLS: Final = _words("str repr len round format sum min max sorted abs")
 
-_SHADOWABLE: Final = frozenset(vars(builtins))
 _LAZY_BUILTINS: Final = _words("iter zip map filter reversed enumerate")
+_SHADOWABLE: Final = _LAZY_BUILTINS | {"next"}
 _LAZY_MODULES: Final = _words("itertools")
 _CONSUMERS: Final = _LAZY_BUILTINS | _words(
     "list tuple set frozenset dict sorted sum any all min max next len Counter OrderedDict deque"
     " fsum prod mean fmean median mode stdev pstdev variance pvariance multimode reduce nlargest"
-    " nsmallest from_iterable chain islice groupby accumulate product pairwise zip_longest"
+    " nsmallest from_iterable chain islice accumulate product pairwise zip_longest"
     " combinations permutations takewhile dropwhile starmap compress join extend update union"
     " intersection difference symmetric_difference issubset issuperset writerows writelines"
     " fromkeys array DataFrame Series Decimal"
 )
 _CHANGING: Final = library.MUTATING_METHODS | _words(
     "send throw close write writelines writerow writerows read readline readlines seek truncate"
-    " sort reverse __setattr__ __delattr__ __setitem__ __delitem__ __iadd__ __ior__"
+    " sort reverse intersection_update difference_update symmetric_difference_update move_to_end"
+    " __setattr__ __delattr__ __setitem__ __delitem__ __iadd__ __ior__"
+)
+_ODD: Final = _words("scanner line_num register dispatch cache_clear cache_info __wrapped__")
+_FUNCTIONS: Final = ("function", "lambda")
+_NUMBERS: Final = _words(
+    "pi e inf nan tau utc digits hexdigits octdigits ascii_letters ascii_lowercase"
+    " ascii_uppercase punctuation printable whitespace maxsize day_name day_abbr month_name"
+    " month_abbr version_info"
 )
 _LIKE_BUILTINS: Final = (
     library.SCALAR_METHODS | library.READING_METHODS | library.KEYED_METHODS | _CHANGING
 )
+_FIELDS: Final = _TYPES - {"property"} | _words("field auto Decimal Field date datetime timedelta")
 _FACTORIES: Final = _TYPES | _words("Counter OrderedDict deque Decimal")
 
 _ALL: Final[frozenset[str] | None] = None
@@ -70,7 +79,7 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
         _words(
             "abc binascii calendar cmath collections.abc colorsys copy datetime difflib"
             " email.utils fnmatch fractions graphlib hashlib hmac html ipaddress itertools json"
-            " keyword locale math numbers pprint random re secrets statistics struct sys time"
+            " keyword locale math numbers pprint random re secrets statistics struct time"
             " unicodedata urllib.parse uuid zlib gzip zoneinfo"
         ),
         _ALL,
@@ -98,6 +107,7 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
         " ne neg not_ or_ pos sub truediv"
     ),
     "string": library.MODULES["string"],
+    "sys": library.MODULES["sys"] - _words("setrecursionlimit"),
     "textwrap": library.MODULES["textwrap"] - _words("TextWrapper"),
     "types": _words("SimpleNamespace MappingProxyType NoneType"),
     "typing": library.MODULES["typing"] - _words("overload get_overloads clear_overloads"),
@@ -129,15 +139,17 @@ class _Looker:
         self.constants: set[int] = set()
         self.modules: dict[str, str] = {}
         self.imported: dict[str, str] = {}
+        self.scope: Scope | None = None  # of the node that is looked at
 
     def look(self) -> Iterator[Rough]:
-        for node in self.scopes.kept:
+        for node, _ in self.scopes.kept:
             self._note(node)
-        for node in self.scopes.kept:
+        for node, scope in self.scopes.kept:
+            self.scope = scope
             yield from _LOOKS[type(node)](self, node)
-        for name, node in self.scopes.bound.items():
-            if name in _SHADOWABLE:
-                yield "shadowed-builtin", name, node
+        for name in _SHADOWABLE & self.scopes.bound.keys():
+            if any(s.kind != "class" and name in s.bindings for s in self.scopes.by_node.values()):
+                yield "shadowed-builtin", name, self.scopes.bound[name]
         if self.scopes.classes:
             for scope in self.scopes.by_node.values():
                 for name in (*scope.bindings, *scope.uses):
@@ -188,6 +200,8 @@ class _Looker:
     def attribute(self, node: ast.Attribute) -> Iterator[Rough]:
         if _is_mangled(node.attr):
             yield "mangled-name", node.attr, node
+        if node.attr in _ODD:
+            yield "library", node.attr, node
         if isinstance(node.value, ast.Name) and node.value.id in self.modules:
             module = self.modules[node.value.id]
             members = _plain_members(module)
@@ -217,7 +231,8 @@ class _Looker:
 
     def call(self, node: ast.Call) -> Iterator[Rough]:
         name = _last(node.func)
-        if id(node) not in self.consumed and self._is_lazy(node.func, name):
+        fresh = id(node) not in self.consumed or name == "groupby"  # whose groups are iterators
+        if fresh and self._is_lazy(node.func, name):
             yield "iterator", name, node
         if name == "next" and not (node.args and isinstance(node.args[0], _FRESH)):
             yield "iterator", name, node
@@ -236,6 +251,34 @@ class _Looker:
             told = isinstance(argument, ast.Name) and argument.id in self.imported
             if told and _last(argument) in _VALUES_THAT_CHANGE:
                 yield "method-as-value", _last(argument), argument
+
+        if isinstance(node.func, ast.Name) and node.func.id in self.scopes.bound:
+            yield from self._library_values(node.args)
+        outer = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if name in _CHANGING and outer is not None:
+            yield from self._outer(outer)
+
+    def _library_values(self, values: Collection[ast.expr]) -> Iterator[Rough]:
+        """Functions and classes of the library as values: all who hold one hold the same."""
+        for value in values:
+            if isinstance(value, ast.Name):
+                shared = value.id in self.imported or value.id in _LAZY_BUILTINS
+            else:
+                root = value.value if isinstance(value, ast.Attribute) else None
+                shared = isinstance(root, ast.Name) and root.id in self.modules
+            if shared and not _is_constant(_last(value)):
+                yield "library", f"{_last(value)} used as a value", value
+
+    def _outer(self, target: ast.expr) -> Iterator[Rough]:
+        """What a function changes outside itself: later steps see it, who calls it does not."""
+        while isinstance(target, ast.Subscript | ast.Attribute):
+            target = target.value
+        scope = self.scope
+        if scope is None or scope.kind not in _FUNCTIONS or not isinstance(target, ast.Name):
+            return
+        owner = scope.owner(target.id)
+        if owner is None or (owner is not scope and owner.kind in ("module", *_FUNCTIONS)):
+            yield "outer-variable", target.id, target
 
     def _hides(self, callee: str, spread: ast.expr) -> bool:
         """Whether `**spread` passes what a reader of this call cannot see."""
@@ -297,15 +340,31 @@ class _Looker:
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef):
                 yield from self.method(statement)
+                if statement.name in _CONSTRUCTORS and self._acts(statement):
+                    yield "special-method", f"{statement.name} that calls", statement
                 if not _ENUMS.isdisjoint(bases):
                     yield "library-base", "a method of an enumeration", statement
             elif not _plain_in_class(statement, bound):
                 yield "class-body", type(statement).__name__, statement
 
+    def _acts(self, node: ast.FunctionDef) -> bool:
+        """Whether a constructor calls tools or functions of the program."""
+        called = {_last(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
+        own = self.scopes.bound.keys() - self.scopes.classes.keys()
+        return not called.isdisjoint({*self.tools, *own})
+
     def assignment(self, node: ast.Assign) -> Iterator[Rough]:
         aliased = len(node.targets) > 1 or isinstance(node.value, ast.NamedExpr)
         if aliased and not isinstance(node.value, ast.Constant):
             yield "two-names", "of one value", node
+        yield from self._library_values([node.value])
+        for target in node.targets:
+            if isinstance(target, ast.Subscript | ast.Attribute):
+                yield from self._outer(target)
+
+    def augmented(self, node: ast.AugAssign) -> Iterator[Rough]:
+        if isinstance(node.target, ast.Subscript | ast.Attribute):
+            yield from self._outer(node.target)
 
     def outer(self, node: ast.Global | ast.Nonlocal) -> Iterator[Rough]:
         yield "outer-variable", " ".join(node.names), node
@@ -330,6 +389,11 @@ def _plain_members(module: str) -> frozenset[str] | None:
         return _MODULES[module]
     numeric = module.startswith(("numpy.", "pandas."))
     return None if numeric or module in library.PACKAGES else _NOT_PLAIN
+
+
+def _is_constant(name: str) -> bool:
+    """Whether a member of a module is a number, a text or a mark, as its name says."""
+    return name.isupper() or name in _NUMBERS
 
 
 def _is_mangled(name: str) -> bool:
@@ -371,8 +435,11 @@ def _tells(node: ast.FunctionDef) -> bool:
     body = [s for s in node.body if not (isinstance(s, ast.Expr) and _constant(s.value))]
     if len(body) != 1 or not isinstance(body[0], ast.Return):
         return False
-    calls = [part for part in ast.walk(body[0]) if isinstance(part, ast.Call)]
-    return all(isinstance(c.func, ast.Name) and c.func.id in _SAFE_CALLS for c in calls)
+    parts = list(ast.walk(body[0]))
+    called = (part.func for part in parts if isinstance(part, ast.Call))
+    names = {part.id for part in parts if isinstance(part, ast.Name)}
+    own = {argument.arg for argument in node.args.args}
+    return names <= own | _SAFE_CALLS and all(isinstance(each, ast.Name) for each in called)
 
 
 def _constant(node: ast.expr | None) -> bool:
@@ -399,9 +466,12 @@ def _plain_in_class(statement: ast.stmt, bound: frozenset[str]) -> bool:
         return _constant(statement.value)
     if not any(_targets(statement)):
         return False
-    value = statement.value  # type: ignore[attr-defined]
-    names = {part.id for part in ast.walk(value) if isinstance(part, ast.Name)} if value else ()
-    return bound.isdisjoint(names)
+    value: ast.expr | None = statement.value  # type: ignore[attr-defined]
+    parts = list(ast.walk(value)) if value is not None else []
+    names = {part.id for part in parts if isinstance(part, ast.Name)}
+    called = {_last(part.func) for part in parts if isinstance(part, ast.Call)}
+    lazy = any(isinstance(part, ast.Lambda) for part in parts)
+    return not lazy and bound.isdisjoint(names) and called <= _FIELDS
 
 
 _LOOKS: Final[Mapping[type, Callable[..., Iterator[Rough]]]] = {
@@ -426,4 +496,5 @@ _LOOKS: Final[Mapping[type, Callable[..., Iterator[Rough]]]] = {
     ast.comprehension: _Looker.nothing,
     ast.Starred: _Looker.nothing,
     ast.Assign: _Looker.assignment,
+    ast.AugAssign: _Looker.augmented,
 }

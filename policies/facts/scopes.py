@@ -24,7 +24,15 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 _TEXTS = (str, bytes)
 KEPT = frozenset(
     {
-        *(ast.Assign, ast.Attribute, ast.Call, ast.ClassDef, ast.For, ast.FunctionDef),
+        *(
+            ast.Assign,
+            ast.Attribute,
+            ast.AugAssign,
+            ast.Call,
+            ast.ClassDef,
+            ast.For,
+            ast.FunctionDef,
+        ),
         *(ast.GeneratorExp, ast.Global, ast.Import, ast.ImportFrom, ast.MatchMapping),
         *(ast.MatchValue, ast.Nonlocal, ast.Starred, ast.Yield, ast.YieldFrom, ast.comprehension),
         *(ast.AsyncFor, ast.AsyncFunctionDef, ast.AsyncWith, ast.Await),
@@ -122,7 +130,7 @@ class Scopes:
         bound: every name bound anywhere.
         definitions: number of functions, lambdas and classes.
         classes: class name to the number of its definitions.
-        kept: the nodes of the kinds in `KEPT`.
+        kept: the nodes of the kinds in `KEPT`, each with its scope.
         iterators: names of variables that may hold a half consumed iterator.
         loose: whether there may be iterators that are not held by one of these names alone.
         aliases: names assigned from another name, or from what it returns.
@@ -151,7 +159,7 @@ class Scopes:
         self.defaults = False
         self.nodes = 0
         self.depth = 0
-        self.kept: list[ast.AST] = []
+        self.kept: list[tuple[ast.AST, Scope]] = []
         self.loose = False
         self.aliases: list[tuple[str, str]] = []
         self.passed: list[ast.Call] = []
@@ -172,7 +180,7 @@ class Scopes:
             self._level = level + 1
             kind = type(node)
             if kind in KEPT:
-                kept.append(node)
+                kept.append((node, scope))
             handler = handlers.get(kind)
             if handler:
                 handler(self, node, scope)

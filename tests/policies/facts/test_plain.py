@@ -48,6 +48,41 @@ ROUGH = {
         "from heapq import heappush\nmap(heappush, a, b)",
         "method-as-value",
     ),
+    "a change outside a function": (
+        "box = []\ndef keep(x):\n    box.append(x)\n    return True",
+        "outer-variable",
+    ),
+    "an item set outside a function": (
+        "box = {}\ndef keep(x):\n    box[x] = 1",
+        "outer-variable",
+    ),
+    "an attribute counted outside a function": (
+        "def keep(x):\n    seen.n += 1\nseen = Row()",
+        "outer-variable",
+    ),
+    "what a step before made is changed": ("f = lambda x: box.append(x)", "outer-variable"),
+    "a memory of calls": ("import functools\n@functools.cache\ndef f(x): ...", "decorator"),
+    "groups that are iterators": (
+        "import itertools\nfor k, g in itertools.groupby(x): ...",
+        "iterator",
+    ),
+    "a function of the library as a value": ("import json\nf = json.dumps", "library"),
+    "a class of the library given to a function": (
+        "import csv\ndef f(x): ...\nf(csv.excel)",
+        "library",
+    ),
+    "an iterator under another name": ("f = iter", "library"),
+    "a property by a call": ("class C:\n    x = property(lambda self: 1)", "class-body"),
+    "a property of something else": (
+        "class C:\n    @property\n    def x(self):\n        return t",
+        "decorator",
+    ),
+    "a constructor that acts": (
+        "class C:\n    def __init__(self):\n        send(to='a')",
+        "special-method",
+    ),
+    "a limit of the interpreter": ("import sys\nsys.setrecursionlimit(9)", "library"),
+    "a scanner": ("s = pattern.scanner('x')", "library"),
     "a method of a type": ("list.append(rows, 1)", "unbound-method"),
     "a method of an imported type": (
         "from collections import deque\ndeque.append(d, 1)",
@@ -91,8 +126,7 @@ PLAIN = {
     "pairs": "for a, b in zip(x, y):\n    pass\nfor i, (a, b) in enumerate(zip(x, y)):\n    pass",
     "columns": "names, ages = zip(*rows)\nlongest = max(map(len, names))",
     "groups": (
-        "from itertools import groupby\nfrom collections import defaultdict\n"
-        "for key, rows in groupby(sorted(x)):\n    pass\nd = defaultdict(list)\n"
+        "from collections import defaultdict\nd = defaultdict(list)\n"
         "n = defaultdict(lambda: {'n': 0})"
     ),
     "a record": (
@@ -105,10 +139,15 @@ PLAIN = {
     "an enumeration": "from enum import Enum\nclass Kind(Enum):\n    A = 'a'\n    B = 'b'",
     "a decorator of one's own": (
         "import functools\ndef twice(f):\n    @functools.wraps(f)\n    def g(*a):\n"
-        "        return f(*a)\n    return g\n@twice\ndef h(): ...\n@functools.cache\ndef k(): ..."
+        "        return f(*a)\n    return g\n@twice\ndef h(): ..."
     ),
     "numbers": "from decimal import Decimal, getcontext\ngetcontext().prec = 28\nx = Decimal(1)",
     "tables": "import csv, io\nrows = list(csv.DictReader(io.StringIO(text)))",
+    "a function that fills what is its own": (
+        "def rows(x):\n    found = []\n    for each in x:\n        found.append(each)\n"
+        "        found[0] = 1\n    return found\nf = float"
+    ),
+    "constants": "import math, string\nr = math.pi\nd = string.digits\nf(math.inf)",
     "several names": "a, b = 1, 2\na = b = 0\nif (n := len(x)) > 1:\n    pass",
     "a match": "match x:\n    case {'a': 1, **rest}: ...\n    case [1, -2, *more]: ...",
     "a spread that is written out": "send(**{'to': 'a'})\nmessage = {'to': 'a'}\nsend(**message)",
