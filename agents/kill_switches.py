@@ -79,7 +79,7 @@ def kill_set(
                 workspace_id=workspace_id,
                 run_id=UUID(subject),
                 actor=actor,
-                reason=f"Stopped by {actor.name}: {switch.reason}",
+                reason=switch.reason,
             )
     return switch
 

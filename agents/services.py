@@ -42,6 +42,8 @@ __all__ = [
 def run_cancel(*, workspace_id: UUID, run_id: UUID, actor: Actor, reason: str = "") -> Run:
     """Stop a run at once; effects already made stay. A run that has ended stays as it is.
 
+    The run says who stopped it, and why.
+
     Its worker loses the lease: the next write of any kind fails, its jail ends within a second.
 
     Raises:
@@ -57,13 +59,18 @@ def run_cancel(*, workspace_id: UUID, run_id: UUID, actor: Actor, reason: str = 
                 workspace_id=workspace_id, request_id=request.id, actor=actor, now=now
             )
         run.state = RunState.CANCELLED
-        run.reason = canonical.clean(reason.strip()) or f"Stopped by {actor.name}."
+        run.reason = _stopped(actor, canonical.clean(reason.strip()))
         run.ended, run.wake_at = now, None
         run.epoch += 1
         run.lease_owner, run.lease_until = "", None
         run.save()
         record(workspace_id, [entries.ended(run, actor)])
     return run
+
+
+def _stopped(actor: Actor, why: str) -> str:
+    """Who stopped a run, and why where they said it."""
+    return f"Stopped by {actor.name}: {why}" if why else f"Stopped by {actor.name}."
 
 
 def approval_vote(

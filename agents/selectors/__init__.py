@@ -34,6 +34,7 @@ from agents.selectors.records import (
     Signature,
     StepView,
     ToolView,
+    VersionName,
 )
 from agents.selectors.registry import (
     agent_version,
@@ -44,6 +45,7 @@ from agents.selectors.registry import (
     endpoints,
     tool_versions,
     tools,
+    versions_named,
 )
 from agents.selectors.replays import ReplayView, replay, replays
 from agents.selectors.runs import (
@@ -82,6 +84,7 @@ __all__ = [
     "Signature",
     "StepView",
     "ToolView",
+    "VersionName",
     "agent_version",
     "agent_versions",
     "agents",
@@ -111,4 +114,5 @@ __all__ = [
     "steps",
     "tool_versions",
     "tools",
+    "versions_named",
 ]

@@ -291,6 +291,15 @@ class AgentVersionView:
 
 
 @dataclass(frozen=True)
+class VersionName:
+    """What a version's hash stands for; ``kind`` is "agent", "model" or "tool"."""
+
+    kind: str
+    name: str
+    number: int
+
+
+@dataclass(frozen=True)
 class AgentRow:
     """An agent as lists show it: its newest version and what it has done."""
 

@@ -1,6 +1,6 @@
 """Agents, tools and models in all their versions, as doors read them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +18,13 @@ from agents.models import (
     Tool,
     ToolVersion,
 )
-from agents.selectors.records import AgentRow, AgentVersionView, EndpointView, ToolView
+from agents.selectors.records import (
+    AgentRow,
+    AgentVersionView,
+    EndpointView,
+    ToolView,
+    VersionName,
+)
 from audit.transactions import in_workspace
 
 
@@ -116,6 +122,24 @@ def endpoint_versions(workspace_id: UUID, name: str) -> tuple[EndpointView, ...]
     if not versions:
         raise NotFound(f"no model {name}")
     return versions
+
+
+def versions_named(workspace_id: UUID, digests: Collection[str]) -> dict[str, VersionName]:
+    """What these hashes of versions stand for, as far as the workspace has registered them."""
+    with in_workspace(workspace_id):
+        agents = AgentVersion.objects.filter(workspace_id=workspace_id, digest__in=digests)
+        tools = ToolVersion.objects.filter(workspace_id=workspace_id, digest__in=digests)
+        models = ModelEndpoint.objects.filter(workspace_id=workspace_id, digest__in=digests)
+        named = {
+            "agent": agents.values_list("digest", "agent__name", "number"),
+            "tool": tools.values_list("digest", "tool__name", "number"),
+            "model": models.values_list("digest", "name", "number"),
+        }
+        return {
+            digest: VersionName(kind, name, number)
+            for kind, rows in named.items()
+            for digest, name, number in rows
+        }
 
 
 def _agent_versions(workspace_id: UUID) -> QuerySet[AgentVersion]:

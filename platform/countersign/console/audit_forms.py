@@ -1,5 +1,6 @@
 """What is asked of the log: the search, and what an export is to cover."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -51,7 +52,7 @@ class AuditFilter(forms.Form):
         actors: Sequence[ActorRow],
         tools: Sequence[str],
     ) -> None:
-        super().__init__(data, auto_id="f-%s")
+        super().__init__(_named(data, actors), auto_id="f-%s")
         self.occurring, self.actors = actions, actors
         outcomes = [(key, word.text) for key, word in logbook.OUTCOMES.items()]
         self.fields["outcome"].choices = [("", "every outcome"), *outcomes]  # type: ignore[attr-defined]
@@ -118,12 +119,33 @@ def _values(choices: Sequence[tuple[str, Any]]) -> set[str]:
     return found
 
 
+def who(actors: Sequence[ActorRow]) -> dict[str, str]:
+    """What each is called in a search, by id: the name, and the id where others have that name."""
+    names = Counter(row.name.casefold() for row in actors)
+    return {
+        row.id: row.name if names[row.name.casefold()] == 1 else f"{row.name} ({row.id})"
+        for row in actors
+    }
+
+
+def _named(data: Any, actors: Sequence[ActorRow]) -> Any:  # noqa: ANN401 - a QueryDict
+    """The search with somebody's name in place of an id, which a link may carry."""
+    known = who(actors).get(data.get("actor", "")) if data else None
+    if not known:
+        return data
+    named = data.copy()
+    named["actor"] = known
+    return named
+
+
 def _acting(text: str, actors: Sequence[ActorRow]) -> tuple[str, ...]:
     """Ids of those whose name holds the text; else the text itself, as an id."""
     wanted = text.strip().casefold()
     if not wanted:
         return ()
-    exact = tuple(row.id for row in actors if wanted in (row.name.casefold(), row.id))
+    called = who(actors)
+    told = tuple(key for key, name in called.items() if wanted == name.casefold())
+    exact = told or tuple(row.id for row in actors if wanted in (row.name.casefold(), row.id))
     return exact or tuple(row.id for row in actors if wanted in row.name.casefold()) or (text,)
 
 

@@ -25,6 +25,22 @@ _ABOUT = {
 }
 
 
+EXAMPLE = """models:
+  spare:
+    base_url: https://models.example/v1
+    model: spare-1
+    api_key: env:SPARE_MODEL_KEY
+agents:
+  Reader:
+    description: Reads a report and sums it up.
+    instructions: Read the file. Say in five sentences what it says.
+    goal: Sum up the report.
+    model: spare
+    limits: {steps: 8}
+"""
+"""A model and an agent that is told to use it; a test proposes it."""
+
+
 class FileForm(forms.Form):
     """A register file, pasted or uploaded."""
 

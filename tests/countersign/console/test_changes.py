@@ -11,6 +11,7 @@ from agents import selectors
 from agents.registry import register
 from audit import canonical
 from audit.services import Actor
+from countersign.console.registry_forms import EXAMPLE
 from policies import selectors as policies
 from policies.models import ApprovalRequest
 from tests.agents.runs.stage import REGISTER
@@ -145,6 +146,16 @@ def test_tools_over_http_are_proposed_with_their_document(cast: Cast, log_in: Lo
     assert "The change is in force." in sign(cast, log_in("carol"), "carol")
     version = selectors.tool_versions(cast.acme.id, "create_payment")[0]
     assert (version.kind, version.number) == ("http", 1)
+
+
+def test_the_page_leads_back_and_its_example_can_be_proposed(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("alice")
+    page = client.get(PROPOSE).content.decode()
+    assert 'class="crumbs"><a href="/w/acme/agents/">Agents</a>' in page
+    assert "spare-1" in page
+    shown = client.post(PROPOSE, {"text": EXAMPLE, "look": "1"})
+    assert shown.status_code == 200, text(shown.content.decode())
+    assert client.post(PROPOSE, {"text": EXAMPLE}).status_code == 302
 
 
 # Taking a change back.

@@ -7,8 +7,10 @@ from agents.models import AgentVersion, EffectSpend
 from agents.registry import register
 from audit import selectors as audit
 from audit.models import Verification
-from audit.services import Actor
+from audit.selectors import ActorRow
+from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
+from countersign.console.audit_forms import AuditFilter
 from policies.services import policy_draft
 from tests.agents.tools.http_service import DOCUMENT, Service, register_text
 from tests.countersign.accounts.cast import Cast
@@ -206,3 +208,43 @@ def test_an_agent_shows_its_budgets_with_what_is_used_today(world: World, log_in
     assert "Writes 1 2 % 50 this agent ◆ asks for more signatures" in page
     assert "Money moved in EUR 250.00 EUR 25 % 1,000.00 EUR this agent" in page
     assert "Recipients 1 11 % 9 all agents here ■ stops the effect" in page
+
+
+def test_all_they_did_names_the_person(world: World, log_in: LogIn) -> None:
+    alice = world.cast.id("alice")
+    page = log_in("dan").get(f"/w/acme/audit/?actor={alice}").content.decode()
+    assert 'name="actor" value="Alice"' in page
+    assert f'value="{alice}"' not in page
+    assert "actor=Alice" in page  # in the links that go on with this search
+
+
+def test_of_two_with_one_name_each_is_found_alone() -> None:
+    rows = [ActorRow("u-1", "user", "Alex"), ActorRow("u-2", "user", "Alex")]
+    for row in rows:
+        form = AuditFilter({"actor": row.id}, actions=(), actors=rows, tools=())
+        assert form.chosen()["actor"] == f"Alex ({row.id})"
+        assert form.search().actors == (row.id,)
+        again = AuditFilter({"actor": f"Alex ({row.id})"}, actions=(), actors=rows, tools=())
+        assert again.search().actors == (row.id,)
+    both = AuditFilter({"actor": "alex"}, actions=(), actors=rows, tools=())
+    assert both.search().actors == ("u-1", "u-2")
+
+
+def test_an_entry_names_the_versions_that_it_holds_hashes_of(world: World, log_in: LogIn) -> None:
+    version = world.version
+    with in_workspace(world.workspace_id):
+        detail = {
+            "agent_version": version.digest,
+            "model_version": version.endpoint.digest,
+            "tool_version": "0" * 64,
+        }
+        record(
+            world.workspace_id,
+            [Draft("run.noted", world.cast.actor("alice"), Subject("note", "1"), detail=detail)],
+        )
+    [entry] = audit.entries(world.workspace_id, limit=1).entries
+    page = log_in("dan").get(f"/w/acme/audit/{entry.id}/").content.decode()
+    assert f'/agents/Accounts%20payable/v{version.number}/">Accounts payable v7</a>' in page
+    assert f"sha256:{version.digest[:12]}…" in page
+    assert '/models/scripted/v1/">scripted v1</a>' in page
+    assert "0" * 64 in page  # what nothing is registered under stays as it is

@@ -183,7 +183,7 @@ def test_a_stopped_run_ends_and_its_request_is_withdrawn(world: World, log_in: L
     given = {"reason": "The wrong week."}
     page = client.post(f"{RUNS}{run.id}/stop/", given, follow=True).content.decode()
     assert "The run is stopped." in page
-    assert "The wrong week." in page
+    assert "Stopped by Alice: The wrong week." in page
     card = client.get(f"/w/acme/approvals/{world.request.id}/").content.decode()
     assert "withdrawn" in card
     assert "Sign to allow" not in card

@@ -16,7 +16,7 @@ from agents.registry.looking import look
 from countersign.console import cards, guards
 from countersign.console.guards import Member
 from countersign.console.pages import posted, render
-from countersign.console.registry_forms import AgentForm, FileForm
+from countersign.console.registry_forms import EXAMPLE, AgentForm, FileForm
 from policies.errors import Refusal
 
 FORBIDDEN, INVALID = 403, 422
@@ -35,7 +35,7 @@ def registry_propose(request: HttpRequest, slug: str) -> HttpResponse:
     form = FileForm(
         posted(request), request.FILES or None, initial={"text": _start(request, member)}
     )
-    context: dict[str, Any] = {"nav": "agents", "form": form}
+    context: dict[str, Any] = {"nav": "agents", "form": form, "example": EXAMPLE}
     status = 200
     if request.method == "POST" and form.is_valid():
         text, documents = form.cleaned_data["text"], form.cleaned_data["documents"]
