@@ -24,7 +24,7 @@ from audit import notes, payloads, signing
 from audit.canonical import JSON, encode
 from audit.errors import ExportFailed, PayloadDamaged
 from audit.export import tables
-from audit.export.scope import Scope, select
+from audit.export.scope import Kind, Scope, select
 from audit.export.spool import Spool
 from audit.merkle import consistency_path, frontier, inclusion_path, leaf_hash
 from audit.models import Checkpoint, Payload, Receipt
@@ -117,7 +117,8 @@ class _Maker:
         self.selection = select(self.scope, self.workspace_id, self.size, self.using)
         self.next = int(self.spool.memory.get("next", self.selection.first))
         if self.next == self.selection.first:
-            self.spool.append("entries.csv", tables.csv_line(tables.CSV_HEADER))
+            head = tables.BYTE_ORDER_MARK + tables.csv_line(tables.CSV_HEADER)
+            self.spool.append("entries.csv", head)
             for name in ("entries.jsonl", "payloads.jsonl", "rows.html"):
                 self.spool.append(name, b"")
 
@@ -169,7 +170,7 @@ class _Maker:
         if leaf is None:
             raise ExportFailed(f"the entry at position {position} is gone; run audit_verify")
         digest = leaf_hash(leaf)
-        if self.selection.numbers is not None and number not in self.selection.numbers:
+        if not self._shows(position, number):
             self.spool.append("entries.jsonl", f'"{digest.hex()}"\n'.encode())
             return
         body = json.loads(leaf)
@@ -179,6 +180,11 @@ class _Maker:
         for name, commitment in sorted(body.get("payloads", {}).items()):
             line = {"i": position, "name": name, **self._disclose(sealed.get(name), commitment)}
             self.spool.append("payloads.jsonl", encode(line) + b"\n")
+
+    def _shows(self, position: int, number: int) -> bool:
+        chosen = self.selection
+        within = chosen.first <= position < chosen.end
+        return within and (chosen.numbers is None or number in chosen.numbers)
 
     def _payloads(self, entry_ids: list[UUID]) -> dict[UUID, dict[str, Payload]]:
         rows = Payload.objects.using(self.using).filter(entry_id__in=entry_ids)
@@ -210,20 +216,21 @@ class _Maker:
 
     def _erased(self) -> set[str]:
         if self._erased_keys is None:
-            leaves = [json.loads(leaf) for _, leaf in self._leaves(("subject.erased",))]
+            leaves = [json.loads(leaf) for *_, leaf in self._leaves(("subject.erased",))]
             self._erased_keys = {key for leaf in leaves for key in leaf["detail"]["keys"]}
         return self._erased_keys
 
-    def _leaves(self, actions: tuple[str, ...]) -> list[tuple[int, bytes]]:
+    def _leaves(self, actions: tuple[str, ...]) -> list[tuple[int, int, bytes]]:
+        """Return position, number and leaf of the tree's entries of these actions."""
         with connections[self.using].cursor() as cursor:
             cursor.execute(
-                "SELECT p.position, e.leaf FROM audit_entry e"
+                "SELECT p.position, e.number, e.leaf FROM audit_entry e"
                 " JOIN audit_position p ON p.entry_number = e.number"
                 " WHERE e.workspace_id = %s AND e.action = ANY(%s) AND p.position < %s"
                 " ORDER BY p.position",
                 [self.workspace_id, list(actions), self.size],
             )
-            return [(row[0], bytes(row[1])) for row in cursor.fetchall()]
+            return [(row[0], row[1], bytes(row[2])) for row in cursor.fetchall()]
 
     # (3) proofs and checkpoints
     def prove(self) -> None:
@@ -264,9 +271,8 @@ class _Maker:
     def explain(self) -> None:
         """Entries outside the range that account for what is in it, each with its proof."""
         lines = []
-        for position, leaf in self._leaves(ACCOUNTS):
-            within = self.selection.first <= position < self.selection.end
-            if within and self.selection.numbers is None:
+        for position, number, leaf in self._leaves(ACCOUNTS):
+            if self._shows(position, number):
                 continue
             path = inclusion_path(position, self.size, self.tree.nodes)
             item = {"i": position, "leaf": leaf.decode(), "path": [node.hex() for node in path]}
@@ -307,24 +313,50 @@ class _Maker:
     def _write_report(self) -> None:
         rows = self.spool.take("rows.html")
         selection = self.selection
+        whole = f"0 to {self.size - 1}"
         facts = {
             "Log": self.note.head.origin,
             "Checkpoint": f"{self.size} entries, root {self.note.head.root.hex()}",
-            "Positions": f"{selection.first} to {selection.end - 1}",
+            "What was asked for": _asked(self.scope),
+            "Positions": f"{selection.first} to {selection.end - 1} of {whole}",
             "Entries shown": str(self.report.shown),
-            "Scope": encode(self.scope.to_json()).decode(),
+            "From": self.report.first_time,
+            "To": self.report.last_time,
+            "Payloads": "in payloads.jsonl" if self.with_payloads else "not in this bundle",
         }
         self.spool.replace("report.html", self.report.page(facts, rows, self._statement()))
 
     def _statement(self) -> str:
         hidden = self.selection.end - self.selection.first - self.report.shown
         if not hidden:
-            return "Every entry of the range is shown."
+            return f"{_NO_EVIDENCE} Every entry of the positions below is in entries.jsonl."
         return (
-            f"{hidden} entries of the range are present as hashes only. This proves that the"
+            f"{_NO_EVIDENCE}"
+            f" {hidden} entries of the range are present as hashes only. This proves that the"
             " entries shown are in the log, and how long the range is; it does not prove that"
             " nothing else in the range matched."
         )
+
+
+_NO_EVIDENCE = (
+    "This page is for reading. It was written by whoever exported the bundle, and the verifier"
+    " does not check what it says: entries.jsonl is the evidence, and countersign_verify.py with"
+    " a key from another hand tells whether it is genuine."
+)
+
+
+def _asked(scope: Scope) -> str:
+    """What an export covers, in words."""
+    filters = ", ".join(f"{name} {value}" for name, value in (scope.filters or {}).items())
+    match scope.kind:
+        case Kind.WORKSPACE:
+            return "the whole log"
+        case Kind.RUN:
+            return f"the run {scope.run}, and what was said of its approvals"
+        case Kind.SEARCH:
+            return f"a search: {filters}"
+        case _:
+            return f"every entry of a range: {filters or 'of positions'}"
 
 
 def envelope(payload: bytes, workspace_id: UUID) -> bytes:

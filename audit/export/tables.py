@@ -17,19 +17,29 @@ CSV_HEADER = (
     "actor_type",
     "actor_id",
     "actor_name",
-    "on_behalf_of",
+    "on_behalf_of_type",
+    "on_behalf_of_id",
+    "on_behalf_of_name",
     "subject_type",
     "subject_id",
     "subject_version",
     "run",
     "run_seq",
     "detail",
+    "payloads",
+    "id",
+    "prev",
+    "trace",
     "leaf_hash",
 )
 # A spreadsheet would run a cell that begins so.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 MAX_REPORTED = 5000
 """Entries printed in the report; the CSV has them all."""
+
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""Without it spreadsheets take UTF-8 for the letters of their own country."""
 
 
 def csv_line(cells: Sequence[object]) -> bytes:
@@ -46,6 +56,8 @@ def csv_cells(position: int, leaf: Mapping[str, JSON], digest: bytes) -> list[ob
         leaf["actor"]["type"],
         leaf["actor"]["id"],
         leaf["actor"]["name"],
+        behalf.get("type", ""),
+        behalf.get("id", ""),
         behalf.get("name", ""),
         leaf["subject"]["type"],
         leaf["subject"]["id"],
@@ -53,6 +65,10 @@ def csv_cells(position: int, leaf: Mapping[str, JSON], digest: bytes) -> list[ob
         leaf.get("run", ""),
         leaf.get("run_seq", ""),
         json.dumps(leaf["detail"], ensure_ascii=False) if "detail" in leaf else "",
+        " ".join(leaf.get("payloads", {})),
+        leaf["id"],
+        leaf.get("prev", ""),
+        leaf.get("trace", ""),
         digest.hex(),
     ]
 
@@ -85,12 +101,16 @@ class Report:
         self.actions: Counter[str] = Counter(memory.get("actions", {}))
         self.people: Counter[str] = Counter(memory.get("people", {}))
         self.shown = int(memory.get("shown", 0))
+        self.first_time = str(memory.get("first_time", ""))
+        self.last_time = str(memory.get("last_time", ""))
 
     def memory(self) -> dict[str, JSON]:
         return {
             "actions": dict(self.actions),
             "people": dict(self.people.most_common(1000)),
             "shown": self.shown,
+            "first_time": self.first_time,
+            "last_time": self.last_time,
         }
 
     def row(self, position: int, leaf: Mapping[str, JSON]) -> bytes:
@@ -98,6 +118,7 @@ class Report:
         self.actions[leaf["action"]] += 1
         self.people[f"{leaf['actor']['name']} ({leaf['actor']['type']})"] += 1
         self.shown += 1
+        self.first_time, self.last_time = self.first_time or leaf["time"], leaf["time"]
         if self.shown > MAX_REPORTED:
             return b""
         subject = leaf["subject"]
@@ -105,9 +126,9 @@ class Report:
             str(position),
             leaf["time"][:19].replace("T", " "),
             leaf["action"],
-            leaf["actor"]["name"],
+            _actor(leaf),
             f"{subject['type']} {subject['id']}",
-            ", ".join(f"{k}: {v}" for k, v in leaf.get("detail", {}).items()),
+            ", ".join(f"{k}: {_said(v)}" for k, v in leaf.get("detail", {}).items()),
         ]
         return ("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in cells) + "</tr>\n").encode()
 
@@ -133,6 +154,17 @@ class Report:
             + rows
             + f"</tbody></table>{rest}</html>\n".encode()
         )
+
+
+def _actor(leaf: Mapping[str, JSON]) -> str:
+    name: str = leaf["actor"]["name"]
+    behalf = leaf.get("on_behalf_of", {})
+    told = bool(behalf) and behalf["id"] != leaf["actor"]["id"]
+    return f"{name}, for {behalf['name']}" if told else name
+
+
+def _said(value: JSON) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _counts(title: str, counted: Counter[str]) -> str:

@@ -12,10 +12,11 @@ from uuid import uuid4
 
 import pytest
 
-from audit import exports, signing
+from audit import erasure, exports, signing
 from audit.canonical import JSON
 from audit.export import bundle, tables
 from audit.export.scope import Kind, Scope
+from audit.merkle import leaf_hash
 from audit.models import Checkpoint, Entry, Export
 from audit.services import Draft, Subject
 from audit.transactions import in_workspace
@@ -169,14 +170,67 @@ def test_one_worker_at_a_time(full: History) -> None:
 
 
 def test_the_csv_is_the_entries_and_no_formula(full: History) -> None:
-    full.record(Draft("note.taken", ALICE, Subject("note", '=cmd|"/c calc"!A1')))
+    note = Draft("note.taken", ALICE, Subject("note", '=cmd|"/c calc"!A1', "2"), on_behalf_of=BOB)
+    full.record(note)
     full.sign()
     files = members(full.export())
-    rows = list(csv.reader(files["entries.csv"].decode().splitlines()))
-    assert tuple(rows[0]) == tables.CSV_HEADER
-    leaves = [json.loads(x) for x in files["entries.jsonl"].splitlines()]
-    assert [row[2] for row in rows[1:]] == [leaf["action"] for leaf in leaves]
-    assert rows[-1][8] == '\'=cmd|"/c calc"!A1'
+    # A spreadsheet takes the letters for UTF-8 only if the file says so.
+    assert files["entries.csv"].startswith(tables.BYTE_ORDER_MARK)
+    rows = list(csv.DictReader(files["entries.csv"].decode("utf-8-sig").splitlines()))
+    lines = files["entries.jsonl"].splitlines()
+    assert len(rows) == len(lines) > 20
+    for position, (row, line) in enumerate(zip(rows, lines, strict=True)):
+        leaf = json.loads(line)
+        assert (row["position"], row["leaf_hash"]) == (str(position), leaf_hash(line).hex())
+        for name in ("time", "action", "run", "run_seq", "id", "prev", "trace"):
+            assert row[name] == str(leaf.get(name, "")), name
+        for part in ("actor", "on_behalf_of"):
+            told = {name: row[f"{part}_{name}"] for name in ("id", "name", "type")}
+            assert told == leaf.get(part, {"id": "", "name": "", "type": ""})
+        assert row["subject_type"] == leaf["subject"]["type"]
+        assert row["subject_id"].removeprefix("'") == leaf["subject"]["id"]
+        assert row["subject_version"] == leaf["subject"].get("version", "")
+        assert json.loads(row["detail"] or "{}") == leaf.get("detail", {})
+        assert row["payloads"].split() == sorted(leaf.get("payloads", {}))
+    assert rows[-1]["subject_id"] == '\'=cmd|"/c calc"!A1'
+
+
+def test_the_report_says_what_it_is_and_for_whom_was_acted(full: History) -> None:
+    note = Draft(
+        "note.taken",
+        ALICE,
+        Subject("note", "1"),
+        on_behalf_of=BOB,
+        detail={"new": True, "a": ["b"]},
+    )
+    full.record(note)
+    full.sign()
+    report = members(full.export())["report.html"].decode()
+    for said in (
+        "This page is for reading",
+        "the verifier does not check what it says",
+        "<dt>From</dt><dd><code>20",
+        "Alice, for Bob",
+        "new: true",
+        "a: [&quot;b&quot;]",
+        "the whole log",
+    ):
+        assert said in report, said
+
+
+def test_a_search_may_find_what_accounts_for_others(full: History) -> None:
+    """An erasure that the search shows is in the bundle once, not among the related ones too."""
+    person = "user:1"
+    noted = Draft(
+        "note.taken", BOB, Subject("note", "1"), payloads={"text": "x"}, data_subject=person
+    )
+    full.record(noted)
+    erasure.erase_subject(full.workspace, person, actor=BOB, basis="request")
+    full.record(Draft("note.taken", BOB, Subject("note", "2")))
+    full.sign()
+    for filters in ({"actor": BOB.id}, {"action": "subject.erased"}, {"action": "note.taken"}):
+        bundle = full.export(Scope(Kind.SEARCH, filters=filters))
+        assert full.verify(bundle) == 0, filters
 
 
 def test_the_report_escapes_what_agents_wrote(full: History) -> None:

@@ -15,6 +15,9 @@ from tests.audit.history import BOB, History
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.api.caller import ROOT, Caller, caller_in
 
+CSV_START = b'\xef\xbb\xbf"position"'
+"""With the mark by which spreadsheets know UTF-8."""
+
 
 @pytest.fixture
 def home(tmp_path: Path, settings: Settings) -> Path:
@@ -171,7 +174,7 @@ def test_an_export_is_started_followed_and_downloaded(
     bundle = tmp_path / "bundle.zip"
     bundle.write_bytes(download(auditor, f"audit/exports/{job}/download"))
     assert verifier.main([str(bundle), "--key", key(log)]) == 0
-    assert download(auditor, f"audit/exports/{job}/download?form=csv").startswith(b'"position"')
+    assert download(auditor, f"audit/exports/{job}/download?form=csv").startswith(CSV_START)
     assert b"Audit report" in download(auditor, f"audit/exports/{job}/download?form=report")
     assert auditor.get(f"audit/exports/{job}/download", form="exe").status == 422
     entries = selectors.entries(
