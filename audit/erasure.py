@@ -128,7 +128,14 @@ def _certificate(
     return Certificate(body, signing.current_signer().sign(canonical.encode(body)))
 
 
-def set_hold(workspace_id: UUID, *, actor: Actor, reason: str, data_subject: str = "") -> Hold:
+def set_hold(
+    workspace_id: UUID,
+    *,
+    actor: Actor,
+    reason: str,
+    data_subject: str = "",
+    on_behalf_of: Actor | None = None,
+) -> Hold:
     """Forbid erasure and expiry of a subject's payloads, or of the whole workspace's."""
     with in_workspace(workspace_id):
         hold = Hold.objects.create(
@@ -137,22 +144,26 @@ def set_hold(workspace_id: UUID, *, actor: Actor, reason: str, data_subject: str
             reason=reason,
             set_at=datetime.now(UTC),
         )
-        record(workspace_id, [_hold_draft("hold.set", hold, actor)])
+        record(workspace_id, [_hold_draft("hold.set", hold, actor, on_behalf_of)])
     return hold
 
 
-def lift_hold(workspace_id: UUID, hold_id: UUID, *, actor: Actor) -> bool:
+def lift_hold(
+    workspace_id: UUID, hold_id: UUID, *, actor: Actor, on_behalf_of: Actor | None = None
+) -> bool:
     """End a hold; False where there is none standing under this id."""
     with in_workspace(workspace_id):
         standing = Hold.objects.filter(workspace_id=workspace_id, id=hold_id, lifted_at=None)
         hold = standing.first()
         if hold is None or not standing.update(lifted_at=datetime.now(UTC)):
             return False
-        record(workspace_id, [_hold_draft("hold.lifted", hold, actor)])
+        record(workspace_id, [_hold_draft("hold.lifted", hold, actor, on_behalf_of)])
     return True
 
 
-def set_retention(workspace_id: UUID, days: int, *, actor: Actor) -> None:
+def set_retention(
+    workspace_id: UUID, days: int, *, actor: Actor, on_behalf_of: Actor | None = None
+) -> None:
     """Let payloads expire after `days`; without this they stay for ever.
 
     Raises:
@@ -165,7 +176,10 @@ def set_retention(workspace_id: UUID, days: int, *, actor: Actor) -> None:
             workspace_id=workspace_id, defaults={"days": days, "changed_at": datetime.now(UTC)}
         )
         subject = Subject("workspace", str(workspace_id))
-        record(workspace_id, [Draft("retention.changed", actor, subject, detail={"days": days})])
+        draft = Draft(
+            "retention.changed", actor, subject, on_behalf_of=on_behalf_of, detail={"days": days}
+        )
+        record(workspace_id, [draft])
 
 
 def expire_payloads(workspace_id: UUID, *, now: datetime | None = None) -> int:
@@ -223,8 +237,9 @@ def _delete(rows: "QuerySet[Payload] | QuerySet[SubjectKey]") -> None:
     rows._raw_delete(rows.db)
 
 
-def _hold_draft(action: str, hold: Hold, actor: Actor) -> Draft:
+def _hold_draft(action: str, hold: Hold, actor: Actor, on_behalf_of: Actor | None) -> Draft:
     detail = {"reason": hold.reason}
     if hold.data_subject:
         detail["data_subject"] = hold.data_subject
-    return Draft(action, actor, Subject("hold", str(hold.id)), detail=detail)
+    subject = Subject("hold", str(hold.id))
+    return Draft(action, actor, subject, on_behalf_of=on_behalf_of, detail=detail)
