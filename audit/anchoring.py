@@ -12,11 +12,14 @@ from uuid import UUID
 
 from django.db import connections
 
-from audit import checkpoints, notes
+from audit import canonical, checkpoints, notes
 from audit.anchors.base import Anchor, Submission
+from audit.canonical import JSON
 from audit.errors import AnchorRefused, AnchorUnavailable, HistoryConflict
 from audit.merkle import consistency_path
-from audit.models import AnchorState, Checkpoint, Receipt
+from audit.models import AnchorState, Checkpoint, Entry, Receipt
+from audit.services import Draft, Subject, record
+from audit.transactions import PLATFORM, in_workspace
 from audit.tree import StoredTree
 
 FIRST_RETRY = timedelta(seconds=5)
@@ -72,6 +75,31 @@ def ask_witnesses(using: str, anchors: Sequence[Anchor]) -> None:
                 raise HistoryConflict(result.error)
         if all(result.error for result in results):
             raise AnchorUnavailable("; ".join(result.error for result in results))
+
+
+def note_changes(using: str, anchors: Iterable[Anchor]) -> bool:
+    """Leave `anchors.changed` in the installation's log where they are others than it says.
+
+    Whoever takes a witness away does so in the settings, where no entry is made; the next start
+    of the sequencer tells.
+    """
+    here: list[JSON] = [
+        {"name": anchor.name, "kind": anchor.kind, "where": anchor.where} for anchor in anchors
+    ]
+    with in_workspace(PLATFORM, using=using):
+        last = (
+            Entry.objects.using(using)
+            .filter(workspace_id=PLATFORM, action="anchors.changed")
+            .order_by("-number")
+            .first()
+        )
+        known = canonical.decode(bytes(last.leaf))["detail"]["anchors"] if last else []
+        if here == known:
+            return False
+        subject = Subject("tree", str(PLATFORM))
+        draft = Draft("anchors.changed", checkpoints.SEQUENCER, subject, detail={"anchors": here})
+        record(PLATFORM, [draft])
+        return True
 
 
 def _newest(using: str) -> Iterator[Checkpoint]:

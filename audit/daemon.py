@@ -3,7 +3,7 @@
 Order at start, and again after each lost connection:
 1. wait for the lock (a second process stands by and takes over);
 2. refuse a database older than the heads kept outside it;
-3. ask the witnesses what they last saw;
+3. ask the witnesses what they last saw, and note in the log if the anchors are others than before;
 4. place entries; sign checkpoints when due; a second thread brings them to the anchors.
 """
 
@@ -74,6 +74,7 @@ class Daemon:
             return
         checkpoints.require_history(self.using)
         anchoring.ask_witnesses(self.using, self.anchors)
+        anchoring.note_changes(self.using, self.anchors)
         ended = threading.Event()
         courier = threading.Thread(target=self._deliver, args=[ended], name="anchors", daemon=True)
         courier.start()

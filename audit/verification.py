@@ -17,12 +17,16 @@ MAX_STORED = 100
 def request_verification(workspace_id: UUID | None, actor: Actor) -> Verification:
     """Ask for a verification run; the caller enqueues `audit.tasks.run_verification`."""
     with in_workspace(workspace_id):
-        return Verification.objects.create(
+        wanted = Verification.objects.create(
             workspace_id=PLATFORM if workspace_id is None else workspace_id,
             requested_by=f"{actor.type}:{actor.id}",
             requester_name=actor.name,
             requested_at=datetime.now(UTC),
         )
+        # One that is stopped before it finds something leaves this entry, and none of its end.
+        subject = Subject("verification", str(wanted.id))
+        record(workspace_id, [Draft("verification.requested", actor, subject)])
+        return wanted
 
 
 def run_verification(workspace_id: UUID | None, verification_id: UUID) -> Report | None:

@@ -27,6 +27,8 @@ class Anchor(Protocol):
 
     name: str
     kind: str
+    where: str
+    """Where checkpoints go, as the log may say it: an address without credentials, a path."""
     every_s: float
     """Seconds to leave between two submissions of one tree."""
 

@@ -27,6 +27,7 @@ class FileAnchor:
 
     def __init__(self, name: str, path: str, every_s: float = 0.0) -> None:
         self.name = name
+        self.where = str(path)
         self.every_s = every_s
         self._directory = Path(path)
 

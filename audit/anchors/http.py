@@ -18,6 +18,13 @@ class Answer:
     body: bytes
 
 
+def address(url: str) -> str:
+    """Return scheme, host and path of an address: what may be told of it, no credentials."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+
+
 def post(url: str, body: bytes, media: str) -> Answer:
     """Send `body`; every HTTP status is an answer.
 

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 
 from audit.anchors.base import Submission
-from audit.anchors.http import post
+from audit.anchors.http import address, post
 from audit.errors import AnchorRefused, AnchorUnavailable
 from audit.verifier import countersign_verify as verifier
 
@@ -26,6 +26,7 @@ class TimestampAnchor:
 
     def __init__(self, name: str, url: str, every_s: float = HOUR) -> None:
         self.name = name
+        self.where = address(url)
         self.every_s = every_s
         self._url = url
 

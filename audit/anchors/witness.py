@@ -4,7 +4,7 @@ import base64
 
 from audit import notes
 from audit.anchors.base import Submission
-from audit.anchors.http import Answer, post
+from audit.anchors.http import Answer, address, post
 from audit.errors import AnchorRefused, AnchorUnavailable
 
 SIZE_MEDIA = "text/x.tlog.size"
@@ -19,6 +19,7 @@ class WitnessAnchor:
         self.name = name
         self.every_s = every_s
         self.key = notes.VerifierKey.parse(vkey)
+        self.where = f"{address(url)} {self.key}"
         self._url = f"{url.rstrip('/')}/add-checkpoint"
 
     def submit(self, submission: Submission) -> bytes:

@@ -11,14 +11,14 @@ from cryptography import x509
 from django.conf import LazySettings
 from django.db import connections
 
-from audit import anchoring, checkpoints, heads, merkle, notes, signing
+from audit import anchoring, canonical, checkpoints, heads, merkle, notes, signing
 from audit.anchors import registry, witness_server
 from audit.anchors.base import Submission
 from audit.anchors.file import FileAnchor
 from audit.anchors.timestamp import TimestampAnchor
 from audit.anchors.witness import WitnessAnchor
 from audit.errors import AnchorRefused, AnchorUnavailable, AuditError, HistoryConflict
-from audit.models import AnchorState, Receipt
+from audit.models import AnchorState, Entry, Receipt
 from audit.transactions import in_workspace
 from audit.verifier import countersign_verify as verifier
 from tests.audit import authority
@@ -37,6 +37,26 @@ def submission(size: int, seen: int = 0, nodes: merkle.Nodes = NODES) -> Submiss
     root = merkle.frontier(size, nodes).root()
     note = notes.sign(notes.Head(ORIGIN, size, root), ORIGIN, [SIGNER])
     return Submission(note, seen, lambda old: merkle.consistency_path(old, size, nodes))
+
+
+def test_other_anchors_than_before_stand_in_the_log(
+    history: History, tmp_path: Path, committing_database: Clone
+) -> None:
+    """Taking a witness away is a change of the settings; the sequencer's next start tells."""
+    with running_witness(tmp_path / "w", []) as witness:
+        secret = TimestampAnchor("tsa", "https://me:secret@tsa.example:8443/tsr?key=secret")
+        kept = FileAnchor("vault", "/mnt/vault")
+        assert not anchoring.note_changes("sequencer", [])
+        assert anchoring.note_changes("sequencer", [witness, secret, kept])
+        assert not anchoring.note_changes("sequencer", [witness, secret, kept])
+        assert anchoring.note_changes("sequencer", [])
+    with in_workspace(None):
+        rows = Entry.objects.filter(action="anchors.changed").order_by("number")
+        first, last = (canonical.decode(bytes(row.leaf))["detail"]["anchors"] for row in rows)
+    assert [one["name"] for one in first] == ["w1", "tsa", "vault"]
+    assert str(witness.key) in first[0]["where"]
+    assert first[1]["where"] == "https://tsa.example:8443/tsr"
+    assert last == []
 
 
 def rewritten() -> merkle.Nodes:

@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.core.management import CommandError, call_command
 from django.db import connections
 
@@ -146,6 +146,11 @@ def test_the_daily_work(history: History, home: Path) -> None:
     history.run()
     history.sign()
     tasks.verify_all()
+    for tree in (None, history.workspace):
+        with in_workspace(tree):
+            assert Entry.objects.filter(action="log.verified").count() == 1
+    daily = [each for each in settings.CELERY_BEAT_SCHEDULE.values() if each["schedule"] == 86_400]
+    assert {"audit.verify_all", "audit.expire_payloads"} <= {each["task"] for each in daily}
     tasks.expire_payloads()
     assert trees() == sorted([PLATFORM, history.workspace])
     scope = Scope(Kind.WORKSPACE)
@@ -213,7 +218,12 @@ def test_a_replaced_key_can_be_followed(history: History, tmp_path: Path) -> Non
     with in_workspace(history.workspace):
         entry = Entry.objects.get(action="key.rotated")
     assert json.loads(bytes(entry.leaf))["detail"] == {"old": old, "new": new}
-    signing.retire_key()
+    assert rotation.retire_key(ALICE) == 2
+    with in_workspace(history.workspace):
+        entry = Entry.objects.get(action="key.retired")
+    assert json.loads(bytes(entry.leaf))["detail"] == {"old": old, "new": new}
+    with pytest.raises(KeyUnavailable, match="none to retire"):
+        rotation.retire_key(ALICE)
     history.run()
     history.sign()
     assert verify_log(history.workspace).clean

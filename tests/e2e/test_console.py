@@ -98,7 +98,7 @@ def test_a_run_is_countersigned_paid_once_and_verified(demo: Demo, browser: Brow
     card = bob.page.inner_text("#card")
     assert card.index("What will happen") < card.index("The program")
     sign(bob, password="not his password")
-    wait(bob.page, "That is not your password. Nothing was recorded.")
+    wait(bob.page, "That is not your password. Nothing was done; the attempt is in the log.")
     bob.page.goto(request)
     sign(bob)
     wait(bob.page, "1 of 2 signed")

@@ -1,14 +1,13 @@
 """`manage.py audit_key show|rotate|retire`: the log's signing key."""
 
 from argparse import ArgumentParser
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
 from audit import rotation, signing
-from audit.errors import AuditError
+from audit.errors import AuditError, UnknownWorkspace
+from audit.naming import PLATFORM_NAME, workspace_named
 from audit.services import Actor
-from audit.transactions import PLATFORM
 
 OPERATOR = Actor("system", "audit_key", "Command line")
 
@@ -18,16 +17,20 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("act", choices=["show", "rotate", "retire"])
-        parser.add_argument("--workspace", type=UUID, default=PLATFORM)
+        parser.add_argument(
+            "--workspace", default=PLATFORM_NAME, help="its name in addresses, or its id"
+        )
 
-    def handle(self, *args: object, act: str, workspace: UUID, **options: object) -> None:
+    def handle(self, *args: object, act: str, workspace: str, **options: object) -> None:
         try:
+            tree = workspace_named(workspace)
             if act == "rotate":
                 trees = rotation.rotate_key(OPERATOR)
                 self.stdout.write(f"{trees} trees told; both keys sign until `retire`")
             elif act == "retire":
-                signing.retire_key()
-            for key in signing.verifier_keys(workspace):
+                trees = rotation.retire_key(OPERATOR)
+                self.stdout.write(f"{trees} trees told; the new key signs alone")
+            for key in signing.verifier_keys(tree):
                 self.stdout.write(str(key))
-        except AuditError as error:
+        except (AuditError, UnknownWorkspace) as error:
             raise CommandError(str(error)) from error

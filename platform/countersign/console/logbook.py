@@ -32,7 +32,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "The log itself": (
         *("log", "checkpoint", "export", "payload", "payloads", "subject", "hold", "retention"),
-        *("key", "migration", "anchor"),
+        *("key", "migration", "anchor", "anchors", "verification"),
     ),
 }
 OTHER = "Other"
@@ -132,6 +132,9 @@ PHRASES: Mapping[str, str] = {
     "hold.set": "set a legal hold",
     "hold.lifted": "lifted a legal hold",
     "key.rotated": "changed the key that signs the log",
+    "key.retired": "ended the log's previous key",
+    "anchors.changed": "found other anchors in the settings than before",
+    "verification.requested": "asked for a verification of the log",
     "checkpoint.signed": "signed a checkpoint of {size} entries",
     "session.ended": "logged out",
     "reauthentication.succeeded": "gave the password again",

@@ -40,6 +40,11 @@ class EntryProof:
 
     @property
     def is_held(self) -> bool:
+        """Whether somebody else has seen the root; a folder is only as safe as its mount."""
+        return any(each.receipt and each.state.kind != "file" for each in self.held)
+
+    @property
+    def is_copied(self) -> bool:
         return any(each.receipt for each in self.held)
 
 

@@ -152,7 +152,11 @@ def test_the_requester_cannot_sign_and_the_attempt_is_recorded(
 @pytest.mark.parametrize(
     ("changes", "status", "sentence"),
     [
-        ({"password": "wrong"}, 422, "That is not your password. Nothing was recorded."),
+        (
+            {"password": "wrong"},
+            422,
+            "That is not your password. Nothing was done; the attempt is in the log.",
+        ),
         ({"displayed": "0" * 64}, 409, "What you were shown is not what is to be signed"),
         ({"meaning": ""}, 422, "This field is required."),
         ({"meaning": "whatever"}, 422, "Select a valid choice."),

@@ -17,12 +17,13 @@ from audit.removal import remove_due
 from audit.sequencer import Sequencer
 from audit.services import Draft, Subject
 from audit.tasks import CLOCK
-from audit.transactions import in_workspace
+from audit.transactions import PLATFORM, in_workspace
 from audit.verifier import countersign_verify as verifier
 from countersign.accounts.models import User
 from countersign.console import logbook, proof_drawing
 from countersign.console.logbook import Logbook
 from tests.audit.history import AGENT, History, take_lock
+from tests.audit.witnesses import running_witness
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.test_runs import text
 
@@ -128,11 +129,15 @@ def test_an_entry_says_what_it_waits_for(log: History, dan: Client, vault: Path)
     log.place()
     assert "not under a signed checkpoint yet" in get(dan, f"{entry.id}/")
     log.sign()
-    assert "Nobody else is asked to hold it" in get(dan, f"{entry.id}/")
+    assert "Nobody else is asked to see it" in get(dan, f"{entry.id}/")
     anchoring.submit_due("sequencer", [FileAnchor("vault", str(vault))])
     held = get(dan, f"{entry.id}/")
-    assert "Somebody else holds it" in held
+    assert "A copy lies in a folder, and nobody else has seen it" in held
     assert "vault (write-once folder) since" in held
+    keys = [*signing.verifier_keys(log.workspace), *signing.verifier_keys(PLATFORM)]
+    with running_witness(vault / "witness", keys) as witness:
+        anchoring.submit_due("sequencer", [witness])
+    assert "Somebody else has seen it" in get(dan, f"{entry.id}/")
 
 
 def test_the_proof_is_a_file_that_the_verifier_accepts(

@@ -28,7 +28,7 @@ from policies.errors import Reason, Refusal
 
 _WRONG = {
     "login": "User name or password is wrong.",
-    "reauthentication": "That is not your password. Nothing was recorded.",
+    "reauthentication": "That is not your password. Nothing was done; the attempt is in the log.",
     "password_change": "That is not your present password. Nothing was changed.",
     "factor": "That is not your password. Nothing was changed.",
 }

@@ -222,7 +222,8 @@ def audit_report(request: HttpRequest, slug: str, verification_id: UUID) -> Http
     context = {"nav": "audit", "tab": "entries", "report": run, "took": _took(run)}
     if "live" in request.GET:
         return render_fragment(request, member, "console/_audit_report.html", context)
-    context["earlier"] = selectors.verifications(member.id, limit=10)
+    checks = selectors.verifications(member.id, limit=10)
+    context["earlier"] = [check for check in checks if check.id != verification_id]
     return render(request, member, "console/audit_report.html", context)
 
 
