@@ -106,6 +106,7 @@ class Calls(Reflection):
                 passed += self.inner_arguments(spec, name, value, expression)
         site = Site(
             spec=spec,
+            environment=self.environment,
             line=node.lineno,
             column=node.col_offset,
             arguments=passed,
@@ -295,6 +296,7 @@ class Calls(Reflection):
     ) -> Site:
         return Site(
             spec=spec,
+            environment=self.environment,
             line=node.lineno,
             column=node.col_offset,
             arguments=[("**", value, None)],

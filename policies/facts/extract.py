@@ -281,6 +281,14 @@ class _Reader:
         )
 
     def arguments(self, site: Site) -> tuple[Argument, ...]:
+        module = self.walk.environment
+        self.walk.environment = site.environment
+        try:
+            return self._arguments(site)
+        finally:
+            self.walk.environment = module
+
+    def _arguments(self, site: Site) -> tuple[Argument, ...]:
         found: dict[str, Argument] = {}
         for name, node, expression in _spread(site, self.walk.graph.value):
             if "." in name and not self.walk.graph.value[node]:

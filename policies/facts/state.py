@@ -108,10 +108,12 @@ class Site:
     """A call site as the walk met it; its origins are read after the graph is solved.
 
     Attributes:
+        environment: in which its names mean what they mean there.
         line, column: where it stands: 1-based and 0-based, as in `ast`.
     """
 
     spec: ToolSpec
+    environment: "Environment"
     line: int
     column: int
     arguments: list[tuple[str, int, ast.expr | None]]

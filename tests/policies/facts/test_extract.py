@@ -35,6 +35,30 @@ def test_a_literal_is_a_literal() -> None:
     assert (found.line, found.column, found.maximum, found.in_loop) == (1, 0, 1, False)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(to):\n    send_mail(to=to, subject='x', body='y')\nf('eve@evil.example')",
+        "f = lambda to: send_mail(to=to, subject='x', body='y')\nf('eve@evil.example')",
+        "[send_mail(to=to, subject='x', body='y') for to in ['eve@evil.example']]",
+        "def f(to):\n    send_mail(to=to, subject='x', body='y')\n"
+        "for each in ['eve@evil.example']:\n    f(each)",
+    ],
+)
+def test_a_name_means_what_it_means_where_the_call_stands(code: str) -> None:
+    found = facts("to = 'ann@corp.example'\n" + code, task="Write to ann@corp.example")
+    passed = {argument.name: argument for argument in site(found).arguments}["to"]
+    assert passed.value != "ann@corp.example"
+    assert "task:literal" not in passed.origin.sources
+
+
+def test_a_constant_of_the_function_is_known() -> None:
+    code = "def f():\n    to = 'eve@evil.example'\n    send_mail(to=to, subject='x', body='y')\nf()"
+    found = facts("to = 'ann@corp.example'\n" + code, task="Write to ann@corp.example")
+    passed = {argument.name: argument for argument in site(found).arguments}["to"]
+    assert (passed.known, passed.value) == (True, "eve@evil.example")
+
+
 def test_positions_bind_as_python_binds_them() -> None:
     found = site(facts('who = "ann"\nsend_mail(who, "s", body="b" + "c")'))
     assert [(a.name, a.known, a.value) for a in found.arguments] == [
