@@ -1,5 +1,6 @@
 """Mail to reviewers, and the sweep that makes up for what a lost message left undone."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import selectors, standing
 from policies.directory import Person, directory
-from policies.models import OPEN_STATES, ApprovalRequest
+from policies.models import OPEN_STATES, ApprovalRequest, ApprovalState, EventKind
 
 TIERS = ("No risk", "Low risk", "Medium risk", "High risk", "Critical risk")
 ESCALATE_TO = "policy_officer"
@@ -45,6 +46,42 @@ def notify_assignee(workspace_id: str, request_id: str, by: str = "") -> None:
         whose = " to your group" if request.assignee_role else " to you"
         _send(request, people, f"Handed{whose}: ")
         _record(request, "approval.handed_on", people)
+
+
+@shared_task(name="policies.notify_question", ignore_result=True)
+def notify_question(workspace_id: str, request_id: str) -> None:
+    """Mail whoever asked for a request that a reviewer has a question; of a program, its people."""
+    with in_workspace(UUID(workspace_id)):
+        request = _claim(UUID(request_id), Q(state=ApprovalState.INFO_REQUESTED))
+        if request is None:
+            return
+        ids = {request.requester_id} | directory().behind(request.requester_id)
+        people = _members(request, ids)
+        _send(request, people, "Question: ", "A reviewer asks something. Read it and answer:")
+        _record(request, "approval.question_sent", people)
+
+
+@shared_task(name="policies.notify_answer", ignore_result=True)
+def notify_answer(workspace_id: str, request_id: str) -> None:
+    """Mail whoever asked the last question about a request that it was answered."""
+    with in_workspace(UUID(workspace_id)):
+        request = _claim(UUID(request_id), Q(state=ApprovalState.WAITING))
+        if request is None:
+            return
+        asked = request.events.filter(kind=EventKind.INFO_REQUESTED).order_by("-number").first()
+        people = _members(request, {str(asked.user_id)} if asked else ())
+        _send(request, people, "Answered: ", "Your question was answered. Read it and decide:")
+        _record(request, "approval.answer_sent", people)
+
+
+def _members(request: ApprovalRequest, ids: Iterable[str]) -> list[Person]:
+    """Those of these people who are still members of the request's workspace."""
+    found = (
+        directory().person(each)
+        for each in sorted(ids)
+        if directory().roles(each, request.workspace_id)
+    )
+    return [person for person in found if person is not None]
 
 
 def _handed_to(request: ApprovalRequest, now: datetime) -> list[Person]:
@@ -133,7 +170,12 @@ def _unique(people: list[Person]) -> list[Person]:
     return list({person.id: person for person in people}.values())
 
 
-def _send(request: ApprovalRequest, people: list[Person], prefix: str) -> None:
+def _send(
+    request: ApprovalRequest,
+    people: list[Person],
+    prefix: str,
+    wanted: str = "Read it and decide:",
+) -> None:
     """One message each, so that nobody learns the others' addresses."""
     headline = _headline(request)
     subject = f"{prefix}{TIERS[request.tier]}: {headline}"
@@ -144,7 +186,7 @@ def _send(request: ApprovalRequest, people: list[Person], prefix: str) -> None:
         f"{agent}"
         f"Risk: {TIERS[request.tier].removesuffix(' risk').lower()}\n"
         f"Sign by: {request.sign_by:%Y-%m-%d %H:%M} UTC\n\n"
-        "Read it and decide:\n"
+        f"{wanted}\n"
         f"{settings.COUNTERSIGN_URL}/w/{request.workspace.slug}/approvals/{request.id}/\n\n"
         "This message cannot sign anything. Log in, read the card and decide there.\n"
     )

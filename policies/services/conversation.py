@@ -1,14 +1,17 @@
 """What people do with a request beside voting and handing it on: ask, answer, edit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from uuid import UUID
+
+from django.db import transaction
 
 from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, record
 from audit.transactions import in_workspace
-from policies import approvals, standing
+from policies import approvals, standing, tasks
 from policies.directory import directory
 from policies.errors import Reason, Refusal
 from policies.models import (
@@ -38,6 +41,7 @@ def approval_ask(
             return refuse(request, asker, EventKind.INFO_REQUESTED, refusal)
         _move(request, ApprovalState.INFO_REQUESTED)
         note(request, EventKind.INFO_REQUESTED, asker, text, now)
+        _mail(tasks.notify_question.delay, request)
         return None
 
 
@@ -61,6 +65,7 @@ def approval_inform(
             return refuse(request, informer, EventKind.INFO_GIVEN, refusal)
         _move(request, ApprovalState.WAITING)
         note(request, EventKind.INFO_GIVEN, informer, text, now)
+        _mail(tasks.notify_answer.delay, request)
         return None
 
 
@@ -112,6 +117,12 @@ def may_take_part(request: ApprovalRequest, actor: Actor, now: datetime) -> Refu
 def needs(text: str, sentence: str) -> Refusal | None:
     """A refusal with this sentence where there is no text."""
     return None if text.strip() else Refusal(Reason.INCOMPLETE, sentence)
+
+
+def _mail(send: Callable[..., object], request: ApprovalRequest) -> None:
+    ids = (str(request.workspace_id), str(request.id))
+    # A broker that is away must not stop a question; it stands on the card and the overview.
+    transaction.on_commit(partial(send, *ids), robust=True)
 
 
 def _move(request: ApprovalRequest, state: ApprovalState) -> None:

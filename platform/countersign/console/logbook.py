@@ -32,7 +32,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "The log itself": (
         *("log", "checkpoint", "export", "payload", "payloads", "subject", "hold", "retention"),
-        *("key", "migration", "anchor", "anchors", "verification"),
+        *("key", "migration", "anchor", "anchors", "verification", "mask"),
     ),
 }
 OTHER = "Other"
@@ -124,6 +124,8 @@ PHRASES: Mapping[str, str] = {
     "export.removed": "removed the file of an export: its time was up",
     "export.refused": "was not let export the log",
     "mask.opened": "looked at what a rule masks",
+    "approval.question_sent": "mailed a reviewer's question",
+    "approval.answer_sent": "mailed that a question was answered",
     "payload.viewed": "looked at a masked payload: {name}",
     "payload.refused": "was not let look at a masked payload",
     "subject.erased": "erased a person's payloads",

@@ -328,3 +328,14 @@ def test_an_edited_request_says_that_it_was_superseded(world: World, log_in: Log
     with in_workspace(world.workspace_id):
         assert ApprovalRequest.objects.get(id=world.request.id).state == "superseded"
         assert Run.objects.get(id=world.runs["waiting"].id).state == "queued"
+
+
+def test_a_question_stands_on_the_overview_of_whoever_asked_for_the_request(
+    world: World, log_in: LogIn
+) -> None:
+    alice = log_in("alice")
+    said = "A reviewer asks you something"
+    assert said not in text(alice.get("/w/acme/").content.decode())
+    log_in("bob").post(f"{card(world)}ask/", {"text": "Why twice?"})
+    assert said in text(alice.get("/w/acme/").content.decode())
+    assert said not in text(log_in("dan").get("/w/acme/").content.decode())

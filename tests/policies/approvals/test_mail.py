@@ -1,12 +1,16 @@
 """Mail to reviewers: that something waits, and nothing else."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.core.mail import EmailMessage
 
+from audit.services import Actor
+from countersign.accounts.models import ServiceAccount
+from countersign.accounts.services import service_account_create
 from policies import tasks
-from policies.services import approval_reassign
+from policies.services import approval_ask, approval_inform, approval_reassign
 from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions, last
 from tests.policies.approvals.asking import ask, vote
@@ -68,6 +72,47 @@ def test_the_sweep_sends_what_was_lost_and_reminds_in_the_last_quarter(
     assert [word for word in found if word in ("notified", "reminded")] == sent
     reminders = [mail for mail in mailoutbox if mail.subject.startswith("Reminder: ")]
     assert len(reminders) == (5 if "reminded" in sent else 0)
+
+
+def test_a_question_is_mailed_to_whoever_asked_and_its_answer_to_the_reviewer(
+    cast: Cast, mailoutbox: list[EmailMessage]
+) -> None:
+    request = ask(cast)
+    ids = (str(cast.acme.id), str(request.id))
+    question = "Why is Kessler paid 1,200 twice?"
+    asked: Any = {"workspace_id": cast.acme.id, "request_id": request.id, "now": NOW}
+    assert approval_ask(**asked, asker=cast.actor("bob"), text=question) is None
+    tasks.notify_question(*ids)
+    tasks.notify_answer(*ids)
+    [mail] = mailoutbox
+    assert mail.to == ["alice@example.org"]
+    assert mail.subject.startswith("Question: High risk: ")
+    assert "A reviewer asks something. Read it and answer:\n" in mail.body
+    answer = "It is two invoices."
+    assert approval_inform(**asked, informer=cast.actor("alice"), text=answer) is None
+    tasks.notify_question(*ids)
+    tasks.notify_answer(*ids)
+    [_, told] = mailoutbox
+    assert told.to == ["bob@example.org"]
+    assert told.subject.startswith("Answered: High risk: ")
+    for private in ("Kessler", "1,200", "Bob", "Alice", "invoices"):
+        assert private not in f"{mail.subject} {mail.body} {told.subject} {told.body}"
+    sent = [a for a in actions(cast.acme.id) if a.endswith("_sent")]
+    assert sent == ["approval.question_sent", "approval.answer_sent"]
+
+
+def test_what_a_program_asked_for_is_asked_of_the_people_behind_it(
+    cast: Cast, mailoutbox: list[EmailMessage]
+) -> None:
+    account = service_account_create(
+        workspace_id=cast.acme.id, name="robot", actor=cast.actor("ada")
+    )
+    assert isinstance(account, ServiceAccount)
+    request = ask(cast, requester=Actor("service", str(account.id), "robot"))
+    asked: Any = {"workspace_id": cast.acme.id, "request_id": request.id, "now": NOW}
+    assert approval_ask(**asked, asker=cast.actor("bob"), text="Why?") is None
+    tasks.notify_question(str(cast.acme.id), str(request.id))
+    assert [mail.to for mail in mailoutbox] == [["ada@example.org"]]
 
 
 def test_a_group_is_mailed_as_far_as_it_may_sign_without_personal_data(

@@ -14,6 +14,8 @@ from countersign.accounts import selectors as accounts
 from countersign.console import days, guards, health
 from countersign.console.pages import render, render_plain
 from policies import selectors as policies
+from policies.models import ApprovalState
+from policies.selectors import QueueRow
 from policies.tally import decisions_by_day
 
 RECENT = 8
@@ -45,6 +47,7 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
     context = {
         "nav": "overview",
         "mine": [row for row in queue if row.refusal is None][:RECENT],
+        "asked": [row for row in queue if _asks(row, member)][:RECENT],
         "waiting": len(queue),
         "open_runs": agents.runs(member.id, states=open_states, limit=RECENT).rows,
         "ended_runs": agents.runs(member.id, states=sorted(FINAL_STATES), limit=RECENT).rows,
@@ -55,3 +58,10 @@ def overview(request: HttpRequest, slug: str) -> HttpResponse:
         "spend": days.spend(spend_by_day(member.id, first), today),
     }
     return render(request, member, "console/overview.html", context)
+
+
+def _asks(row: QueueRow, member: guards.Member) -> bool:
+    """Whether a reviewer has a question about what this person asked for."""
+    asked = row.request
+    mine = asked.requester_id == str(member.user.id)
+    return mine and asked.state == ApprovalState.INFO_REQUESTED
