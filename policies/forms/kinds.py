@@ -54,6 +54,7 @@ class Field:
     Attributes:
         choices: value and words, for `Type.CHOICE` and `Type.KINDS`.
         required: whether it may be left empty.
+        empty: what it means if it is.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Field:
     required: bool = True
     choices: tuple[tuple[str, str], ...] = ()
     initial: str = ""
+    empty: str = "any"
 
 
 @dataclass(frozen=True)
@@ -454,9 +456,10 @@ _ALL: Final = (
             Field(
                 "label",
                 Type.LABEL,
-                "But not for models that take data with the label",
-                "Leave empty for every model.",
+                "Models that may be told it",
+                "Those that are registered for data with this label.",
                 required=False,
+                empty="none",
             ),
         ),
         _prompt,
