@@ -113,7 +113,7 @@ def test_a_rule_about_prompts_refuses_or_records_and_waits_for_nobody(
     filled = {"found": ["secrets", "email"], "label": "personal", "id": "no-mails"}
     told = (
         "Never allow sending what was read to a model when (it contains what looks like a password"
-        " or key or it contains payment card numbers) and the model may not be sent personal data."
+        " or key or it contains mail addresses) and the model may not be sent personal data."
     )
     post(carol, "v1/rules/new/prompt/", filled | {"save": "1", "outcome": "deny"})
     page = text(carol, "v2/")
