@@ -502,7 +502,11 @@ class Bundle:
 
     def __init__(self, path: Path) -> None:
         self._directory = path if path.is_dir() else None
-        self._zip = None if self._directory else zipfile.ZipFile(path)
+        self._zip, self._problem = None, ""
+        try:
+            self._zip = None if self._directory else zipfile.ZipFile(path)
+        except (NotImplementedError, ValueError, struct.error) as error:  # it is an archive
+            self._problem = f"the archive's directory cannot be read: {error}"
         self._meters: list[_Meter] = []
         self.hashes: dict[str, tuple[int, str]] = {}
 
@@ -515,10 +519,13 @@ class Bundle:
 
     def names(self) -> list[str]:
         """The members' names; whatever is no plain file is refused."""
+        if self._problem:
+            raise Malformed(self._problem)
         if self._zip:
             infos = self._zip.infolist()
             types = {stat.S_IFMT(info.external_attr >> 16) for info in infos}
-            if not types <= {0, stat.S_IFREG} or any(info.flag_bits & 1 for info in infos):
+            odd = any(info.flag_bits & 1 or info.external_attr & 0x10 for info in infos)
+            if odd or not types <= {0, stat.S_IFREG}:
                 raise Malformed("a member is encrypted, or no plain file")
             check_archive(self._zip)
             return [info.filename for info in infos]
@@ -579,10 +586,10 @@ def check_archive(archive: zipfile.ZipFile) -> None:
         file.seek(info.header_offset)
         head = struct.unpack("<4s5H3L2H", file.read(30))
         name, extra = file.read(head[9]), file.read(head[10])
-        sizes = [info.compress_size, info.file_size]
+        known = [info.flag_bits, info.compress_type, info.CRC, info.compress_size, info.file_size]
         if info.header_offset != at or info.flag_bits & 8 or info.comment:
             raise Malformed(f"bytes that belong to no member stand beside {info.filename!r}")
-        if [head[6], *_sizes(head[7], head[8], extra)] != [info.CRC, *sizes]:
+        if [*head[2:4], head[6], *_sizes(head[7], head[8], extra)] != known:
             raise Malformed(f"{info.filename!r} has two headers that differ")
         if name.decode("ascii") != info.orig_filename or {*_tags(extra), *_tags(info.extra)} - TAGS:
             raise Malformed(f"{info.filename!r} has another name too, or hidden fields")
@@ -590,8 +597,26 @@ def check_archive(archive: zipfile.ZipFile) -> None:
     directory = sum(46 + len(i.orig_filename) + len(i.extra) for i in archive.infolist())
     file.seek(at)
     end = file.read(directory + 100)[directory:]
-    if at != archive.start_dir or len(end) not in (22, 98) or end[-22:-18] != b"PK\5\6":
+    counts = (len(archive.infolist()),) * 2
+    if at != archive.start_dir or not _ends(end, (0, 0, *counts, directory, at)):
         raise Malformed("bytes that belong to no member stand around the directory")
+
+
+def _ends(end: bytes, known: tuple[int, ...]) -> bool:
+    """Tell whether an archive ends as its directory asks for, in the ZIP64 form too."""
+    mark, *told, comment = struct.unpack("<4s4H2LH", end[-22:])
+    if mark != b"PK\5\6" or comment:
+        return False
+    if len(end) == 22:
+        return tuple(told) == known
+    wide = struct.unpack("<4sQ4x2L4Q", end[:56])
+    place = struct.unpack("<4sLQL", end[56:76])
+    return (
+        len(end) == 98
+        and wide == (b"PK\6\6", 44, *known)
+        and place == (b"PK\6\7", 0, known[4] + known[5], 1)
+        and all(a in (b, 0xFFFF, 0xFFFFFFFF) for a, b in zip(told, known, strict=True))
+    )
 
 
 def _sizes(packed: int, plain: int, extra: bytes) -> list[int]:

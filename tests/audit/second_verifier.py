@@ -535,19 +535,33 @@ def plainly_packed(data: bytes, infos: Sequence[zipfile.ZipInfo]) -> bool:
     for one in sorted(infos, key=lambda info: info.header_offset):
         if len(data) - len(rest) != one.header_offset or rest[:4] != b"PK\x03\x04":
             return False
-        flags, (crc, packed, plain, name, more) = rest[6:8], struct.unpack("<3I2H", rest[14:30])
+        flags, method, _, crc, packed, plain, name, more = struct.unpack("<2HI3I2H", rest[6:30])
         extra = rest[30 + name : 30 + name + more]
         if 0xFFFFFFFF in (packed, plain):
             plain, packed = struct.unpack("<QQ", extra[4:20])
-        told = (crc, packed, plain, rest[30 : 30 + name])
-        known = (one.CRC, one.compress_size, one.file_size, one.orig_filename.encode())
-        plainly = told == known and not flags[0] & 8 and not one.comment
+        told = (flags, method, crc, packed, plain, rest[30 : 30 + name])
+        known = (one.flag_bits, one.compress_type, one.CRC, one.compress_size, one.file_size)
+        same_name = told[5] == one.orig_filename.encode()
+        plainly = told[:5] == known and same_name and not flags & 8 and not one.comment
         if not plainly or not {*extra_fields(extra), *extra_fields(one.extra)} <= HARMLESS:
             return False
         rest = rest[30 + name + more + packed :]
     directory = sum(46 + len(one.orig_filename) + len(one.extra) for one in infos)
-    end = rest[directory:]
-    return rest[:4] == b"PK\x01\x02" and end[-22:-18] == b"PK\x05\x06" and len(end) in (22, 98)
+    facts = (len(infos), len(infos), directory, len(data) - len(rest))
+    return rest[:4] == b"PK\x01\x02" and rightly_ended(rest[directory:], facts)
+
+
+def rightly_ended(end: bytes, facts: tuple[int, ...]) -> bool:
+    """Whether an end of the directory tells its members, bytes and place, and of no other disk."""
+    short = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, *facts, 0) if facts[3] < 1 << 32 else b""
+    if len(end) <= 22 or end[:4] != b"PK\x06\x06":
+        return end == short
+    first = struct.pack("<IIQQQQ", 0, 0, *facts)
+    where = struct.pack("<4sIQI", b"PK\x06\x07", 0, facts[2] + facts[3], 1)
+    told = struct.unpack("<HHHHIIH", end[80:])
+    widest = (0, 0, *facts, 0)
+    narrow = all(a == b or a in (65535, (1 << 32) - 1) for a, b in zip(told, widest, strict=True))
+    return end[12 + 4 : 56] == first and end[56:76] == where and narrow and told[-1] == 0
 
 
 def extra_fields(extra: bytes) -> Iterator[int]:
@@ -578,6 +592,7 @@ class Folder:
         need(plainly_packed(self.path.read_bytes(), infos), "the archive holds more than members")
         modes = {stat.S_IFMT(one.external_attr >> 16) for one in infos}
         need(modes <= {0, stat.S_IFREG}, "holds what is no plain file")
+        need(not any(one.external_attr & 16 for one in infos), "holds a folder")
         need(not any(one.flag_bits & 1 for one in infos), "holds an encrypted member")
         return [(one.filename, one.file_size) for one in infos]
 

@@ -203,6 +203,16 @@ def streamed(files: dict[str, bytes], path: Path) -> None:
     path.write_bytes(pipe.data)
 
 
+def told_otherwise(mark: bytes, at: int, bits: int = 1) -> Callable[[bytes], bytes]:
+    """Another field in the last header that begins so."""
+
+    def change(data: bytes) -> bytes:
+        place = data.rindex(mark) + at
+        return data[:place] + bytes([data[place] ^ bits]) + data[place + 1 :]
+
+    return change
+
+
 def sized_otherwise(at: int) -> Callable[[bytes], bytes]:
     """Another field in the header before the first member."""
     return lambda data: data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
@@ -217,9 +227,15 @@ def sized_otherwise(at: int) -> Callable[[bytes], bytes]:
         (with_extra(0x4242), 10),
         (with_(lambda data: b"#!/bin/sh\n" + data), 10),
         (with_(lambda data: data + b"more"), 10),
+        (with_(sized_otherwise(6)), 10),
+        (with_(sized_otherwise(8)), 10),
         (with_(sized_otherwise(14)), 10),
         (with_(sized_otherwise(18)), 10),
         (with_(sized_otherwise(22)), 10),
+        (with_(told_otherwise(b"PK\x01\x02", 6, 0x40)), 10),
+        (with_(told_otherwise(b"PK\x01\x02", 36)), 0),
+        (with_(told_otherwise(b"PK\x01\x02", 38, 0x10)), 10),
+        *[(with_(told_otherwise(b"PK\x05\x06", at)), 10) for at in (4, 6, 8)],
         (behind_another, 10),
         (with_a_gap, 10),
         (commented("members"), 10),
