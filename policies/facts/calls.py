@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.expressions import VISITORS
-from policies.facts.flow import CHANGES, STEER, STORE, TooComplexError
+from policies.facts.filenames import stays_inside
+from policies.facts.flow import ALIAS, CHANGES, PART, STEER, STORE, TooComplexError
 from policies.facts.paths import MAX_DEPTH, below
 from policies.facts.record import CALLS, FINAL_ANSWER, ToolSpec
 from policies.facts.reflection import Reflection
@@ -17,6 +18,10 @@ _INLINE_DEPTH = 4
 _OPENER = 7  # position of the argument of `open`
 _MUTATING_MODULES = frozenset(
     {"heapq", "bisect", "operator", "random", "pprint", "struct", "xml.etree.ElementTree"}
+)
+# What these return may be an element of what they are given, or hold the same elements.
+_CHOOSING = frozenset(
+    {"random", "secrets", "heapq", "operator", "functools", "statistics", "copy", "itertools"}
 )
 _MUTATING_MEMBERS = frozenset(
     {("json", "dump"), ("copy", "deepcopy"), ("base64", "encode"), ("base64", "decode")}
@@ -67,6 +72,7 @@ class Calls(Reflection):
         """Builtins that take all of a generator expression at once make it an ordinary loop."""
         if isinstance(function, ast.Attribute):
             whole = function.attr in ("join", "extend", "update")
+            whole = whole and function.attr not in self.scopes.stored_attributes
         elif isinstance(function, ast.Name):
             whole = function.id in library.TAKING_ALL and self.is_builtin(function.id)
         else:
@@ -226,6 +232,7 @@ class Calls(Reflection):
         callee = self.evaluate(function)
         if environment is None:
             self.earlier_function(name, callee, node)
+            self.change_silently([callee])
             if name not in self.known:
                 self.not_modelled("unbound-call", name, node)
         definition = self.inlineable(name, environment)
@@ -264,7 +271,8 @@ class Calls(Reflection):
     def touch(self, name: str, node: ast.Name) -> None:
         """Uses what an earlier step left: it may do anything that its functions do."""
         calls = any(source.startswith(CALLS) for source in self.sources_of(name))
-        if name in self.touched or not (calls or name in self.live or name in self.written):
+        running = calls or name in self.live or name in self.written or name in self.captures
+        if name in self.touched or not running:
             return
         self.rebound |= self.written.get(name, set())
         if node is self.direct and name not in self.live:
@@ -397,8 +405,7 @@ class Calls(Reflection):
                 self.mutate_together([callee, *arguments.all(), *inner], spread=bool(inner))
             for function in self.functions_in(bits):
                 self.enter(function, at)
-                for node in (function.path, function.guard):
-                    self.graph.edge(callee, node, STEER)  # what chose this function
+                self.choose(callee, function)
                 for parameter in function.nodes.values():
                     self.flow(callee, parameter)
                 self.connect(function, arguments)
@@ -406,7 +413,7 @@ class Calls(Reflection):
                     self.connect(function, arguments, shift=1)
                 self.alias(function.result, result)
             for record in self.classes_in(bits):
-                self.instantiate(record, arguments, result, at)
+                self.instantiate(record, arguments, result, at, callee)
 
         self.graph.watch(callee, -1, link)
 
@@ -419,6 +426,7 @@ class Calls(Reflection):
                 for name, functions in record.methods.items():
                     for function in functions if record.external or library.is_hook(name) else ():
                         self.enter(function, at)
+                        self.choose(pool, function)
                         for parameter in function.nodes.values():
                             self.alias(pool, parameter)
                         self.alias(function.result, result)
@@ -427,6 +435,15 @@ class Calls(Reflection):
 
     @abstractmethod
     def share(self, function: Function) -> None: ...
+
+    def run_descriptor(self, name: str, values: list[int], result: int) -> None:
+        """The attribute may have been made by `property(f, g)`."""
+        self.link_callees(self.attribute_node(name), Arguments([], {}, values), result)
+
+    def choose(self, callee: int, function: Function) -> None:
+        """What decided which function, class or object this is decides that the function runs."""
+        for node in (function.path, function.guard):
+            self.graph.edge(callee, node, STEER)
 
     def place(self) -> Place:
         stop = 0
@@ -446,7 +463,12 @@ class Calls(Reflection):
         self.flow(function.stop, stop)
 
     def instantiate(
-        self, record: ClassRecord, arguments: Arguments, result: int, at: Place
+        self,
+        record: ClassRecord,
+        arguments: Arguments,
+        result: int,
+        at: Place,
+        callee: int = 0,
     ) -> None:
         self.graph.add(result, record.bit)
         self.put(record.state, result)
@@ -455,11 +477,12 @@ class Calls(Reflection):
                 for name in function.positional[:1]:
                     self.alias(result, function.nodes[name])
                 self.alias(function.result, result)
-        if record.node.decorator_list:
+        if record.factories:
             self.link_factories(record, result, at)
         for name in ("__init__", "__post_init__"):
             for function in record.methods.get(name, ()):
                 self.enter(function, at)
+                self.choose(callee, function)
                 if function.positional:
                     self.alias(result, function.nodes[function.positional[0]])
                 self.connect(function, arguments, shift=1)
@@ -469,9 +492,12 @@ class Calls(Reflection):
 
         def link(bits: int) -> None:
             for function in self.functions_in(bits):
-                if not function.is_method:
-                    self.enter(function, at)
-                    self.put(function.result, result)
+                self.enter(function, at)
+                self.put(function.result, result)
+            for made in self.classes_in(bits):
+                if (made.bit, result) not in self.made:
+                    self.made.add((made.bit, result))
+                    self.instantiate(made, Arguments([], {}, []), result, at)
 
         self.graph.watch(record.state, -1, link)
 
@@ -534,6 +560,8 @@ class Calls(Reflection):
             receiver = self.evaluate(function.value)
         if name in ("format", "format_map"):
             self.check_format(function.value, node)
+        elif name == "scanner" and name not in self.scopes.methods:
+            self.not_modelled("iterator", name, node)  # of a pattern: its `search` moves on
         arguments = self.arguments(node)
         if len(arguments.positional) > 1 and self.is_type(function.value):
             receiver = arguments.positional.pop(0)  # `dict.get(d, key)` is `d.get(key)`
@@ -562,7 +590,9 @@ class Calls(Reflection):
         if name == "pop" or name in library.CONSUMING_METHODS:
             self.steer(arguments.all(), receiver)
         written = [function.value] if name == "join" else _rewritten(name, node)
-        if self.writes_text(written):
+        template = self.constant(function.value) if name == "format" else None
+        told = isinstance(template, str) and library.is_part_of_address(template)
+        if told or self.writes_text(written):
             values.append(self.graph.node(self.address_mask))
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)
@@ -662,6 +692,8 @@ class Calls(Reflection):
             return self.reflective(name, node)
         if name == "open":
             return self.open_file(node)
+        if name == "print":
+            node = self.without_stream(node)
         arguments = self.arguments(node)
         values = arguments.all()
         if name == "print":
@@ -681,6 +713,8 @@ class Calls(Reflection):
             self.change_silently(values[:1])
         if name == "map" and len(values) > 3:
             self.class_builder(values[0], node)
+        if name in ("chr", "bytes", "bytearray"):
+            values.append(self.graph.node(self.address_mask))  # letters are written by numbers
         if name == "type":
             result = self.graph.node(self.type_bit)
             for value in values:
@@ -699,9 +733,26 @@ class Calls(Reflection):
                 self.super_of(result)
             for value in values:
                 self.put(value, result)
-                self.graph.hold(result, value, 0)
+                self.graph.hold(result, value, ALIAS)
+                if name in ("max", "min", "sum"):  # one of its elements
+                    self.graph.hold(result, value, PART)
         self.raises(result)
         return result
+
+    def without_stream(self, node: ast.Call) -> ast.Call:
+        """`print(…, file=sys.stderr)` is a print; as a value the stream stays refused."""
+        kept = [keyword for keyword in node.keywords if not self.is_stream(keyword)]
+        if len(kept) == len(node.keywords):
+            return node
+        return ast.copy_location(ast.Call(node.func, node.args, kept), node)
+
+    def is_stream(self, keyword: ast.keyword) -> bool:
+        stream = keyword.value
+        if keyword.arg != "file" or not isinstance(stream, ast.Attribute):
+            return False
+        module = self.module_of(stream.value)
+        plain = module is not None and (module.path, module.member) == ("sys", "")
+        return plain and stream.attr in ("stdout", "stderr")
 
     def super_of(self, result: int) -> None:
         """`super()` is the instance: the first parameter of the function around it."""
@@ -737,18 +788,34 @@ class Calls(Reflection):
 
     def open_file(self, node: ast.Call) -> int:
         """All files are one place: what is written to any may be read from any."""
-        path = self.constant(node.args[0]) if node.args else None
-        if not isinstance(path, str):
-            self.feature("file-path", "not a literal", node)
-        elif library.is_outside_path(path):
-            self.feature("file-path", path, node)
         self.check_opener(node)
-        for value in (self.literal, *self.arguments(node).all()):
+        arguments = self.arguments(node)
+        for path in self.file_names(node.args[0]) if node.args else [None]:
+            if path is None:
+                self.feature("file-path", "not a literal", node)
+            elif library.is_outside_path(path):
+                self.feature("file-path", path, node)
+        for value in arguments.positional[:1]:
+            self.named_files.append((value, node))
+        for value in (self.literal, *arguments.all()):
             self.store(value, self.files)
         self.raises(self.files)  # whether a file is there can be seen
         handle = self.graph.node(self.literal_mask)
         self.alias(self.files, handle)
         return handle
+
+    def file_names(self, node: ast.expr) -> list[str | None]:
+        """The names it may be; none where it is made of parts that stay inside, None if unknown."""
+        path = self.constant(node)
+        if isinstance(path, str):
+            return [path]
+        owner = self.environment.scope.owner(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(node, ast.Name) and owner is not None and node.id in owner.looped:
+            items = owner.looped[node.id].elts if owner.bindings.get(node.id) == 1 else []
+            known = owner.parent is None and node.id in self.known
+            return [None] if known else [_text_of(item) for item in items] or [None]
+        inside = stays_inside(node, lambda name: self.single_value(_name_of(name)))
+        return [] if inside else [None]
 
     def check_opener(self, node: ast.Call) -> None:
         """`open(path, opener=f)` opens whichever descriptor `f` returns, not `path`."""
@@ -764,8 +831,14 @@ class Calls(Reflection):
         if not member:
             self.feature("module-as-value", path, node)
         self.check_member(path, member, node, values)
+        if (path, member) == ("sys", "exit"):
+            self.stop("SystemExit")
+        if (path, member) == ("operator", "attrgetter"):
+            values += self.properties(node)
         if path == "re" and member in ("sub", "subn") and self.writes_text(node.args[1:2]):
             values.append(self.graph.node(self.address_mask))
+        if path in library.DECODERS and self.is_written(node):
+            values.append(self.graph.node(self.address_mask))  # what it says is not seen
         values += self.factories(values) if member == "defaultdict" else self.callbacks(values)
         unknown = path not in library.MODULES
         mutating = path in _MUTATING_MODULES or (path, member) in _MUTATING_MEMBERS
@@ -791,15 +864,36 @@ class Calls(Reflection):
         else:
             result = self.graph.node(self.literal_mask)
             self.flow(self.module_state.get(path, 0), result)
+        shared = library.shared_object(path, member)
+        if "." in member and member.rpartition(".")[2] in library.MUTATING_METHODS:
+            for value in values:
+                self.store(value, self.state_of(shared))  # `keyword.kwlist.append(x)`
+        if f"<{shared}>" in self.known or shared in self.module_state:
+            result = self.merge(result, self.state_of(shared))
         if member == "defaultdict":
             self.graph.add(result, self.default_bit)
         if result != self.literal:
             for value in values:
                 self.put(value, result)
-                self.graph.hold(result, value, 0)
+                self.graph.hold(result, value, ALIAS)
+                if path in _CHOOSING:
+                    self.graph.hold(result, value, PART)
             self.decide(self.path, result)
         self.raises(result)
         return result
+
+    def is_written(self, node: ast.Call) -> bool:
+        """Whether all that is passed stands in the program."""
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        return all(self.constant(each) is not None or _is_display(each) for each in given)
+
+    def properties(self, node: ast.Call) -> list[int]:
+        """What `attrgetter` reads may be properties, which then run."""
+        texts = [text for text in map(self.constant, node.args) if isinstance(text, str)]
+        names = {part for text in texts for part in text.split(".")}
+        methods = [method for name in names for method in self.scopes.methods.get(name, ())]
+        found = [f for method in methods for f in self.definitions.get(method, ())]
+        return [self.graph.node(function.bit) for function in found if function.decorated]
 
     def factories(self, values: list[int]) -> list[int]:
         """The first is called whenever a key is read that is not there."""
@@ -825,10 +919,8 @@ class Calls(Reflection):
             self.check_log_file(node)
         elif (path, member) == ("xml.etree.ElementTree", "canonicalize"):
             self.check_log_file(node)
-        elif (path, member) == ("csv", "field_size_limit") and {*values} - {self.literal}:
-            self.not_modelled("interpreter-limit", member, node)
-        elif path == "sys" and member.startswith("set") and {*values} - {self.literal}:
-            self.not_modelled("interpreter-limit", member, node)  # every call can tell it
+        elif library.is_switch(path, member):
+            self.switches.append((member, node, [*values, self.path, self.rounds]))
         elif path in ("functools", "itertools") and values:
             self.class_builder(values[0], node)
         elif path not in library.MODULES:
@@ -873,6 +965,23 @@ _REWRITING = {"replace": 1, "maketrans": 1, "sub": 0, "subn": 0}
 def _rewritten(name: str, node: ast.Call) -> list[ast.expr]:
     index = _REWRITING.get(name)
     return [] if index is None else node.args[index : index + 1]
+
+
+def _text_of(node: ast.expr) -> str | None:
+    text = node.value if isinstance(node, ast.Constant) else None
+    return text if isinstance(text, str) else None
+
+
+def _name_of(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_display(node: ast.expr) -> bool:
+    """Whether it is a tuple or list of literals alone."""
+    parts = node.elts if isinstance(node, ast.Tuple | ast.List) else ()
+    return bool(parts) and all(
+        isinstance(part, ast.Constant) or _is_display(part) for part in parts
+    )
 
 
 def _is_name(node: ast.expr, name: str) -> bool:

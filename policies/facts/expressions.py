@@ -2,7 +2,7 @@
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from policies.facts import library
 from policies.facts.flow import ALIAS, CHANGES, STORE
@@ -21,8 +21,11 @@ class Expressions(Walk, ABC):
         if node is None:
             return self.literal
         if type(node) is ast.Constant:
-            text = type(node.value) is str and library.is_address(node.value)
-            return self.graph.node(self.address_mask) if text else self.literal
+            value = node.value
+            if type(value) is bytes:
+                value = value.decode("latin-1")
+            written = type(value) is str and library.is_address(value)
+            return self.graph.node(self.address_mask) if written else self.literal
         visitor = _VISITORS.get(type(node))
         if visitor is None:
             self.not_modelled("syntax", type(node).__name__, node)
@@ -59,6 +62,9 @@ class Expressions(Walk, ABC):
                 return self.graph.node(self.type_bit)
             if name in library.CHECKED_BUILTINS:
                 self.feature("reflection", name, node)
+            if name in ("next", "print"):  # as a value: it changes what it is called with
+                self.kept_methods = True
+                return self.graph.node(self.literal_mask | self.mutator_bit)
             return self.literal
         if name in library.UNBOUND_MODULES and name not in self.known:
             self.feature("unbound-module", name, node)
@@ -144,10 +150,10 @@ class Expressions(Walk, ABC):
         result = self.read_attribute(receiver, node.attr)
         if node.attr in ("send", "throw"):  # kept for later: it may be called with anything
             self.flow(self.everything, self.sent if node.attr == "send" else self.thrown)
-        if receiver == self.literal and node.attr in library.MUTATING_METHODS:
+        if receiver == self.literal and node.attr in library.CHANGING_VALUES:
             self.kept_methods = True
             return self.graph.node(self.literal_mask | self.mutator_bit)  # `list.append`
-        if node.attr in library.MUTATING_METHODS and receiver != self.literal:
+        if node.attr in library.CHANGING_VALUES and receiver != self.literal:
             self.kept_methods = True
             self.graph.add(result, self.mutator_bit)  # a bound method, kept for later
             self.graph.hold(result, receiver, ALIAS)
@@ -162,8 +168,13 @@ class Expressions(Walk, ABC):
         for method in self.scopes.methods.get(name, ()):
             for function in self.definitions.get(method, ()):
                 result = self.bind_method(function, receiver, result)
+        if self.scopes.properties > 0 and name in self.scopes.stored_attributes:
+            self.run_descriptor(name, [receiver], result)
         self.raises(result)
         return result
+
+    @abstractmethod
+    def run_descriptor(self, name: str, values: list[int], result: int) -> None: ...
 
     def bind_method(self, function: Function, receiver: int, result: int) -> int:
         """`receiver.name` may be this method; a property runs by being read."""
@@ -261,7 +272,11 @@ class Expressions(Walk, ABC):
         if module.member and library.leads_out(module.path, module.member):
             self.not_modelled("outside", f"{module.path}.{module.member}", node)
         if module.path in library.STATEFUL_MODULES:
-            return self.state_of(module.path)
+            # Called from a container or by the library, it may change the state.
+            state = self.graph.node(self.mutator_bit)
+            self.alias(self.state_of(module.path), state)
+            self.kept_methods = True
+            return state
         if (module.path, module.member) in library.REFLECTIVE_MEMBERS:
             self.feature("reflection", module.member, node)
         if module.member in library.METACLASSES or (
@@ -270,10 +285,13 @@ class Expressions(Walk, ABC):
             return self.graph.node(self.type_bit)
         if library.tells_time(module.path, module.member):
             return self.state_of("time")
+        shared = self.state_of(library.shared_object(module.path, module.member))
         if library.changes_argument(module.path, module.member):
             self.kept_methods = True
-            return self.graph.node(self.literal_mask | self.mutator_bit)
-        return self.literal
+            changing = self.graph.node(self.mutator_bit)
+            self.alias(shared, changing)
+            return changing
+        return shared
 
     def state_of(self, path: str) -> int:
         state = self.module_state.get(path)
@@ -281,6 +299,8 @@ class Expressions(Walk, ABC):
             note = f"<{path}>"  # among the variables: it outlives the program, like files
             kept = self.known_mask(note) if note in self.known else 0
             state = self.module_state[path] = self.graph.node(self.literal_mask | kept)
+            for one in self.shared.get(note, ()):
+                self.alias(one, state)
         return state
 
     # Operators
@@ -289,7 +309,10 @@ class Expressions(Walk, ABC):
         left, right = self.evaluate(node.left), self.evaluate(node.right)
         result = self.join(left, right)
         if result != self.literal:
+            self.put_together(result, (node.left, node.right))
             self.raises(result)
+            if self.asked and type(node.op) is ast.Mod:
+                self.may_add(right, left)
             if type(node.op) in (ast.Add, ast.Mult, ast.BitOr):  # may be lists or mappings
                 for operand in {left, right} - {self.literal}:
                     self.graph.hold(result, operand, 2)
@@ -480,7 +503,20 @@ class Expressions(Walk, ABC):
         return self.join(*(self.evaluate(part) for part in parts))
 
     def joined(self, node: ast.JoinedStr) -> int:
-        return self.join(*(self.evaluate(value) for value in node.values))
+        result = self.join(*(self.evaluate(value) for value in node.values))
+        if result != self.literal:
+            self.put_together(result, node.values)
+        return result
+
+    def put_together(self, result: int, parts: Iterable[ast.expr]) -> None:
+        """Text of the program beside other text: a written domain makes a written address."""
+        for part in parts:
+            text = self.constant(part)
+            if isinstance(text, str) and library.is_part_of_address(text):
+                self.graph.add(result, self.address_mask)
+
+    @abstractmethod
+    def constant(self, node: ast.expr | None, depth: int = 0) -> object: ...
 
     def formatted(self, node: ast.FormattedValue) -> int:
         value = self.evaluate(node.value)
@@ -545,6 +581,7 @@ class Expressions(Walk, ABC):
         if not any(isinstance(inner, ast.Call | ast.NamedExpr) for inner in ast.walk(node)):
             return 0
         bit = self.new_bit(None)
+        self.spans.append((node.lineno, node.end_lineno or 0))
         self.marking = True
         self.graph.special |= bit
         own = self.deferred[bit] = (self.graph.node(), self.graph.node(), self.graph.node())
@@ -641,6 +678,8 @@ class Expressions(Walk, ABC):
         self.alias(value, node)
         self.decide(self.path, node)
         self.decide(self.rounds, node)
+        if self.scopes.properties > 0:
+            self.run_descriptor(name, [receiver, value], self.graph.node())
         for method in self.scopes.methods.get(name, ()):
             for function in self.definitions.get(method, ()):
                 if function.decorated:  # it may be the property's setter
@@ -648,8 +687,9 @@ class Expressions(Walk, ABC):
 
     def set_property(self, function: Function, receiver: int, value: int) -> None:
         self.enter(function, self.place())
-        for name, given in zip(function.positional, (receiver, value), strict=False):
-            self.alias(given, function.nodes[name])
+        for parameter in function.nodes.values():
+            for given in (receiver, value):
+                self.alias(given, parameter)
 
     def write_item(self, target: ast.Subscript, value: int) -> None:
         whole = self.evaluate(target.value)

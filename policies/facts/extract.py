@@ -107,7 +107,11 @@ def _analyse(
     walk.graph.solve(walk.run_implicitly)
     _rebindings(walk)
     _computed_classes(walk)
+    _switches(walk)
     reader = _Reader(walk, task_text, code)
+    for name, opened in walk.named_files:
+        if reader.origin_of_mask(walk.graph.value[name]).labels:
+            walk.feature("file-path", "made of labelled data", opened)
     calls = reader.calls()
     rough = _rough(scopes, specs, known)
     return Facts(
@@ -195,6 +199,17 @@ def _computed_classes(walk: Statements) -> None:
         for name in library.ATTRIBUTE_LISTS & scope.bindings.keys():
             if scope.bindings[name] > len(walk.special_names.get((scope, name), ())):
                 walk.feature("reflection", name, walk.scopes.bound[name])
+
+
+def _switches(walk: Statements) -> None:
+    """All else can tell how the interpreter was set: by what is written in the program alone."""
+    sources = walk.all_sources() & ~walk.address_mask
+    for member, node, deciders in walk.switches:
+        mask = 0
+        for decider in deciders:
+            mask |= walk.graph.value[decider]
+        if (mask | mask >> walk.graph.width) & sources:
+            walk.not_modelled("interpreter-limit", member, node)
 
 
 class _Reader:
@@ -307,7 +322,8 @@ class _Reader:
         for path, value in inside(name, argument.value):
             role = spec.role(path)
             if role:
-                origin = self.written(self.literal_source(value), self.walk.graph.value[node])
+                source = self.literal_source(value, role)
+                origin = self.written(source, self.walk.graph.value[node])
                 yield Argument(path, role, True, value, "", origin)
 
     def argument(
@@ -317,15 +333,16 @@ class _Reader:
         mask = self.walk.graph.value[node]
         found, value = _literal(self.walk, expression)
         if found:
-            origin = self.written(self.literal_source(value), mask)
+            origin = self.written(self.literal_source(value, role), mask)
             return Argument(name, role, True, value, "", origin)
         if name in spec.open_arguments and self.is_opaque(node):
             role = library.OBJECT
         text = "" if expression is None else self.text(expression)
         return Argument(name, role, False, None, text, self.origin_of_mask(mask))
 
-    def literal_source(self, value: object) -> str:
-        told = self.task_text and _stands_in(value, self.task_text)
+    def literal_source(self, value: object, role: str) -> str:
+        minor = role == "amount_minor"
+        told = self.task_text and _stands_in(value, self.task_text, minor=minor)
         return TASK_LITERAL if told else LITERAL
 
     def is_opaque(self, node: int) -> bool:
@@ -374,10 +391,11 @@ class _Reader:
         walk, value = self.walk, self.walk.graph.value
         for path, state in walk.module_state.items():
             if value[state] & ~walk.literal_mask:
-                result[f"<{path}>"] = self.origin_of_mask(value[state])
+                result[f"<{path}>"] = self.with_functions(value[state])
         for name, nodes in walk.shared.items():
-            for node in nodes if name in result else ():
-                result[name] = result[name].joined(self.origin_of_mask(value[node]))
+            for node in nodes if name in result or name.startswith("<") else ():
+                origin = self.origin_of_mask(value[node])
+                result[name] = result.get(name, origin).joined(origin)
         for name, reads in walk.captures.items():
             for read in reads if name in result else ():
                 seen = self.origin_of_mask(value[walk.captured[read]])
@@ -470,6 +488,9 @@ class _Reader:
         """Nodes of each variable: its own, and those that its functions keep."""
         walk = self.walk
         found = {name: list(nodes) for name, nodes in walk.shared.items()}
+        for path, state in walk.module_state.items():
+            if "." in path:  # an object of the library
+                found.setdefault(f"<{path}>", []).append(state)
         for name, versions in walk.environment.versions.items():
             nodes = found.setdefault(name, [])
             nodes += [node for node in versions if node != walk.literal]
@@ -485,7 +506,7 @@ class _Reader:
     def with_functions(self, mask: int) -> Origin:
         """A function's origin: what it returns, and the tools it may call when called."""
         functions = self._functions(mask)
-        if not functions:
+        if not functions and not mask & sum(self.walk.deferred):
             return self.origin_of_mask(mask)
         origin = self.origin_of_mask(mask | self._results(functions))
         return Origin(origin.sources | self._kept_calls, origin.labels, origin.control)
@@ -494,6 +515,7 @@ class _Reader:
     def _kept_calls(self) -> frozenset[str]:
         """What a function that is kept may call: the tools called in the body of any."""
         spans = [(f.node.lineno, f.node.end_lineno or 0) for f in self.walk.functions.values()]
+        spans += self.walk.spans
         return frozenset(
             f"{CALLS}{site.spec.name}"
             for site in self.walk.sites
@@ -606,24 +628,25 @@ def _literal(walk: Statements, node: ast.expr | None) -> tuple[bool, object]:
 _JOINERS = "@._+-/"
 
 
-def _stands_in(value: object, text: str) -> bool:
+def _stands_in(value: object, text: str, *, minor: bool) -> bool:
     """Whether a string literal of three or more characters is in `text` as a whole word.
 
     An address is not in a longer address: a joining character beside it counts as a part of
     the word, unless it ends a sentence.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return any(_is_word(form, text) for form in _number_forms(value))
+        return any(_is_word(form, text) for form in _number_forms(value, minor=minor))
     return isinstance(value, str) and len(value) >= 3 and _is_word(value, text)
 
 
-def _number_forms(value: float) -> set[str]:
+def _number_forms(value: float, *, minor: bool) -> set[str]:
     """How a person may have written a number; an amount in cents stands there in euros."""
     if not -1e15 < value < 1e15:
         return set()
     forms = {str(value), f"{value:g}", f"{value:.2f}", f"{value:,}", f"{value:,.2f}"}
-    forms |= {f"{value / 100:.2f}", f"{value / 100:,.2f}"} if isinstance(value, int) else set()
-    if isinstance(value, int) and value % 100 == 0:
+    if minor and isinstance(value, int):
+        forms |= {f"{value / 100:.2f}", f"{value / 100:,.2f}"}
+    if minor and isinstance(value, int) and value % 100 == 0:
         forms |= {str(value // 100), f"{value // 100:,}"}
     swapped = str.maketrans(",.", ".,")
     return forms | {form.translate(swapped) for form in forms}

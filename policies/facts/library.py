@@ -214,7 +214,7 @@ _NAMES: Final = {
         Struct calcsize error iter_unpack pack pack_into unpack unpack_from
     """,
     "sys": """
-        byteorder float_info getrecursionlimit getsizeof int_info maxsize setrecursionlimit
+        byteorder exit float_info getrecursionlimit getsizeof int_info maxsize setrecursionlimit
         version version_info
     """,
     "textwrap": """
@@ -370,6 +370,7 @@ ITERATORS: Final = _words(
     "dropwhile zip_longest pairwise starmap filterfalse compress groupby product permutations "
     "combinations repeat StringIO BytesIO reader DictReader finditer merge"
 )
+LAZY_BUILTINS: Final = _words("iter map filter zip reversed enumerate")
 ITERATOR_MODULES: Final = _words("itertools io csv re heapq")
 TAKING_ALL: Final = _words("all any bytes dict frozenset list max min next set sorted sum tuple")
 SCALAR_MODULES: Final = _words(
@@ -405,6 +406,13 @@ MUTATING_METHODS: Final = _words(
     "append appendleft extend extendleft insert add update setdefault push put put_nowait write "
     "writelines writerow writerows send remove discard pop popitem popleft clear sort reverse "
     "rotate subtract feed __setitem__"
+)
+
+# Others that do so, where they are kept as values; called, they are no reading methods anyway.
+CHANGING_VALUES: Final = MUTATING_METHODS | _words(
+    "intersection_update difference_update symmetric_difference_update set fromlist frombytes "
+    "move_to_end seek truncate warning info error debug log critical exception setstate seed "
+    "shuffle close throw"
 )
 
 # Of `get` and its like only the value and the default are in the result; the key decides which.
@@ -446,16 +454,28 @@ PUBLIC_UNDERSCORE: Final = frozenset({"_asdict", "_replace", "_fields", "_make"}
 
 
 _ADDRESS = re.compile(r"[\w.+@,;:/<>-]*[A-Za-z0-9][\w.+@,;:/<>-]*", re.ASCII)
-_ACCOUNT = re.compile(r"[A-Z]{2}\d\d[A-Z0-9 ]{10,36}", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Z]{2}\d\d[A-Z0-9 ]{4,36}", re.ASCII)
+_PHONE = re.compile(r"\+?\d[\d ()/.-]{5,}", re.ASCII)  # or the number of an account
+_DATE = re.compile(r"\d{4}[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}|\d+\.\d+$", re.ASCII)
+_DOMAIN = re.compile(r"[A-Za-z0-9]\.[A-Za-z]{2}", re.ASCII)
 
 
 def is_address(text: str) -> bool:
-    """Whether a literal is, or is a part of, an e-mail address, a URL or a bank account."""
+    """Whether a literal is, or is a part of, an e-mail address, URL, phone or account number."""
     if text == "@":
         return True
     if "@" in text or "://" in text:
         return len(text) < 200 and _ADDRESS.fullmatch(text) is not None
-    return 13 < len(text) < 42 and _ACCOUNT.fullmatch(text) is not None
+    if not 6 < len(text) < 42:
+        return False
+    if text[0] in "+0123456789":
+        return _PHONE.fullmatch(text) is not None and _DATE.match(text) is None
+    return _ACCOUNT.fullmatch(text) is not None
+
+
+def is_part_of_address(text: str) -> bool:
+    """Whether text that is put beside other text could make an address of it: a domain."""
+    return _DOMAIN.search(text) is not None and not any(map(str.isspace, text))
 
 
 def is_dunder(name: str) -> bool:
@@ -506,12 +526,18 @@ def leads_out(path: str, member: str) -> bool:
 
 def keeps_function(path: str, member: str) -> bool:
     """Whether a decorator of the library gives the function itself, or something that calls it."""
-    return path not in ("functools", "operator", "itertools") or member in _KEEPING
+    return path in _KEEPERS or (path == "functools" and member in _KEEPING)
 
 
+_KEEPERS = _words("abc contextlib dataclasses enum types typing")
 _KEEPING = _words(
     "cache cached_property lru_cache singledispatch singledispatchmethod total_ordering wraps"
 )
+
+
+def shared_object(path: str, member: str) -> str:
+    """The name of a class, function or list of the library, which all of the run share."""
+    return f"{path}.{member.partition('.')[0]}"
 
 
 def changes_argument(path: str, member: str) -> bool:
@@ -529,6 +555,18 @@ _IN_PLACE = _words(
     "delitem iadd iand iconcat ifloordiv ilshift imatmul imod imul ior ipow irshift isub "
     "itruediv ixor setitem"
 )
+
+
+# What they make of written text may be an address that does not look like one before.
+DECODERS: Final = _words(
+    "ast base64 binascii codecs gzip html json quopri struct unicodedata urllib.parse zlib"
+)
+
+
+def is_switch(path: str, member: str) -> bool:
+    """Whether this sets something of the interpreter that code elsewhere can tell."""
+    setting = path == "sys" and member.startswith("set")
+    return setting or path == "warnings" or (path, member) == ("csv", "field_size_limit")
 
 
 def takes_path(method: str) -> bool:

@@ -202,7 +202,26 @@ class Reflection(Expressions):
             assigned = self.single_value(node.id)
             if assigned is not None and not isinstance(assigned, ast.Name):
                 return self.strings_of(assigned)
+            return self.strings_of_loop(node.id)
+        if isinstance(node, ast.Call):
+            return self.strings_of_get(node)
         return None
+
+    def strings_of_loop(self, name: str) -> list[str] | None:
+        """A name that a `for` takes from a written list, and nothing else binds."""
+        owner = self.environment.scope.owner(name)
+        if owner is None or owner.bindings.get(name) != 1 or name not in owner.looped:
+            return None
+        known = owner.parent is None and name in self.known
+        return None if known else self.strings_of_items(owner.looped[name])
+
+    def strings_of_get(self, node: ast.Call) -> list[str] | None:
+        """`TEMPLATES.get(key, default)` of a written dictionary."""
+        called = node.func
+        if not isinstance(called, ast.Attribute) or called.attr != "get" or len(node.args) != 2:
+            return None
+        items, default = self.strings_of_items(called.value), self.strings_of(node.args[1])
+        return None if items is None or default is None else items + default
 
     def strings_of_items(self, node: ast.expr) -> list[str] | None:
         holder = self.single_value(node.id) if isinstance(node, ast.Name) else node
@@ -220,6 +239,8 @@ class Reflection(Expressions):
         owner = self.environment.scope.owner(name)
         if owner is None or (owner.parent is None and name in self.known):
             return None
+        if owner.kind == "class":
+            return None  # it may not be bound yet, and then means the global one
         return owner.single.get(name)
 
     def constant(self, node: ast.expr | None, depth: int = 0) -> object:

@@ -8,7 +8,7 @@ rely on, so the flow analysis never lets a later assignment hide an earlier one 
 import ast
 from collections.abc import Callable, Iterator
 
-from policies.facts.library import ITERATOR_MODULES, ITERATORS, is_hook
+from policies.facts.library import ITERATOR_MODULES, ITERATORS, LAZY_BUILTINS, is_hook
 from policies.facts.record import FINAL_ANSWER
 
 MAX_DEPTH = 90
@@ -53,13 +53,19 @@ class TooLargeError(Exception):
 
 
 class Scope:
-    """One scope; `bindings` counts how often each name is bound in it."""
+    """One scope; `bindings` counts how often each name is bound in it.
+
+    Attributes:
+        single: what is assigned to a name that is assigned once.
+        looped: the written list that a `for` takes a name from.
+    """
 
     __slots__ = (
         "bindings",
         "captured",
         "globals",
         "kind",
+        "looped",
         "nests",
         "nonlocals",
         "owners",
@@ -74,6 +80,7 @@ class Scope:
         self.parent = parent
         self.bindings: dict[str, int] = {}
         self.single: dict[str, ast.expr] = {}
+        self.looped: dict[str, ast.List | ast.Tuple] = {}
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
         self.uses: set[str] = set()
@@ -132,6 +139,8 @@ class Scopes:
         classes: class name to the number of its definitions.
         kept: the nodes of the kinds in `KEPT`, each with its scope.
         iterators: names of variables that may hold a half consumed iterator.
+        properties: how often `property` is named other than as a decorator.
+        lazy_values: how often `iter` and its like are named other than to call them.
         loose: whether there may be iterators that are not held by one of these names alone.
         aliases: names assigned from another name, or from what it returns.
         passed: calls by name with arguments.
@@ -161,6 +170,8 @@ class Scopes:
         self.depth = 0
         self.kept: list[tuple[ast.AST, Scope]] = []
         self.loose = False
+        self.properties = 0
+        self.lazy_values = 0
         self.aliases: list[tuple[str, str]] = []
         self.passed: list[ast.Call] = []
         self.functions: list[tuple[str, Scope]] = []
@@ -198,6 +209,7 @@ class Scopes:
             for name, other in self.aliases:
                 if other in self.iterators or other in makers:
                     self.iterators.add(name)
+        self.loose = self.loose or self.lazy_values > 0
         own = {name for name, _ in self.functions}
         for call in self.passed if not self.loose else ():
             given = [*call.args, *(keyword.value for keyword in call.keywords)]
@@ -262,6 +274,10 @@ class Scopes:
 def _name(scopes: Scopes, node: ast.Name, scope: Scope) -> None:
     if isinstance(node.ctx, ast.Load):
         scope.uses.add(node.id)
+        if node.id == "property":
+            scopes.properties += 1
+        elif node.id in LAZY_BUILTINS:
+            scopes.lazy_values += 1
     else:
         scopes.bind(node.id, scope, node)
 
@@ -312,6 +328,7 @@ def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
     function, arguments = node.func, node.args
     if isinstance(function, ast.Name) and (arguments or node.keywords):
         scopes.passed.append(node)
+        scopes.lazy_values -= function.id in LAZY_BUILTINS
     if isinstance(function, ast.Name) and arguments:
         if function.id == "next" and isinstance(arguments[0], ast.Name):
             scopes.iterators.add(arguments[0].id)
@@ -372,6 +389,8 @@ def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
         scopes.hooks = scopes.hooks or is_hook(node.name)
         scopes.stored_attributes.add(node.name)
     scopes.definitions += 1
+    for decorator in node.decorator_list:
+        scopes.properties -= isinstance(decorator, ast.Name) and decorator.id == "property"
     inner = scopes.nested("function", node, scope)
     scopes.functions.append((node.name, inner))
     for parameter in parameters_of(node.args):
@@ -413,6 +432,12 @@ def _comprehension(scopes: Scopes, node: Comprehension, scope: Scope) -> None:
     kind = "generator" if isinstance(node, ast.GeneratorExp) else "comprehension"
     scopes.lazy += kind == "generator"
     scopes.children(node, scopes.nested(kind, node, scope))
+
+
+def _for(scopes: Scopes, node: ast.For, scope: Scope) -> None:
+    if isinstance(node.target, ast.Name) and isinstance(node.iter, ast.List | ast.Tuple):
+        scope.looped[node.target.id] = node.iter
+    scopes.children(node, scope)
 
 
 def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
@@ -497,6 +522,7 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.Dict: _kept,
     ast.Return: _kept,
     ast.IfExp: _kept,
+    ast.For: _for,
     ast.NamedExpr: _walrus,
     ast.YieldFrom: _yield,
 }

@@ -82,6 +82,7 @@ class ClassRecord:
     Attributes:
         state: all values assigned in its body; each instance holds them.
         is_enum: calling it with names makes another class.
+        factories: a data class, which may call functions that its fields hold.
         external: a class of the library is below it, which may call any of its methods.
     """
 
@@ -90,6 +91,7 @@ class ClassRecord:
     state: int
     is_enum: bool = False
     external: bool = False
+    factories: bool = False
     methods: dict[str, list[Function]] = field(default_factory=dict)
 
     @property
@@ -219,7 +221,12 @@ class Walk:
         self.marks: list[int] = []
         self.marked: list[Place] = []
         self.consumed: set[ast.AST] = set()  # generator expressions that run where they stand
+        self.named_files: list[tuple[int, ast.AST]] = []  # names, and where they are opened
+        # Settings of the interpreter, and what decides about them.
+        self.switches: list[tuple[str, ast.AST, list[int]]] = []
+        self.made: set[tuple[int, int]] = set()  # classes and the values that hold an instance
         self.deferred: dict[int, tuple[int, int, int]] = {}
+        self.spans: list[tuple[int, int]] = []  # lines of generator expressions with effects
         self.default_bit = self.new_bit(None)  # a `defaultdict`
         # What decides whether a factory of one is called.
         self.asked = self.graph.node() if scopes.defaults else 0

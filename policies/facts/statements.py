@@ -140,10 +140,11 @@ class Statements(Calls):
 
     def raising(self, node: ast.Raise) -> None:
         for part in (node.exc, node.cause):
-            if part is not None and self.error:
-                self.alias(self.evaluate(part), self.error)  # the very objects, not their text
-            elif part is not None:
-                self.evaluate(part)
+            value = 0 if part is None else self.evaluate(part)
+            if self.scopes.classes and isinstance(part, ast.Name | ast.Attribute | ast.Subscript):
+                value = self.apply(value, Arguments([], {}, []))  # a class is made an instance
+            if value and self.error:
+                self.alias(value, self.error)  # the very objects, not their text
         if self.error:
             self.decide(self.path, self.error)
         self.stop(raised_name(node))
@@ -369,6 +370,12 @@ class Statements(Calls):
         for case in node.cases:
             self.narrow(subject)
             self.block += 1
+            for part in ast.walk(case.pattern):
+                if isinstance(part, ast.MatchValue):
+                    self.narrow(self.evaluate(part.value))  # what the subject is compared with
+                elif isinstance(part, ast.MatchMapping):
+                    for key in part.keys:
+                        self.narrow(self.evaluate(key))
             self.pattern(case.pattern, subject)
             if case.guard is not None:
                 self.narrow(self.evaluate(case.guard))
@@ -381,9 +388,8 @@ class Statements(Calls):
             self.path, self.guard = narrowed
 
     def pattern(self, node: ast.pattern, subject: int) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):
-                self.narrow(self.evaluate(child))  # what the subject is compared with
+        if isinstance(node, ast.MatchClass):
+            self.narrow(self.evaluate(node.cls))
         if isinstance(node, ast.MatchAs | ast.MatchStar) and node.name:
             self.assign(node.name, self.merge(subject, self.part(subject)))
         if isinstance(node, ast.MatchMapping) and node.rest:
@@ -486,6 +492,8 @@ class Statements(Calls):
                 made = self.evaluate(decorator)
                 self.graph.hold(value, made, ALIAS)  # `wraps` shares what the function holds
                 continue
+            if module is not None and (module.path, module.member) != ("functools", "partial"):
+                self.not_modelled("decorator", f"{module.path}.{module.member}", decorator)
             applied = self.apply(self.evaluate(decorator), Arguments([value], {}, []))
             value = self.merge(value, applied)
         return value
@@ -499,6 +507,7 @@ class Statements(Calls):
                 self.not_modelled("metaclass", keyword.arg or "**", node)
         record = ClassRecord(0, node, self.graph.node())
         record.bit = self.new_bit(record)
+        record.factories = bool(node.decorator_list)
         self.classes[record.bit] = record
         self.class_mask |= record.bit
         for base in node.bases:
@@ -551,21 +560,25 @@ class Statements(Calls):
         elif isinstance(base, ast.Name) and base.id == "type":
             self.not_modelled("metaclass", "type", node)
         value = self.evaluate(base) if not isinstance(base, ast.Name) else 0
-        if isinstance(base, ast.Name):
-            value = self.name(base)
+        named = base.value if isinstance(base, ast.Subscript) else base
+        if isinstance(base, ast.Subscript):
+            self.class_bases.append((value, node))
+        if isinstance(named, ast.Name):
+            value = self.name(named)
             if module is None:
                 self.class_bases.append((value, node))
             parent = self.classes.get(self.graph.value[value])
+            if parent is None and module is None and not self.is_builtin(named.id):
+                self.not_modelled("computed-base", named.id, node)
             if parent is not None:
                 self.put(parent.state, record.state)
                 record.is_enum = record.is_enum or parent.is_enum
                 record.external = record.external or parent.external
+                record.factories = record.factories or parent.factories
                 for name, functions in parent.methods.items():
                     record.methods.setdefault(name, list(functions))
-        elif not isinstance(base, ast.Attribute | ast.Subscript):
+        elif module is None:
             self.not_modelled("computed-base", ast.unparse(base)[:60], node)
-        elif isinstance(base, ast.Subscript):
-            self.class_bases.append((value, node))
         self.graph.edge(value, record.state, STEER)  # what chose the base
 
     def walk_body(self, function: Function, *, inline: bool = False) -> None:
@@ -628,6 +641,7 @@ class Statements(Calls):
         for record in self.classes_in(bits):
             for function in record.implicit:
                 self.enter(function, place)
+                self.choose(node, function)
                 names = function.positional
                 for index, name in enumerate(names):
                     self.alias(node, function.nodes[name])
@@ -697,6 +711,8 @@ def _returns(body: Sequence[ast.stmt]) -> bool:
 
 def _ends_program(node: ast.expr) -> bool:
     """`final_answer(…)` never returns."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return node.func.attr == "exit"
     if isinstance(node, ast.BoolOp | ast.IfExp):
         return any(isinstance(n, ast.Call) and _ends_program(n) for n in ast.walk(node))
     called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)

@@ -54,7 +54,6 @@ class Field:
     Attributes:
         choices: value and words, for `Type.CHOICE` and `Type.KINDS`.
         required: whether it may be left empty.
-        empty: what it means if it is.
     """
 
     name: str
@@ -64,7 +63,6 @@ class Field:
     required: bool = True
     choices: tuple[tuple[str, str], ...] = ()
     initial: str = ""
-    empty: str = "any"
 
 
 @dataclass(frozen=True)
@@ -456,10 +454,9 @@ _ALL: Final = (
             Field(
                 "label",
                 Type.LABEL,
-                "Models that may be told it",
-                "Those that are registered for data with this label.",
+                "But not for models that take data with the label",
+                "Leave empty for every model.",
                 required=False,
-                empty="none",
             ),
         ),
         _prompt,

@@ -167,22 +167,12 @@ def test_what_several_messages_hold_is_found_in_each(stage: Stage) -> None:
     assert last["shadow"] == ["no-mail-address"]
 
 
-def test_a_rule_by_form_stops_the_next_prompt(stage: Stage) -> None:
+def test_a_new_kind_in_the_prompt_is_decided_anew(stage: Stage) -> None:
+    """A clearance that stood for a quiet prompt is not one for the next."""
     change_policy(stage, lambda text: forms.append(text, write(MAILS)))
     run = stage.play(begun(stage, reading("quiet"), reading("mail"), DONE))
     assert run.state == RunState.DENIED
     assert len(stage.model.asked) == 2
-
-
-def test_what_a_model_is_told_anew_is_recorded_though_it_is_allowed(stage: Stage) -> None:
-    """A clearance for a quiet prompt is not one for the next; the log says what that one held."""
-    letters = map(reading, ("quiet", "quiet", "card", "card", "key"))
-    run = stage.play(begun(stage, *letters, DONE, agent="Cleared clerk"))
-    assert run.state == RunState.SUCCEEDED
-    told = [e["detail"] for e in stage.told(run, "decision.made")]
-    asked = [detail for detail in told if detail["action"] == "use_model"]
-    held = [[row["kind"] for row in detail.get("prompt", ())] for detail in asked]
-    assert held == [[], ["card"], ["card", "card", "AWS Access Key"]]
 
 
 def test_what_was_cut_out_of_the_conversation_still_counts(stage: Stage) -> None:

@@ -194,7 +194,7 @@ def _field(each: Field, known: Choices) -> forms.Field:
         "help_text": each.help,
         "required": each.required,
     }
-    empty = [] if each.required else [("", each.empty)]
+    empty = [] if each.required else [("", "any")]
     offered = {
         Type.TOOL: known.tools,
         Type.LABEL: known.labels,

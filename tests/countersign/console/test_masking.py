@@ -106,16 +106,6 @@ def test_the_card_shows_what_is_masked_to_whoever_the_log_then_names(
     assert SECRET not in got(bob, address)
 
 
-def test_effects_written_out_to_be_edited_are_a_look_too(world: World, log_in: LogIn) -> None:
-    request, dan = asked(world), log_in("dan")
-    address = f"/w/acme/approvals/{request.id}/edit/"
-    assert SECRET not in got(dan, address)
-    assert SECRET in got(dan, f"{address}?from=effects")
-    leaf = last(world.workspace_id, "mask.opened")
-    assert leaf["actor"]["id"] == str(world.cast.id("dan"))
-    assert leaf["subject"] == {"type": "approval_request", "id": str(request.id)}
-
-
 def test_run_step_and_call_do_not_show_it_either(world: World, log_in: LogIn) -> None:
     call, alice = masked_call(world), log_in("alice")
     run = f"/w/acme/runs/{world.runs['doubt'].id}/"

@@ -102,30 +102,6 @@ def test_a_rule_by_form_may_hide_and_tell(world: World, carol: Client) -> None:
     assert "ghost is not one of the available choices" in strange
 
 
-def test_a_rule_about_prompts_refuses_or_records_and_waits_for_nobody(
-    world: World, carol: Client
-) -> None:
-    blank = carol.get("/w/acme/policies/v1/rules/new/prompt/").content.decode()
-    assert re.search(r'value="deny"[^>]* checked', blank)
-    assert 'value="review"' not in blank
-    assert 'name="quorum"' not in blank
-    assert '<option value="" selected>none</option>' in blank
-    filled = {"found": ["secrets", "email"], "label": "personal", "id": "no-mails"}
-    told = (
-        "Never allow sending what was read to a model when (it contains what looks like a password"
-        " or key or it contains mail addresses) and the model may not be sent personal data."
-    )
-    post(carol, "v1/rules/new/prompt/", filled | {"save": "1", "outcome": "deny"})
-    page = text(carol, "v2/")
-    assert told in page
-    assert "Sending what was read to a model personal data in the prompt: email" in page
-    opened = carol.get("/w/acme/policies/v2/rules/edit/no-mails/").content.decode()
-    assert re.search(r'value="email"[^>]* checked', opened)
-    assert '<option value="personal" selected>' in opened
-    asked = post(carol, "v1/rules/new/prompt/", filled | {"look": "1", "outcome": "review"}, 422)
-    assert "review is not one of the available choices" in asked
-
-
 def test_a_rule_by_form_shows_its_sentence_and_becomes_a_draft(world: World, carol: Client) -> None:
     assert "Payments over 10,000.00" in text(carol, "v1/rules/")
     assert "create_payment" in text(carol, "v1/rules/new/amount/")

@@ -190,6 +190,28 @@ def test_task_inputs_and_words_of_the_task() -> None:
     assert "task:literal" not in origin(typed, task="To ann@corp.example.evil.example").sources
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def tell(to):\n    {send}\ntell('eve')",
+        "[{send} for to in ['eve']]",
+        "(lambda to: {send})('eve')",
+        "class C:\n    to = 'eve'\n    {send}",
+    ],
+)
+def test_a_literal_is_read_where_the_call_stands(code: str) -> None:
+    call = 'send_mail(to=to, subject="s", body="b")'
+    found = facts("to = 'ann'\n" + code.format(send=call), task="Write to ann")
+    assert not found.calls[0].arguments[0].known
+    assert "task:literal" not in found.origins_of("send_mail", "to").sources
+
+
+def test_a_local_constant_hides_a_global_one() -> None:
+    call = 'send_mail(to=to, subject="s", body="b")'
+    found = facts(f"to = 'ann'\ndef tell():\n    to = 'eve'\n    {call}\ntell()")
+    assert found.calls[0].arguments[0].value == "eve"
+
+
 def test_unbound_names_are_named_and_unknown() -> None:
     found = facts('send_mail(to=nobody, subject="s", body="b")')
     assert found.unbound == ("nobody",)

@@ -1,6 +1,5 @@
 """The approval queue, the card, and the ways to answer it."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -93,19 +92,13 @@ def approval_unmask(request: HttpRequest, slug: str, request_id: UUID) -> HttpRe
     """The card with what rules mask; the log says who looked before anything is shown."""
     member = guards.member(request, slug)
     detail = _detail(member, request_id)
-    _say_who_looks(
-        member, request_id, policy_words.masked(detail.request.displayed.get("rules", ()))
-    )
-    return _card(request, member, detail, unmasked=True)
-
-
-def _say_who_looks(member: Member, request_id: UUID, arguments: Iterable[str]) -> None:
     mask_opened(
         workspace_id=member.id,
         actor=member.actor,
         subject=Subject("approval_request", str(request_id)),
-        arguments=arguments,
+        arguments=policy_words.masked(detail.request.displayed.get("rules", ())),
     )
+    return _card(request, member, detail, unmasked=True)
 
 
 def _detail(member: Member, request_id: UUID) -> RequestDetail:
@@ -317,7 +310,7 @@ def approval_edit(request: HttpRequest, slug: str, request_id: UUID) -> HttpResp
     asked = _detail(member, request_id).request
     if asked.kind not in (Kind.CODE, Kind.MANIFEST):
         raise Http404("only programs and effects can be edited")
-    form = EditForm(posted(request), initial={"code": _program_to_edit(request, member, asked)})
+    form = EditForm(posted(request), initial={"code": _program_to_edit(request, asked)})
     status = 200
     if request.method == "POST":
         status = INVALID
@@ -341,16 +334,10 @@ def approval_edit(request: HttpRequest, slug: str, request_id: UUID) -> HttpResp
     return render(request, member, "console/approval_edit.html", context, status=status)
 
 
-def _program_to_edit(request: HttpRequest, member: Member, asked: ApprovalRequest) -> str:
-    """The agent's program, or the effects written out one by one where that is asked for.
-
-    What a rule masks is written out with them, so the log says first who is shown it.
-    """
+def _program_to_edit(request: HttpRequest, asked: ApprovalRequest) -> str:
+    """The agent's program, or the effects written out one by one where that is asked for."""
     effects = asked.displayed.get("effects") or ()
     if request.GET.get("from") == "effects" and effects:
-        masked = policy_words.masked(asked.displayed.get("rules", ()))
-        if masked and request.method == "GET":
-            _say_who_looks(member, asked.id, masked)
         return as_program(effects)
     return str(asked.displayed.get("code", ""))
 
