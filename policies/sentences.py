@@ -348,8 +348,7 @@ def _only(items: pst.Set, path: str, *, negated: bool) -> str:
     forms, names = words.ONLY.get(path), _strings(items)
     if forms is None or not names:
         return ""
-    called = words.SOURCE_NAMES if path.endswith("recipient_sources") else {}
-    return forms[negated].format(_listed([called.get(n) or _name(n) for n in names], "or"))
+    return forms[negated].format(_listed([_source(n, path) for n in names], "or"))
 
 
 def _member(node: pst.BinaryOp, *, negated: bool) -> str:
@@ -369,8 +368,14 @@ def _member(node: pst.BinaryOp, *, negated: bool) -> str:
     if path.endswith(".personal"):
         told = [words.PERSONAL.get(n) or _name(n) for n in names]
     else:
-        told = [_argument(n) if path == "context.call.roles" else _name(n) for n in names]
+        told = [_argument(n) if path == "context.call.roles" else _source(n, path) for n in names]
     return forms[negated].format(_listed(list(dict.fromkeys(told)), word))
+
+
+def _source(name: str, path: str) -> str:
+    """A name, or in words where it says from where a value comes."""
+    known = words.SOURCE_NAMES if path.endswith("_sources") else {}
+    return known.get(name) or _name(name)
 
 
 def _argument(role: str) -> str:

@@ -179,6 +179,10 @@ SAID = (
         f'{EVERY_CALL} unless {{ context.call.flows.containsAll(["x -> url", "x -> path"]) }}',
         'the data flows into its arguments do not include all of "x -> url", "x -> path"',
     ),
+    (
+        f'{EVERY_CALL} when {{ context.call.amount_sources.containsAny(["literal", "task"]) }}',
+        "the amount comes from the program or the task",
+    ),
     # nothing is rounded
     (
         f"{EVERY_CALL} when {{ context.run.spent.cost_micros > 4999 }}",
