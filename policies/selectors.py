@@ -118,6 +118,12 @@ def active_policy(workspace_id: UUID) -> ActivePolicy:
     return _version(workspace_id, UUID(bytes=version))
 
 
+def was_in_force(workspace_id: UUID, version_id: UUID) -> bool:
+    """Whether a version is in force or was at any time."""
+    with in_workspace(workspace_id):
+        return PolicyActivation.objects.filter(version_id=version_id).exists()
+
+
 @lru_cache(maxsize=256)
 def _version(workspace_id: UUID, version_id: UUID) -> ActivePolicy:
     """A version's row never changes, so its text is read once per process."""

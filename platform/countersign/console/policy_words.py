@@ -8,7 +8,7 @@ from countersign.console import words
 from countersign.console.words import Word
 from policies.engine import Decision, Outcome
 from policies.outlook import Outlook, Prospect
-from policies.sentences import people
+from policies.sentences import obligation, people
 
 _FACTS = {
     "call.amount_minor": "amount",
@@ -161,7 +161,11 @@ def forecast(found: Outlook) -> Forecast:
     word = Word("◆", "depends on the call", words.REVIEW)
     if found.outcome is not None:
         word = outcome(found.outcome.value, found.requirement.to_json())
-    rows = [(each.rule.id, each.sentence, _follows(each)) for each in found.depends]
+    rows = [
+        (each.rule.id, " ".join([each.sentence, *map(obligation, each.rule.obligations)]),
+         _follows(each))
+        for each in found.depends
+    ]  # fmt: skip
     return Forecast(word, tuple(rows), found.covered)
 
 

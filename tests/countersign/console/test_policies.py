@@ -155,7 +155,7 @@ def test_a_rule_on_trial_has_a_report_of_what_it_would_have_done(
     post(carol, "v2/rules/change/watched/", {"act": "shadow"})
     page = carol.get("/w/acme/policies/v3/").content.decode()
     assert "/w/acme/policies/v3/rules/trial/watched/" in page
-    assert "It would have stopped nothing" in text(carol, "v3/rules/trial/watched/")
+    assert "Nothing is recorded yet" in text(carol, "v3/rules/trial/watched/")
     decided(world, "allow", shadow=True)
     decided(world, "allow", shadow=True)
     decided(world, "deny", shadow=True)

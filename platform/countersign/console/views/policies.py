@@ -192,6 +192,7 @@ def policy_trial(request: HttpRequest, slug: str, number: int, rule: str) -> Htt
         "rule": row,
         "days": days,
         "trial": found,
+        "recorded": selectors.was_in_force(member.id, version.id),
         "moves": policy_words.trial(found.counts, row.word),
         "newest": [
             {"past": each, "what": policy_words.action(each.action),
