@@ -15,7 +15,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_UP, Decimal, InvalidOperation
+from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import Any
 
 from policies.facts.paths import enclosing, inside
@@ -569,7 +569,10 @@ def _source_tools(argument: Argument) -> set[str]:
 
 
 def _amount(arguments: Iterable[Argument]) -> tuple[int, bool, list[str]]:
-    """Sum of all amounts in hundredths, rounded up; `amount_minor` is in hundredths already."""
+    """Sum of all amounts in hundredths, rounded up; `amount_minor` is in hundredths already.
+
+    Without their signs: what is taken back moves as well, and must not hide what is paid.
+    """
     total, known = 0, True
     for argument in arguments:
         if argument.role not in _AMOUNT_ROLES:
@@ -581,21 +584,21 @@ def _amount(arguments: Iterable[Argument]) -> tuple[int, bool, list[str]]:
         if minor is None and "." in argument.name:
             known = False  # it may be called so without being one
             continue
-        if minor is None or abs(total + minor) > LONG_MAX:
+        if minor is None or total + abs(minor) > LONG_MAX:
             return 0, False, [f"amount {argument.name!r} is not a number the policies can compare"]
-        total += minor
+        total += abs(minor)
     return total, known, []
 
 
 def _minor(value: object, hundredths: int) -> int | None:
-    """Hundredths of a number, rounded up, so that a limit is not dodged by a fraction."""
+    """Hundredths of a number, rounded away from nothing: no fraction dodges a limit."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = Decimal(str(value))
         if not number.is_finite() or number.adjusted() > 16:
             return None
-        return int((number * hundredths).to_integral_value(ROUND_CEILING))
+        return int((number * hundredths).to_integral_value(ROUND_UP))
     except InvalidOperation:
         return None
 
