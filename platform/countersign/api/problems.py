@@ -210,7 +210,9 @@ _NO_HOST = Problem(
 )
 _MALFORMED = Problem(HTTPStatus.BAD_REQUEST, "malformed", "The request could not be read.")
 _TOO_BIG = Problem(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "The body is larger than 2.5 MB."
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "too_large",
+    "The body is larger than 2.5 MB. Files of a run go to /api/v1/runs/upload as they are.",
 )
 
 

@@ -21,7 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Runs": ("run", "step", "answer", "replay", "manifest", "artifact", "question", "sandbox"),
     "Tool calls": ("call", "effect"),
     "Decisions of the policy": ("decision",),
-    "Approvals and signatures": ("approval", "vote"),
+    "Approvals and signatures": ("approval", "vote", "mask"),
     "Policies": ("policy", "change"),
     "Agents, tools, models": ("agent", "tool", "model", "endpoint", "server"),
     "Kill switches": ("kill",),

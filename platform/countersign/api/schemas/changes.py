@@ -68,7 +68,8 @@ class RegistrationIn(Taken):
     documents: dict[str, Text] = Field(
         default_factory=dict,
         max_length=20,
-        description="Text of the OpenAPI documents that the file names, by file name.",
+        description="Text of the OpenAPI documents that the file names, by file name. The body has"
+        " at most 2.5 MB; larger documents are proposed in the console or by `register --as`.",
     )
 
 
