@@ -15,7 +15,7 @@ PAY = ToolSpec(
     effect="write",
     tier=2,
     labels=frozenset(),
-    roles={"lines[].amount": "amount", "amount": "amount", "fee": "amount"},
+    roles={"lines.amount": "amount", "amount": "amount", "fee": "amount"},
     parameters={
         "type": "object",
         "properties": {
