@@ -361,7 +361,7 @@ def _validate(text: str, schema: cedarpy.Schema, parsed: pst.PolicySet) -> None:
 def _reject_overflow(trees: Mapping[str, pst.Template]) -> None:
     """Arithmetic can overflow, and an overflow is an error that would deny everything."""
     for rule_id, tree in trees.items():
-        for node in _nodes(tree):
+        for node in nodes(tree):
             if isinstance(node, pst.BinaryOp) and node.op in ("add", "sub", "mul"):
                 raise PolicyError(f"rule {rule_id!r}: compare numbers, do not compute with them")
 
@@ -398,7 +398,8 @@ def _reject_crowds(rules: Iterable[FiredRule]) -> None:
         )
 
 
-def _nodes(root: object) -> Iterable[object]:
+def nodes(root: object) -> Iterable[object]:
+    """Everything in a syntax tree, the root among it, in no order."""
     stack = [root]
     while stack:
         node = stack.pop()
@@ -417,7 +418,7 @@ def _children(node: object) -> Iterable[object]:
 def _read_arguments(trees: Iterable[pst.Template]) -> frozenset[str]:
     names: set[str] = set()
     for tree in trees:
-        for node in _nodes(tree):
+        for node in nodes(tree):
             if isinstance(node, pst.GetAttr | pst.HasAttr) and _is_argument(node.base):
                 names.update((node.attr,) if isinstance(node, pst.GetAttr) else node.attrs)
             elif _is_argument(node) or node == pst.Var("context"):

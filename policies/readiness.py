@@ -20,6 +20,7 @@ from policies.facts.record import ToolSpec
 from policies.forms import FormError, RuleForm
 from policies.invariants import Kept, check
 from policies.sentences import obligation
+from policies.strangers import strangers
 
 MAX_INVARIANTS = 50
 _REMEMBERED = 32
@@ -43,6 +44,7 @@ class Readiness:
         tests, invariants: each with how it went; those in force are among the invariants.
         difference: to the version in force.
         obstacles: sentences that say what must be done before it can be submitted.
+        strangers: sentences about names in its rules that nothing has; they hold nothing up.
     """
 
     problem: str = ""
@@ -50,6 +52,7 @@ class Readiness:
     invariants: tuple[Kept, ...] = ()
     difference: Difference | None = None
     obstacles: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -79,6 +82,7 @@ class Readiness:
                 for k in self.invariants
             ],
             "difference": _difference(self.difference),
+            "strangers": list(self.strangers),
         }
 
 
@@ -134,6 +138,7 @@ def _readiness(content: Content, active: Content, tools: Sequence[ToolSpec]) -> 
         invariants=tuple(kept),
         difference=_compare(active, content, tools),
         obstacles=tuple(_obstacles(content, active, tests, kept)),
+        strangers=tuple(strangers(policies)),
     )
 
 

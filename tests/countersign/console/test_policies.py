@@ -182,6 +182,16 @@ def test_faults_are_told_where_they_are(carol: Client) -> None:
     assert "rule 'a' (line 1)" in post(carol, "v1/text/", {"text": misspelt}, 422)
 
 
+def test_a_misspelt_label_is_told_on_the_draft(carol: Client, world: World) -> None:
+    rule = (
+        '\n@id("x") forbid(principal, action in Action::"call", resource)'
+        ' when { context.call.labels.contains("confidental") };'
+    )
+    whole = life.active_version(world.workspace_id).text + rule
+    post(carol, "v1/text/", {"text": whole})
+    assert "Rule x speaks of 'confidental' data" in text(carol, "v2/")
+
+
 def test_tests_are_added_shown_and_hold_the_submission_up(world: World, carol: Client) -> None:
     program = {"kind": "program", "program-name": "opens a file", "program-expect": "allow"}
     post(carol, "v1/tests/", program | {"program-code": "open('/etc/passwd')"})
