@@ -528,10 +528,9 @@ class Calls(Reflection):
             self.graph.edge(pool, value, STORE)
 
     def change_silently(self, values: list[int]) -> None:
-        """Where a branch or loop decides that a change happens, the change tells of it."""
-        if self.path or self.rounds:
-            for value in values:
-                self.store(self.literal, value)
+        """What decides that a change happens, and to which object: the change tells of it."""
+        for value in values:
+            self.store(self.literal, value)
 
     def steer(self, deciders: list[int], target: int) -> None:
         """What is left of `target` depends on these: which element went, how much was read."""

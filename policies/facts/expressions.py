@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from policies.facts import library
-from policies.facts.flow import ALIAS, CHANGES, STORE
+from policies.facts.flow import ALIAS, CHANGES, STEER, STORE
 from policies.facts.record import Origin
 from policies.facts.scopes import Scope
 from policies.facts.state import Environment, Function, Module, Place, Walk
@@ -678,6 +678,7 @@ class Expressions(Walk, ABC):
         self.alias(value, node)
         self.decide(self.path, node)
         self.decide(self.rounds, node)
+        self.graph.edge(receiver, node, STEER)
         if self.scopes.properties > 0:
             self.run_descriptor(name, [receiver, value], self.graph.node())
         for method in self.scopes.methods.get(name, ()):
@@ -704,6 +705,8 @@ class Expressions(Walk, ABC):
             for decider in (self.path, self.rounds):
                 self.decide(decider, fields[constant])
                 self.decide(decider, whole)
+            if any(edge & 3 == ALIAS for edge in self.graph.back.get(whole, ())):
+                self.store(value, whole)  # it may be another dictionary as well
             return
         self.store(self.merge(value, key) if key != self.literal else value, whole)
 

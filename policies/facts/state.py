@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from policies.facts import library
-from policies.facts.flow import ALIAS, CONTROL, COPY, PART, WHOLE, Graph
+from policies.facts.flow import ALIAS, CONTROL, COPY, PART, STEER, STORE, WHOLE, Graph
 from policies.facts.record import ADDRESS, FILES, LITERAL, TOOL, Finding, Import, Origin, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
 from policies.facts.sharing import captures_in, groups_in, live_in, modules_in, written_in
@@ -154,7 +154,7 @@ class Walk:
         self.allowed = frozenset(allowed)
         self.packages = not self.allowed <= library.DEFAULT_IMPORTS  # additionally allowed
         self.known = known
-        self.graph = Graph(20 + len(tools) + len(known) + scopes.definitions + scopes.lazy)
+        self.graph = Graph(20 + len(tools) + 2 * len(known) + scopes.definitions + scopes.lazy)
         self.origins: list[Origin | Function | ClassRecord | None] = []
         self._bits: dict[str, int] = {}
         self.functions: dict[int, Function] = {}
@@ -345,13 +345,12 @@ class Walk:
         """`value` is stored into the object that `container` is."""
         if container == self.literal:
             return
-        carrier = value
-        if self.path or self.rounds or value == self.literal:
-            carrier = self.graph.node()
-            self.flow(value, carrier)
-            self.decide(self.path, carrier)
-            self.decide(self.rounds, carrier)
-        self.graph.edge(carrier, container, 2)
+        carrier = self.graph.node()
+        self.flow(value, carrier)
+        self.decide(self.path, carrier)
+        self.decide(self.rounds, carrier)
+        self.graph.edge(container, carrier, STEER)  # what chose the object
+        self.graph.edge(carrier, container, STORE)
         if value != self.literal:
             self.graph.hold(container, value, WHOLE)
 
@@ -424,9 +423,13 @@ class Walk:
 
     def known_mask(self, name: str) -> int:
         origin = self.known[name]
-        return self.source(
+        mask = self.source(
             f"step:{name}", Origin(origin.sources | {f"step:{name}"}, origin.labels, origin.control)
         )
+        if origin.control:  # apart, so that it can steer what is done to the object
+            steering = self.source(f"step:{name}:control", Origin(labels=origin.control))
+            mask |= steering << self.graph.width
+        return mask
 
     def variable(self, name: str) -> int | None:
         """The node of a program variable, or None if `name` is not one."""
