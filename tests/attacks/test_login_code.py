@@ -426,6 +426,7 @@ def test_whoever_has_none_is_led_to_enrolment_before_anything_else(
     assert client.post("/w/acme/people/add/").headers["Location"] == "/second-factor?next=%2F"
     page = client.get("/second-factor?next=/w/acme/")
     assert "Everybody who works here logs in with a code" in page.content.decode()
+    assert "Back to where you were" not in page.content.decode()  # it would lead here again
     begun = client.post(
         "/second-factor/set-up", {"password": cast.passwords["bob"], "next": "/w/acme/"}
     ).content.decode()
