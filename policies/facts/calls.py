@@ -403,6 +403,11 @@ class Calls(Reflection):
             if bits & self.mutator_bit:
                 inner = [self.part(value) for value in arguments.spread]
                 self.mutate_together([callee, *arguments.all(), *inner], spread=bool(inner))
+                changed = self.graph.node(self.literal_mask)
+                for decider in (at[0], at[2]):
+                    self.decide(decider, changed)
+                self.graph.edge(callee, changed, STEER)
+                self.graph.edge(changed, callee, STORE)
             for function in self.functions_in(bits):
                 self.enter(function, at)
                 self.choose(callee, function)

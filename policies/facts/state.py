@@ -388,7 +388,9 @@ class Walk:
         only = scope.bindings.get(name, 0) <= 1 and current is None
         kept = scope.parent is None and name in self.known
         if straight or (only and fresh and not kept):
-            environment.set(name, self._steered(value, fresh=fresh))
+            # Of a name that may become another dictionary the fields are not known.
+            alone = scope.bindings.get(name, 0) <= 1 or value not in self.records
+            environment.set(name, self._steered(value, fresh=fresh and alone))
             return
         if current is None:
             current = self._first(environment, name)
