@@ -587,8 +587,9 @@ class Calls(Reflection):
                 self.flow(value, self.thrown)
         values = arguments.all()
         values += self.callbacks([receiver, *values])
+        silent = not values or name in library.KEYED_METHODS  # else `plain_method` stores them
         if name in library.CONSUMING_METHODS or (
-            name not in library.SCALAR_METHODS and name not in library.READING_METHODS
+            silent and name not in library.SCALAR_METHODS and name not in library.READING_METHODS
         ):
             self.change_silently([receiver])
         if name == "pop" or name in library.CONSUMING_METHODS:

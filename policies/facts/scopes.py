@@ -210,16 +210,15 @@ class Scopes:
                 if other in self.iterators or other in makers:
                     self.iterators.add(name)
         self.loose = self.loose or self.lazy_values > 0
-        own = {name for name, _ in self.functions}
-        for call in self.passed if not self.loose else ():
+        own = {name for name, _ in self.functions} | self.classes.keys()
+        for call in self.passed if own and not self.loose else ():
+            if call.func.id not in own:  # type: ignore[attr-defined]
+                continue
             given = [*call.args, *(keyword.value for keyword in call.keywords)]
-            if call.func.id in own or call.func.id in self.classes:  # type: ignore[attr-defined]
-                names = {each.id for each in given if isinstance(each, ast.Name)}
-                self.loose = not names.isdisjoint(self.iterators) or any(
-                    map(_makes_iterator, given)
-                )
-            if self.loose:
-                break
+            names = {each.id for each in given if isinstance(each, ast.Name)}
+            if not names.isdisjoint(self.iterators) or any(map(_makes_iterator, given)):
+                self.loose = True
+                return
 
     def children(self, node: ast.AST, scope: Scope) -> None:
         pending, level = self._pending, self._level
