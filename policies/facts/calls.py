@@ -232,13 +232,15 @@ class Calls(Reflection):
         callee = self.evaluate(function)
         if environment is None:
             self.earlier_function(name, callee, node)
-            self.change_silently([callee])
             if name not in self.known:
                 self.not_modelled("unbound-call", name, node)
         definition = self.inlineable(name, environment)
         arguments = self.arguments(node)
         if definition is not None:
             return self.run_inline(definition, arguments)
+        if environment is None:
+            for value in arguments.all() or [self.literal]:
+                self.store(value, callee)  # its function may keep what it is given
         record = self.certain_class(name, environment)
         self.may_build_class(callee, arguments, node)
         return (

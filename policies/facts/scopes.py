@@ -258,6 +258,8 @@ class Scopes:
                 if owner is not None:
                     owner.captured.add(name)
                     owner.single.pop(name, None)
+                    if name in scope.nonlocals and name in scope.bindings:
+                        owner.bindings[name] = owner.bindings.get(name, 0) + 1
             for name in scope.uses:
                 owner = scope.owner(name)
                 if owner is None or owner is scope:

@@ -418,6 +418,7 @@ class Walk:
             self.graph.add(node, self.known_mask(name))
             for one in self.shared.get(name, ()):
                 self.alias(one, node)
+                self.graph.hold(one, node, ALIAS)  # also for those of the group that are not read
             for read in self.captures.get(name, ()):
                 self.alias(self.captured[read], node)
         environment.set(name, node)
