@@ -20,7 +20,8 @@ from policies.services.policy import not_proposer, refuse
 from policies.simulation import Replayed, Simulator
 from policies.tools import registered
 
-MAX_DAYS = 365
+MAX_DAYS = 3650
+"""Longer than any installation has decided anything: the whole past."""
 MOST_CHANGES = 200
 """Changes that are kept to be listed; all are counted."""
 OVERDUE = timedelta(minutes=2)
@@ -41,8 +42,6 @@ def policy_simulate(
         NotFound: no such version in this workspace.
         InvalidRequest: not from 1 to `MAX_DAYS` days.
     """
-    if not 1 <= days <= MAX_DAYS:
-        raise InvalidRequest(f"Simulate from 1 to {MAX_DAYS} days.")
     with in_workspace(workspace_id):
         version = PolicyVersion.objects.filter(id=version_id).first()
         if version is None:
@@ -50,6 +49,8 @@ def policy_simulate(
         refusal = not_proposer(workspace_id, requester)
         if refusal is not None:
             return refuse(workspace_id, requester, "simulate", refusal, version)
+        if not 1 <= days <= MAX_DAYS:
+            raise InvalidRequest(f"Simulate from 1 to {MAX_DAYS:,} days.")
         made = PolicySimulation.objects.create(
             workspace_id=workspace_id,
             version=version,

@@ -13,6 +13,7 @@ from policies.cases import MAX_CODE, MAX_NAME, CaseError
 from policies.engine import MAX_POLICY_BYTES, MAX_QUORUM, Outcome, Requirement
 from policies.facts.record import ToolSpec
 from policies.forms import Field, Kind, RuleForm, Type
+from policies.services.simulation import MAX_DAYS
 
 LABELS = (
     "confidential",
@@ -242,7 +243,7 @@ class TextForm(forms.Form):
 
 
 class SimulateForm(forms.Form):
-    days = forms.IntegerField(label="Days back", min_value=1, max_value=365, initial=30)
+    days = forms.IntegerField(label="Days back", min_value=1, max_value=MAX_DAYS, initial=30)
 
 
 class CaseForm(forms.Form):

@@ -274,6 +274,10 @@ def test_a_call_must_ask_for_so_many_signatures(carol: Client) -> None:
 
 
 def test_a_simulation_is_asked_for_and_shown(world: World, carol: Client) -> None:
+    for days in ("0", "4000", "a month", ""):
+        back = post(carol, "v1/simulate/", {"days": days})
+        assert "Simulate from 1 to 3,650 days." in carol.get(back).content.decode()
+    assert life.simulations(world.workspace_id) == []
     location = post(carol, "v1/simulate/", {"days": "7"})
     assert "Waiting for a worker" in carol.get(location).content.decode()
     [waiting] = life.simulations(world.workspace_id)

@@ -18,7 +18,7 @@ from countersign.console.pages import render, render_fragment
 from countersign.console.policy_forms import SimulateForm
 from policies import life, selectors, services, tasks
 from policies.engine import PolicyError
-from policies.errors import NotFound, Reason, Refusal
+from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.forms import pieces
 from policies.models import PolicySimulation, PolicyVersion
 from policies.readiness import Readiness
@@ -144,13 +144,17 @@ def policy_simulate(request: HttpRequest, slug: str, number: int) -> HttpRespons
     member = guards.member(request, slug)
     version = chosen(member, number)
     form = SimulateForm(request.POST)
-    made = services.policy_simulate(
-        workspace_id=member.id,
-        version_id=version.id,
-        requester=member.actor,
-        days=form.cleaned_data["days"] if form.is_valid() else 30,
-        now=datetime.now(UTC),
-    )
+    made: PolicySimulation | Refusal
+    try:
+        made = services.policy_simulate(
+            workspace_id=member.id,
+            version_id=version.id,
+            requester=member.actor,
+            days=form.cleaned_data["days"] if form.is_valid() else 0,
+            now=datetime.now(UTC),
+        )
+    except InvalidRequest as error:
+        made = Refusal(Reason.INCOMPLETE, str(error))
     if isinstance(made, Refusal):
         return refused(request, member, number, made)
     ids = (str(member.id), str(made.id))
