@@ -216,6 +216,12 @@ class Walk:
         self.unbounded = 0
         self.ran: frozenset[str] = frozenset()
         self.active: list[ast.AST] = []
+        self._take_notes(scopes)
+        self.budget = 4_000
+        self.kept_methods = False
+
+    def _take_notes(self, scopes: Scopes) -> None:
+        """Make room for what is noted of things that run by being used, and judged at the end."""
         # Where each node was made, from which on: only where something may run by being used.
         self.marking = scopes.generators or any(map(library.is_implicit, scopes.methods))
         self.marks: list[int] = []
@@ -230,8 +236,6 @@ class Walk:
         self.default_bit = self.new_bit(None)  # a `defaultdict`
         # What decides whether a factory of one is called.
         self.asked = self.graph.node() if scopes.defaults else 0
-        self.budget = 4_000
-        self.kept_methods = False
 
     def _take_over(self, known: Mapping[str, Origin]) -> None:
         """Make the places that what earlier steps left is shared through."""
