@@ -18,7 +18,7 @@ Origins alone do not tell: after `row = rows[0]` a later step that changes `row`
 
 from collections.abc import Iterable, Mapping
 
-from policies.facts.flow import Graph
+from policies.facts.flow import PART, Graph
 from policies.facts.record import Origin
 
 _MANY = 40
@@ -76,9 +76,14 @@ def groups(graph: Graph, holders: Mapping[str, Iterable[int]]) -> list[list[str]
 
     A group that lies within another is left out; past `_MANY` groups all names are one.
     """
+    taken: dict[int, list[int]] = {}
+    for part, edges in graph.back.items():
+        for edge in edges:
+            if edge & 3 == PART:
+                taken.setdefault(edge >> 2, []).append(part)
     names_of: dict[int, set[str]] = {}
     for name, nodes in holders.items():
-        for node in _reached(graph, nodes):
+        for node in _reached(graph, taken, nodes):
             names_of.setdefault(node, set()).add(name)
     found = {frozenset(names) for names in names_of.values() if len(names) > 1}
     if len(found) > _MANY:
@@ -86,13 +91,13 @@ def groups(graph: Graph, holders: Mapping[str, Iterable[int]]) -> list[list[str]
     return [sorted(names) for names in found if not any(names < other for other in found)]
 
 
-def _reached(graph: Graph, nodes: Iterable[int]) -> set[int]:
+def _reached(graph: Graph, taken: Mapping[int, list[int]], nodes: Iterable[int]) -> set[int]:
     back = graph.back
     pending = list(nodes)
     seen = set(pending)
     while pending:
-        for edge in back.get(pending.pop(), ()):
-            target = edge >> 2
+        node = pending.pop()
+        for target in (*(edge >> 2 for edge in back.get(node, ())), *taken.get(node, ())):
             if target not in seen:
                 seen.add(target)
                 pending.append(target)
