@@ -87,6 +87,7 @@ class Row:
     entry_id: UUID | None
     leaf: bytes
     stored_hash: bytes
+    workspace: UUID | None
     columns: tuple[Any, ...]
 
 
@@ -208,7 +209,7 @@ class _Verification:
         except (CanonicalError, KeyError, TypeError, ValueError) as error:
             self._find("form", f"the leaf is malformed: {error}", row)
             return
-        if wanted != (row.entry_id, self._workspace, *row.columns):
+        if wanted != (row.entry_id, self._workspace, *row.columns) or row.workspace != wanted[1]:
             self._find("columns", "search columns say something else than the leaf", row)
         self._check_once(row)
         if "run" in leaf:
@@ -281,9 +282,10 @@ class _Verification:
 
     def _unplaced(self) -> None:
         rows = self._stream(
-            "SELECT NULL::bigint, e.leaf_hash, e.number, e.id, e.leaf, e.leaf_hash, e.time,"
-            " e.action, e.actor_type, e.actor_id, e.actor_name, e.subject_type, e.subject_id,"
-            " e.subject_version, e.run_id, e.run_seq FROM audit_entry e WHERE e.workspace_id = %s"
+            "SELECT NULL::bigint, e.leaf_hash, e.number, e.id, e.leaf, e.leaf_hash,"
+            " e.workspace_id, e.time, e.action, e.actor_type, e.actor_id, e.actor_name,"
+            " e.subject_type, e.subject_id, e.subject_version, e.run_id, e.run_seq"
+            " FROM audit_entry e WHERE e.workspace_id = %s"
             " AND NOT EXISTS (SELECT 1 FROM audit_position p WHERE p.entry_number = e.number)"
             " ORDER BY e.number",
             "unplaced",
@@ -346,9 +348,9 @@ class _Verification:
 
     def _rows(self) -> Iterator[Row]:
         rows = self._stream(
-            "SELECT p.position, p.leaf_hash, p.entry_number, e.id, e.leaf, e.leaf_hash, e.time,"
-            " e.action, e.actor_type, e.actor_id, e.actor_name, e.subject_type, e.subject_id,"
-            " e.subject_version, e.run_id, e.run_seq"
+            "SELECT p.position, p.leaf_hash, p.entry_number, e.id, e.leaf, e.leaf_hash,"
+            " e.workspace_id, e.time, e.action, e.actor_type, e.actor_id, e.actor_name,"
+            " e.subject_type, e.subject_id, e.subject_version, e.run_id, e.run_seq"
             " FROM audit_position p LEFT JOIN audit_entry e ON e.number = p.entry_number"
             " WHERE p.workspace_id = %s ORDER BY p.position",
             "rows",
@@ -413,7 +415,7 @@ class _Expected:
 
 
 def _row(values: tuple[Any, ...]) -> Row:
-    position, placed, number, entry_id, leaf, stored, *columns = values
+    position, placed, number, entry_id, leaf, stored, workspace, *columns = values
     return Row(
         position,
         bytes(placed),
@@ -421,6 +423,7 @@ def _row(values: tuple[Any, ...]) -> Row:
         entry_id,
         bytes(leaf or b""),
         bytes(stored or b""),
+        workspace,
         tuple(columns),
     )
 

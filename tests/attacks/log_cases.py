@@ -167,6 +167,13 @@ def edit_columns(forger: Forger, strength: int) -> None:
     forger.admin.execute("UPDATE audit_entry SET actor_name = 'Nobody' WHERE actor_id = 'bob'")
 
 
+def move_to_another_workspace(forger: Forger, strength: int) -> None:
+    forger.admin.execute(
+        "UPDATE audit_entry SET workspace_id = gen_random_uuid()"
+        " WHERE number = (SELECT min(number) FROM audit_entry WHERE actor_id = 'bob')"
+    )
+
+
 CASES: tuple[Case, ...] = (
     Case("edit a payload", edit_payload),
     by_edit("edit a commitment", edit_commitment),
@@ -174,6 +181,7 @@ CASES: tuple[Case, ...] = (
     Case("destroy a payload without an erasure entry", destroy_payload),
     by_edit("edit an actor", edit_metadata),
     Case("edit search columns", edit_columns),
+    Case("move an entry to another workspace", move_to_another_workspace),
     by_edit("delete one entry", delete_one),
     by_edit("delete the last entries", delete_tail),
     by_edit("reorder within a run", reorder_in_run),
