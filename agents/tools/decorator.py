@@ -20,6 +20,7 @@ import math
 import re
 import typing
 from collections.abc import Callable, Collection, Mapping
+from tokenize import TokenError
 from typing import Any, Literal
 
 from agents.tools import docstring, schema
@@ -209,7 +210,7 @@ def _effect(tool_name: str, effect: str) -> Effect:
 def _source(function: Callable[..., Any]) -> str:
     try:
         return inspect.getsource(function)
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError, TokenError):
         raise ToolDefinitionError(
             f"{function.__name__}: its source text cannot be found, so it cannot be pinned"
         ) from None

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -149,10 +150,11 @@ def test_measures_in_the_table_are_made() -> None:
     assert named - made == set()
 
 
-def test_the_tools_of_the_readme_are_tools() -> None:
+def test_the_tools_of_the_readme_are_tools(tmp_path: Path) -> None:
     [code] = re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    found: dict[str, Any] = {"__name__": "sample"}
-    exec(compile(code, "README.md", "exec", dont_inherit=True), found)
+    sample = tmp_path / "sample.py"
+    sample.write_text(code)
+    found = runpy.run_path(str(sample))
     read, write = found["list_tickets"], found["answer"]
     assert isinstance(read, ToolDefinition)
     assert read.labels == {"untrusted", "personal"}

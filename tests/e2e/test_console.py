@@ -221,7 +221,7 @@ def test_an_auditor_takes_the_evidence_out_and_it_verifies_alone(
     told = verified(program, bundle, key, "--seen", str(kept), "--allow-open")
     assert "as hashes only" in told
     assert download("Report to print").read_bytes().startswith(b"<!doctype html>")
-    assert download("CSV").read_text().startswith('"position"')
+    assert download("CSV").read_text("utf-8-sig").startswith('"position"')
 
     # (4) All of it stands in the log, under his name.
     for action, times in (("payload.viewed", 1), ("export.requested", 1), ("export.downloaded", 3)):
