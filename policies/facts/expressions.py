@@ -12,6 +12,9 @@ from policies.facts.state import Environment, Function, Module, Place, Walk
 
 SEQUENCES = (ast.Tuple, ast.List)
 
+_A_NUMBER = 1_000_000
+"""From here on a number may be that of a telephone or an account, to be written out as text."""
+
 
 class Expressions(Walk, ABC):
     """Visits every kind of expression."""
@@ -24,6 +27,8 @@ class Expressions(Walk, ABC):
             value = node.value
             if type(value) is bytes:
                 value = value.decode("latin-1")
+            if type(value) is int and value >= _A_NUMBER:
+                value = str(value)
             written = type(value) is str and library.is_address(value)
             return self.graph.node(self.address_mask) if written else self.literal
         visitor = _VISITORS.get(type(node))

@@ -482,7 +482,7 @@ class _Reader:
                         reads.add(read)
             for source in self.origin_of_mask(mask).sources:
                 reads |= self.walk.captures.get(source.removeprefix(STEP), set())
-        return {name: reads for name, reads in found.items() if reads}
+        return _closed({name: reads for name, reads in found.items() if reads})
 
     def holders(self, captures: Mapping[str, set[str]]) -> dict[str, list[int]]:
         """Nodes of each variable: its own, and those that its functions keep."""
@@ -543,6 +543,15 @@ class _Reader:
         while environment is not None and environment.scope is not owner:
             environment = environment.parent
         return [] if environment is None else environment.versions.get(name, [])
+
+
+def _closed(captures: dict[str, set[str]]) -> dict[str, set[str]]:
+    """What a function reads through the functions that it reads is read by it, too."""
+    for inner, further in captures.items():
+        for reads in captures.values():
+            if inner in reads:
+                reads.update(further)
+    return captures
 
 
 _STARS = ("*", "**")

@@ -60,7 +60,9 @@ _CHANGING: Final = library.MUTATING_METHODS | _words(
     " sort reverse intersection_update difference_update symmetric_difference_update move_to_end"
     " __setattr__ __delattr__ __setitem__ __delitem__ __iadd__ __ior__"
 )
-_ODD: Final = _words("scanner line_num register dispatch cache_clear cache_info __wrapped__")
+_ODD: Final = _words(
+    "scanner line_num register dispatch cache_clear cache_info __wrapped__ __doc__"
+)
 _FUNCTIONS: Final = ("function", "lambda")
 _NUMBERS: Final = _words(
     "pi e inf nan tau utc digits hexdigits octdigits ascii_letters ascii_lowercase"
@@ -137,6 +139,7 @@ class _Looker:
         self.callees: set[int] = set()
         self.decorators: set[int] = set()
         self.constants: set[int] = set()
+        self.closed: set[int] = set()  # opened for a `with`, or read at once
         self.modules: dict[str, str] = {}
         self.imported: dict[str, str] = {}
         self.scope: Scope | None = None  # of the node that is looked at
@@ -170,6 +173,10 @@ class _Looker:
                 self.consumed.add(id(node.value))
             if isinstance(node.value, ast.Constant):
                 self.constants.update(map(id, node.targets))
+        elif isinstance(node, ast.With):
+            self.closed.update(id(item.context_expr) for item in node.items)
+        elif isinstance(node, ast.Attribute):
+            self.closed.add(id(node.value))
         elif isinstance(node, ast.FunctionDef):
             self.decorators.update(map(id, node.decorator_list))
         elif isinstance(node, ast.Import):
@@ -200,7 +207,8 @@ class _Looker:
     def attribute(self, node: ast.Attribute) -> Iterator[Rough]:
         if _is_mangled(node.attr):
             yield "mangled-name", node.attr, node
-        if node.attr in _ODD:
+        own = node.attr in ("__name__", "__qualname__") and isinstance(node.value, ast.Name)
+        if own or node.attr in _ODD:
             yield "library", node.attr, node
         if isinstance(node.value, ast.Name) and node.value.id in self.modules:
             module = self.modules[node.value.id]
@@ -238,6 +246,10 @@ class _Looker:
             yield "iterator", name, node
         if name == "defaultdict" and node.args and not _plain_factory(node.args[0]):
             yield "factory", name, node
+        if name == "open" and (self._inside() or id(node) not in self.closed):
+            yield "outer-variable", "a file that stays open, or is opened by a function", node
+        if name == "seed" and not all(isinstance(each, ast.Constant) for each in node.args):
+            yield "library", "random.seed of what is computed", node
         if name == "wraps" and id(node) not in self.decorators:
             yield "library", "functools.wraps", node
         if name == "basicConfig" and any(k.arg not in ("level", "format") for k in node.keywords):
@@ -274,11 +286,14 @@ class _Looker:
         while isinstance(target, ast.Subscript | ast.Attribute):
             target = target.value
         scope = self.scope
-        if scope is None or scope.kind not in _FUNCTIONS or not isinstance(target, ast.Name):
+        if scope is None or not self._inside() or not isinstance(target, ast.Name):
             return
         owner = scope.owner(target.id)
         if owner is None or (owner is not scope and owner.kind in ("module", *_FUNCTIONS)):
             yield "outer-variable", target.id, target
+
+    def _inside(self) -> bool:
+        return self.scope is not None and self.scope.kind in _FUNCTIONS
 
     def _hides(self, callee: str, spread: ast.expr) -> bool:
         """Whether `**spread` passes what a reader of this call cannot see."""
@@ -497,4 +512,5 @@ _LOOKS: Final[Mapping[type, Callable[..., Iterator[Rough]]]] = {
     ast.Starred: _Looker.nothing,
     ast.Assign: _Looker.assignment,
     ast.AugAssign: _Looker.augmented,
+    ast.With: _Looker.nothing,
 }

@@ -34,7 +34,8 @@ KEPT = frozenset(
             ast.FunctionDef,
         ),
         *(ast.GeneratorExp, ast.Global, ast.Import, ast.ImportFrom, ast.MatchMapping),
-        *(ast.MatchValue, ast.Nonlocal, ast.Starred, ast.Yield, ast.YieldFrom, ast.comprehension),
+        *(ast.MatchValue, ast.Nonlocal, ast.Starred, ast.With, ast.Yield, ast.YieldFrom),
+        ast.comprehension,
         *(ast.AsyncFor, ast.AsyncFunctionDef, ast.AsyncWith, ast.Await),
     }
 )

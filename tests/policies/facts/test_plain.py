@@ -81,6 +81,14 @@ ROUGH = {
         "class C:\n    def __init__(self):\n        send(to='a')",
         "special-method",
     ),
+    "a file that stays open": ("f = open('a.txt', 'w')", "outer-variable"),
+    "a file opened by a function": (
+        "def log(x):\n    with open('a.txt', 'a') as f:\n        f.write(x)",
+        "outer-variable",
+    ),
+    "a seed that is computed": ("import random\nrandom.seed(n)", "library"),
+    "the text of a function": ("x = f.__doc__", "library"),
+    "the name of a function": ("x = f.__name__", "library"),
     "a limit of the interpreter": ("import sys\nsys.setrecursionlimit(9)", "library"),
     "a scanner": ("s = pattern.scanner('x')", "library"),
     "a method of a type": ("list.append(rows, 1)", "unbound-method"),
@@ -147,6 +155,9 @@ PLAIN = {
         "def rows(x):\n    found = []\n    for each in x:\n        found.append(each)\n"
         "        found[0] = 1\n    return found\nf = float"
     ),
+    "files": "with open('a.txt') as f:\n    x = f.read()\ny = open('b.txt').read()",
+    "the name of an error": "try: ...\nexcept ValueError as e:\n    print(type(e).__name__)",
+    "a seed": "import random\nrandom.seed(7)",
     "constants": "import math, string\nr = math.pi\nd = string.digits\nf(math.inf)",
     "several names": "a, b = 1, 2\na = b = 0\nif (n := len(x)) > 1:\n    pass",
     "a match": "match x:\n    case {'a': 1, **rest}: ...\n    case [1, -2, *more]: ...",

@@ -33,3 +33,14 @@ def test_a_module_is_one_in_later_steps_too(program: Program) -> None:
 @pytest.mark.parametrize("program", load("steps_ordinary"), ids=lambda p: p.name)
 def test_what_is_kept_apart_stays_apart(program: Program) -> None:
     assert outcome(program) is Outcome.ALLOW
+
+
+@pytest.mark.parametrize("inner", ["def now():\n    return x", "now = lambda: x"])
+def test_what_a_function_reads_through_another_is_read_by_it(inner: str) -> None:
+    steps = [
+        f"x = 'ann@corp.example'\n{inner}\ndef soon():\n    return now()\n"
+        "def later():\n    return soon()",
+        "x = fetch_page(url='https://news.example')",
+        "send_mail(to=later(), subject='s', body='b')",
+    ]
+    assert outcome(Program("", "", "---\n".join(f"{step}\n" for step in steps))) is Outcome.DENY
