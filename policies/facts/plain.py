@@ -254,6 +254,12 @@ class _Looker:
             yield "library", "functools.wraps", node
         if name == "basicConfig" and any(k.arg not in ("level", "format") for k in node.keywords):
             yield "library", "logging.basicConfig", node
+        yield from self._passed(name, node)
+        outer = node.func.value if isinstance(node.func, ast.Attribute) else None
+        if name in _CHANGING and outer is not None:
+            yield from self._outer(outer)
+
+    def _passed(self, name: str, node: ast.Call) -> Iterator[Rough]:
         for keyword in node.keywords:
             if keyword.arg == "default_factory" and not _plain_factory(keyword.value):
                 yield "factory", keyword.arg, node
@@ -263,12 +269,8 @@ class _Looker:
             told = isinstance(argument, ast.Name) and argument.id in self.imported
             if told and _last(argument) in _VALUES_THAT_CHANGE:
                 yield "method-as-value", _last(argument), argument
-
         if isinstance(node.func, ast.Name) and node.func.id in self.scopes.bound:
             yield from self._library_values(node.args)
-        outer = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if name in _CHANGING and outer is not None:
-            yield from self._outer(outer)
 
     def _library_values(self, values: Collection[ast.expr]) -> Iterator[Rough]:
         """Functions and classes of the library as values: all who hold one hold the same."""
