@@ -193,7 +193,7 @@ def test_a_file_of_a_tool_is_there_in_the_next_step_and_after_a_restore(letters:
 
 
 def test_a_file_of_a_tool_is_not_there_in_the_step_that_fetched_it(letters: Stage) -> None:
-    both = "letter = fetch_letter(vendor='V-1')\nopen('in/1-1-letter.txt')"
+    both = "letter = fetch_letter(vendor='V-1')\nopen('in/1-1-letter.txt').read()"
     run = letters.play(start(letters, program(both)))
     assert "FileNotFoundError" in letters.steps(run)[0].observation
 
