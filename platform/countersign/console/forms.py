@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -288,30 +287,3 @@ class ResolveForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="Stands in the log beside your name.",
     )
-
-
-class AuditFilter(forms.Form):
-    """What to look for in the log; what cannot be read is left out, and said."""
-
-    action = forms.CharField(label="Action", max_length=100, required=False)
-    actor = forms.CharField(label="Actor id", max_length=100, required=False)
-    subject = forms.CharField(label="Subject id", max_length=100, required=False)
-    run = forms.UUIDField(label="Run id", required=False)
-    since = forms.DateField(
-        label="From", required=False, widget=forms.DateInput(attrs={"type": "date"})
-    )
-    until = forms.DateField(
-        label="To", required=False, widget=forms.DateInput(attrs={"type": "date"})
-    )
-
-    def chosen(self) -> dict[str, Any]:
-        """Every field's value; None or "" where nothing usable was given."""
-        given = self.cleaned_data if self.is_bound and self.is_valid() is not None else {}
-        return {name: given.get(name) or self._empty(name) for name in self.fields}
-
-    def query(self) -> str:
-        """The filters as the query part of an address, for the links to other pages."""
-        return urlencode({name: str(value) for name, value in self.chosen().items() if value})
-
-    def _empty(self, name: str) -> str | None:
-        return "" if name in ("action", "actor", "subject") else None
