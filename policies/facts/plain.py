@@ -44,10 +44,9 @@ _CONSTRUCTORS: Final = _words("__init__ __post_init__")
 _TOLD: Final = _words("__repr__ __str__")
 _SAFE_CALLS: Final = _words("str repr len round format sum min max sorted abs")
 
-_LAZY_BUILTINS: Final = _words("iter zip map filter reversed enumerate")
-_SHADOWABLE: Final = _LAZY_BUILTINS | {"next"}
+_SHADOWABLE: Final = library.LAZY_BUILTINS | {"next"}
 _LAZY_MODULES: Final = _words("itertools")
-_CONSUMERS: Final = _LAZY_BUILTINS | _words(
+_CONSUMERS: Final = library.LAZY_BUILTINS | _words(
     "list tuple set frozenset dict sorted sum any all min max next len Counter OrderedDict deque"
     " fsum prod mean fmean median mode stdev pstdev variance pvariance multimode reduce nlargest"
     " nsmallest from_iterable chain islice accumulate product pairwise zip_longest"
@@ -276,7 +275,7 @@ class _Looker:
         """Functions and classes of the library as values: all who hold one hold the same."""
         for value in values:
             if isinstance(value, ast.Name):
-                shared = value.id in self.imported or value.id in _LAZY_BUILTINS
+                shared = value.id in self.imported or value.id in library.LAZY_BUILTINS
             else:
                 root = value.value if isinstance(value, ast.Attribute) else None
                 shared = isinstance(root, ast.Name) and root.id in self.modules
@@ -305,7 +304,7 @@ class _Looker:
     def _is_lazy(self, function: ast.expr, name: str) -> bool:
         if isinstance(function, ast.Name):
             origin = self.imported.get(name, "").partition(".")
-            return name in _LAZY_BUILTINS or (origin[0] in _LAZY_MODULES)
+            return name in library.LAZY_BUILTINS or (origin[0] in _LAZY_MODULES)
         inner = function.value if isinstance(function, ast.Attribute) else None
         if not isinstance(inner, ast.Name) or inner.id not in self.modules:
             return name == "finditer"

@@ -196,26 +196,7 @@ class Walk:
         # All files are one place, and it outlives the program.
         self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
         self._take_over(known)
-        self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)
-        self.block = 0
-        self.path = 0  # what decides that the walk is here
-        self.guard = 0  # the branch conditions of it alone
-        self.rounds = 0  # what decides how often the loops around here run
-        # What decided that an error ended all this, and the error's name.
-        self.stops: list[tuple[int, str]] = []
-        self.before = 0  # how many of them there were when the current statement began
-        self.loop_names: list[dict[tuple[Environment, str], None]] = []
-        self.error = 0
-        self.function: Function | None = None
-        self.result = 0
-        self.class_record: ClassRecord | None = None
-        self.import_counts: dict[tuple[Scope, str], int] = {}
-        self.multiplicity: int | None = 1
-        self.loops = 0
-        self.deepest_loop = 0
-        self.unbounded = 0
-        self.ran: frozenset[str] = frozenset()
-        self.active: list[ast.AST] = []
+        self._begin(scopes)
         self._take_notes(scopes)
         self.budget = 4_000
         self.kept_methods = False
@@ -236,6 +217,29 @@ class Walk:
         self.default_bit = self.new_bit(None)  # a `defaultdict`
         # What decides whether a factory of one is called.
         self.asked = self.graph.node() if scopes.defaults else 0
+
+    def _begin(self, scopes: Scopes) -> None:
+        """Stand before the first line, where nothing has decided anything yet."""
+        self.environment = Environment(scopes.by_node[next(iter(scopes.by_node))], None, 0)
+        self.block = 0
+        self.path = 0  # what decides that the walk is here
+        self.guard = 0  # the branch conditions of it alone
+        self.rounds = 0  # what decides how often the loops around here run
+        # What decided that an error ended all this, and the error's name.
+        self.stops: list[tuple[int, str]] = []
+        self.before = 0  # how many of them there were when the current statement began
+        self.loop_names: list[dict[tuple[Environment, str], None]] = []
+        self.error = 0
+        self.function: Function | None = None
+        self.result = 0
+        self.class_record: ClassRecord | None = None
+        self.import_counts: dict[tuple[Scope, str], int] = {}
+        self.multiplicity: int | None = 1
+        self.loops = 0
+        self.deepest_loop = 0
+        self.unbounded = 0
+        self.ran: frozenset[str] = frozenset()
+        self.active: list[ast.AST] = []
 
     def _take_over(self, known: Mapping[str, Origin]) -> None:
         """Make the places that what earlier steps left is shared through."""
