@@ -71,3 +71,7 @@ class ExportFailed(AuditError):
 
 class UnknownWorkspace(AuditError):
     """No workspace has this name; the message lists those there are."""
+
+
+class UnknownPerson(AuditError):
+    """No active person has this address."""

@@ -1,10 +1,11 @@
-"""Workspaces as people name them on a command line: by slug, by id, or `platform`."""
+"""Workspaces and people as a command line names them: by slug, id or `platform`; by address."""
 
 from uuid import UUID
 
 from django.apps import apps
 
-from audit.errors import UnknownWorkspace
+from audit.drafts import Actor
+from audit.errors import UnknownPerson, UnknownWorkspace
 from audit.transactions import PLATFORM
 
 PLATFORM_NAME = "platform"
@@ -36,6 +37,19 @@ def name_of(workspace_id: UUID) -> str:
         return PLATFORM_NAME
     slugs = {key: slug for slug, key in _slugs().items()}
     return slugs.get(workspace_id, str(workspace_id))
+
+
+def person_named(email: str) -> Actor:
+    """Return the person with this address, on whose behalf a command acts.
+
+    Raises:
+        UnknownPerson: Nobody who is active has it.
+    """
+    users = apps.get_model("accounts", "User")._default_manager
+    found = users.filter(email__iexact=email, is_active=True).first()
+    if found is None:
+        raise UnknownPerson(f"There is no active person with the address {email!r}.")
+    return Actor("user", str(found.pk), str(getattr(found, "name", email)))
 
 
 def _slugs() -> dict[str, UUID]:

@@ -13,6 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 from agents.errors import NotFound
 from agents.kill_switches import kill_lift, kill_set
 from agents.models import KillScope, KillSwitch
+from audit.errors import UnknownPerson
+from audit.naming import person_named
 from audit.services import Actor
 from audit.transactions import in_workspace
 from audit.verifier.countersign_verify import printable
@@ -89,8 +91,7 @@ def _workspace(slug: str | None) -> UUID | None:
 
 
 def _person(email: str) -> Actor:
-    users = apps.get_model("accounts", "User")._default_manager
-    found = users.filter(email__iexact=email, is_active=True).first()
-    if found is None:
-        raise CommandError(f"There is no active person with the address {email!r}.")
-    return Actor("user", str(found.pk), str(getattr(found, "name", email)))
+    try:
+        return person_named(email)
+    except UnknownPerson as error:
+        raise CommandError(str(error)) from error

@@ -12,13 +12,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 from uuid import UUID
 
-from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
 from audit import erasure
-from audit.errors import AuditError, UnknownWorkspace
+from audit.errors import AuditError
 from audit.models import Hold, Payload, Retention, SubjectKey
-from audit.naming import workspace_named
+from audit.naming import person_named, workspace_named
 from audit.services import Actor
 from audit.transactions import in_workspace
 
@@ -53,8 +52,8 @@ class Command(BaseCommand):
             if act == "show":
                 self._show(workspace)
             else:
-                getattr(self, f"_{act}")(workspace, options, _person(str(options["person"])))
-        except (AuditError, UnknownWorkspace) as error:
+                getattr(self, f"_{act}")(workspace, options, person_named(str(options["person"])))
+        except AuditError as error:
             raise CommandError(str(error)) from error
 
     def _erase(self, workspace: UUID, options: dict[str, object], person: Actor) -> None:
@@ -109,11 +108,3 @@ class Command(BaseCommand):
 
 def _covers(hold: Hold) -> str:
     return f"holds {hold.data_subject or 'everything'}"
-
-
-def _person(email: str) -> Actor:
-    users = apps.get_model("accounts", "User")._default_manager
-    found = users.filter(email__iexact=email, is_active=True).first()
-    if found is None:
-        raise CommandError(f"There is no active person with the address {email!r}.")
-    return Actor("user", str(found.pk), str(getattr(found, "name", email)))
