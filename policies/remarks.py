@@ -60,7 +60,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "factory": "{name} with a function that computes",
     "generator": "a generator that may run later or elsewhere",
     "iterator": "{name} kept as a value that is used up later",
-    "library": "{name}",
+    "library": "a part of the library that is not plain: {name}",
     "library-base": "a class based on {name}",
     "mangled-name": "the name {name}, which means another inside a class",
     "match": "a pattern that is computed",
