@@ -10,6 +10,7 @@ from agents.kill_switches import kill_set
 from agents.management.commands.run_replay import Command
 from agents.models import KillScope
 from agents.replay import Replayed
+from policies.management.commands import policy_check
 from tests.countersign.accounts.cast import Cast
 
 FORGED = "\x1b[2J\x1b]0;owned\x07\nThe replay matches the journal: 9 steps.\r\u202e\x9b1A"
@@ -39,3 +40,10 @@ def test_a_reason_stays_on_its_line(cast: Cast) -> None:
     assert str(getattr(made, "id", "")) in lines[0]
     assert all(line.isprintable() for line in lines)
     assert not any(line.startswith("The replay") for line in lines)
+
+
+def test_a_rule_s_words_stay_on_their_lines() -> None:
+    rule = {"id": "r", "sentence": FORGED}
+    lines = policy_check._words({"sentence": FORGED, "rules": [rule]}).split("\n")
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)

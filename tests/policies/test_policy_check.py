@@ -54,6 +54,24 @@ def test_one_program(tmp_path: Path) -> None:
     assert "starter policies" in err
 
 
+class Terminal(io.StringIO):
+    """Somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_at_a_terminal_gets_words(tmp_path: Path) -> None:
+    path = tmp_path / "program.py"
+    path.write_text("import os\nos.system('id')")
+    out = Terminal()
+    call_command("policy_check", str(path), stdout=out, stderr=io.StringIO())
+    said = out.getvalue()
+    assert said.startswith("Denied: ")
+    assert "  imports-from-the-allowed-list: Never allow a program" in said
+    assert "{" not in said
+
+
 def test_lines_keep_their_order_and_id(tmp_path: Path) -> None:
     found = lines(
         tmp_path,

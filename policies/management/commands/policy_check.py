@@ -1,7 +1,8 @@
 """`manage.py policy_check`: what the policies say about a program, before it runs.
 
 Works straight after installation with nothing running: without a database, or without an
-active policy set, the starter policies decide, and standard error says so.
+active policy set, the starter policies decide, and standard error says so. A person at a
+terminal gets words; a pipe, a file and `--jsonl` get JSON with all facts.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
 
+from audit.verifier.countersign_verify import printable
 from policies.engine import PolicyError, PolicySet, compile_policy
 from policies.facts.extract import extract
 from policies.facts.library import DEFAULT_IMPORTS
@@ -55,8 +57,11 @@ class Command(BaseCommand):
         text = self._policy_text(workspace)
         registered = _registered_tools(workspace)
         if not options["jsonl"]:
-            program = {"code": _read(options["file"])}
-            self._print(_judge(program, text, registered))
+            answer = _judge({"code": _read(options["file"])}, text, registered)
+            if self.stdout.isatty():
+                self.stdout.write(_words(answer))
+            else:
+                self._print(answer)
             return
         for number, line in enumerate(_lines(options["file"]), start=1):
             if line.strip():
@@ -80,6 +85,13 @@ class Command(BaseCommand):
         except UnicodeEncodeError:  # half a character, or a terminal that shows only ASCII
             text = json.dumps(answer, sort_keys=True)
         self.stdout.write(text)
+
+
+def _words(answer: Mapping[str, Any]) -> str:
+    """The answer for a person: what was decided, and each rule by name and sentence."""
+    rules = [f"  {rule['id']}: {rule['sentence']}" for rule in answer["rules"]]
+    more = "All facts, as JSON: the same command with its output in a pipe or a file."
+    return "\n".join(map(printable, [answer["sentence"], *rules, more]))
 
 
 def _named(text: str) -> str:

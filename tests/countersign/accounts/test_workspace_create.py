@@ -38,7 +38,9 @@ def test_it_makes_workspace_people_and_policy(database: Clone) -> None:
 
 
 def test_running_it_again_is_quiet_and_gives_no_further_role(database: Clone) -> None:
-    assert "one-time password" in run("Acme", "--slug=acme", *PEOPLE)
+    first = run("Acme", "--slug=acme", *PEOPLE)
+    assert "one-time password" in first
+    assert first.endswith("/w/acme/\n")
     again = run("Acme", "--slug=acme", *PEOPLE)
     assert "was there already" in again
     assert "password" not in again

@@ -18,6 +18,7 @@ from countersign.demo import client, model, people, setting, start
 from countersign.demo.model import DemoModel
 from countersign.demo.start import DemoError
 from countersign.demo.vendors import WEEKS
+from countersign.management.commands import demo
 from policies import selectors as policies
 from policies.errors import Refusal
 from policies.models import Answer, ApprovalRequest, Meaning
@@ -144,3 +145,9 @@ def test_key_in_the_environment_chooses_a_real_model(monkeypatch: pytest.MonkeyP
     chosen = model.chosen()
     assert chosen == DemoModel("large-2026", "https://models.example/v1", "env:OPENAI_API_KEY", "")
     assert not chosen.scripted
+
+
+def test_what_the_time_went_into_is_said_in_parts() -> None:
+    assert demo._took(100.0, 101.2, 113.0, 117.4) == (
+        "\nReady in 17 s: install 1 s, start 12 s, run 4 s."
+    )

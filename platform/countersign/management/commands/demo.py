@@ -65,14 +65,14 @@ class Command(BaseCommand):
         self._say("The demo is gone.")
 
     def _start(self, began: float | None) -> None:
-        began = began or time.time()
+        came = time.time()
         chosen = model.chosen()
         self._say("Starting database, web, worker and scheduler …")
         start.service_runs(chosen)
         self._say("Preparing four weeks of supplier invoices, people and the agent …")
         start.books_installed()
         workspace = start.workspace_ready(chosen)
-        installed = time.time()
+        started = time.time()
         run = start.run_open(workspace.id) or start.run_new(workspace.id)
         if run is None:
             self._ended_weeks(chosen)
@@ -81,9 +81,7 @@ class Command(BaseCommand):
         arrived = start.arrive(run, workspace.id, self._step)
         self._arrived(arrived)
         self._people(chosen)
-        seconds = installed - began, time.time() - installed
-        self._say(f"\nReady in {sum(seconds):.1f} s: install {seconds[0]:.1f} s, "
-                  f"run {seconds[1]:.1f} s.")  # fmt: skip
+        self._say(_took(came if began is None else began, came, started, time.time()))
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
@@ -133,6 +131,13 @@ class Command(BaseCommand):
                 "OPENAI_BASE_URL,\nOPENAI_MODEL)."
             )
         self._say("Stop: make demo-stop · afresh: make demo-reset")
+
+
+def _took(began: float, came: float, started: float, ready: float) -> str:
+    """What the time went into, from four moments in Unix seconds."""
+    parts = {"install": came - began, "start": started - came, "run": ready - started}
+    said = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in parts.items())
+    return f"\nReady in {ready - began:.0f} s: {said}."
 
 
 def _address(name: str, **values: object) -> str:

@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from email.utils import parseaddr
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from countersign.accounts.errors import AccountsError
@@ -46,6 +47,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Workspace {prepared.workspace.slug} {verb}.")
         for username, password in prepared.passwords.items():
             self.stdout.write(f"  {username}  one-time password: {password}")
+        self.stdout.write(f"Console: {settings.COUNTERSIGN_URL}/w/{prepared.workspace.slug}/")
 
     def _print_json(self, prepared: Prepared) -> None:
         result = {
