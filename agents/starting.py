@@ -119,7 +119,10 @@ def run_start(
                 raise
             return Started(earlier, repeated=True)
         tracing.began(span, run)
-        record(workspace_id, [entries.started(run), *keeping.give(run, given)])
+        record(workspace_id, [entries.started(run)])
+        for draft in keeping.give(run, given):
+            # File by file: each is encrypted in memory, and gone before the next.
+            record(workspace_id, [draft])
         _decide(run)
     return Started(run, repeated=False)
 

@@ -11,7 +11,7 @@ forgotten after `KEPT_S` at the latest.
 import secrets
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
 from time import monotonic
@@ -32,6 +32,7 @@ class SealingKey:
     """A data subject's key, ready to encrypt."""
 
     id: UUID
+    secret: bytes = field(repr=False)
     cipher: AESGCM
     expires: float
     """By this process's monotonic clock."""
@@ -96,10 +97,11 @@ def _stored(workspace: UUID, subjects: Collection[str]) -> dict[str, SealingKey]
         )
         rows = cursor.fetchall()
     unwrap, expires = wrapper().unwrap, monotonic() + KEPT_S
-    return {
-        subject: SealingKey(key_id, AESGCM(unwrap(bytes(wrapped), key_id.bytes)), expires)
-        for subject, key_id, wrapped in rows
-    }
+    found = {}
+    for subject, key_id, wrapped in rows:
+        secret = unwrap(bytes(wrapped), key_id.bytes)
+        found[subject] = SealingKey(key_id, secret, AESGCM(secret), expires)
+    return found
 
 
 def _make(workspace: UUID, now: datetime, subjects: Iterable[str]) -> None:

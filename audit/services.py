@@ -18,7 +18,8 @@ from audit.transactions import PLATFORM, Block, current_block
 __all__ = ["Actor", "Draft", "Recorded", "Subject", "record"]
 
 KEY_ATTEMPTS = 3
-_APPEND = "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+_APPEND = "SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, {})"
+_PAYLOADS_AT = 10
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,10 @@ def _append(
         wire.array(wire.UUID_, [item.entry_id.bytes for item in rows]),
         wire.array(wire.TEXT, [item.name.encode() for item in rows]),
         wire.array(wire.UUID_, [item.key_id.bytes for item in rows]),
-        wire.array(wire.BYTEA, [item.sealed for item in rows]),
     ]
+    place, payload_values = wire.placed(wire.BYTEA, [item.sealed for item in rows], _PAYLOADS_AT)
     try:
-        numbers = wire.call(block.connection, _APPEND, values)
+        numbers = wire.call(block.connection, _APPEND.format(place), values + payload_values)
     except IntegrityError as error:
         if "audit_entry_run_seq" in str(error):
             raise ChainBroken("another writer appended to this run") from error

@@ -1,6 +1,7 @@
 """Recording, as the application role: what an entry becomes, and what is refused."""
 
 import json
+import tracemalloc
 from itertools import pairwise
 from uuid import UUID, uuid4
 
@@ -9,7 +10,7 @@ from django.db import DatabaseError, connection, transaction
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
-from audit import payloads, selectors
+from audit import payloads, selectors, wire
 from audit.canonical import decode
 from audit.errors import (
     CanonicalError,
@@ -18,6 +19,7 @@ from audit.errors import (
     PayloadDamaged,
     WrongWorkspace,
 )
+from audit.keys import NONCE_SIZE
 from audit.merkle import leaf_hash
 from audit.models import Entry, Payload
 from audit.services import Actor, Draft, Recorded, Subject, record
@@ -162,7 +164,15 @@ def test_a_leaf_has_a_limit(workspace: UUID) -> None:
         write(workspace, Draft("note.taken", ALICE, Subject("note", "1"), detail=detail))
 
 
-@pytest.mark.parametrize("value", ["text ü", "", b"\0\xff", {"a": [1.5, None]}, "\ud800", 7])
+EDGE = payloads.LARGE
+"""From here on a payload is encrypted another way."""
+
+
+SMALL = ("text ü", "", b"\0\xff", {"a": [1.5, None]}, "\ud800", 7)
+LARGER = (*map(bytes, (EDGE - 1, EDGE, EDGE + 1, wire.LARGE)), "ü" * EDGE, ["x" * EDGE])
+
+
+@pytest.mark.parametrize("value", [*SMALL, *LARGER], ids=lambda value: str(value)[:8])
 def test_payloads_come_back_as_they_were(workspace: UUID, value: object) -> None:
     entry = write(workspace, _with_payload(value))[0]
     with in_workspace(workspace):
@@ -172,6 +182,32 @@ def test_payloads_come_back_as_they_were(workspace: UUID, value: object) -> None
     assert opened.value == value
     assert payloads.commit(opened.salt, opened.data) == commitment["commitment"]
     assert b"text" not in bytes(stored.sealed)
+    assert len(stored.sealed) == NONCE_SIZE + payloads.SALT_SIZE + len(opened.data) + 16
+
+
+def test_large_and_small_payloads_of_many_entries_go_together(workspace: UUID) -> None:
+    values = [b"a" * wire.LARGE, b"", b"b" * EDGE, b"c"]
+    entries = write(workspace, NOTE, *map(_with_payload, values))[1:]
+    with in_workspace(workspace):
+        for entry, value in zip(entries, values, strict=True):
+            stored = Payload.objects.get(entry_id=entry.id)
+            commitment = json.loads(leaf_of(entry))["payloads"]["p"]
+            assert payloads.open_payload(stored, commitment).value == value
+
+
+def test_a_large_payload_is_in_memory_once_more_and_no_oftener(workspace: UUID) -> None:
+    """A file that somebody sends is held by the web process; each copy of it is its size again."""
+    size = 8 << 20
+    draft = _with_payload(bytes(size))
+    write(workspace, NOTE, _with_payload(b"the key is made"))
+    tracemalloc.start()
+    try:
+        entry = write(workspace, draft)[0]
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert held < 1.25 * size
+    assert json.loads(leaf_of(entry))["payloads"]["p"]["length"] == size
 
 
 def test_a_payload_does_not_open_for_another_entry(workspace: UUID) -> None:

@@ -1,6 +1,7 @@
 """Files that come with a task and files that programs leave."""
 
 import hashlib
+import tracemalloc
 
 import pytest
 
@@ -169,6 +170,25 @@ LETTERS = "tools:\n  fetch_letter: tests.agents.runs.tools:fetch_letter\n" + REG
 ].replace("tools: [", "tools: [fetch_letter, ")
 FETCH = program("letter = fetch_letter(vendor='V-1')\nprint(letter['artifact'])")
 READ_IT = program("text = open('in/1-1-letter.txt').read()\nprint(text)")
+
+
+def test_one_file_at_a_time_is_in_memory_once_more_while_it_is_kept(stage: Stage) -> None:
+    """All files of a request twice or three times would be too much for a web process."""
+    size = 4 << 20
+    uploads = tuple(Upload(name, name.encode() * size) for name in "ab")
+    start(stage, LEAVE)
+    tracemalloc.start()
+    try:
+        services.run_start(
+            workspace_id=stage.workspace_id,
+            agent="Teller",
+            requester=stage.cast.actor("alice"),
+            files=uploads,
+        )
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert held < 1.25 * size
 
 
 @pytest.fixture

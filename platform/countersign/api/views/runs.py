@@ -72,8 +72,7 @@ def run_upload(
 ) -> Status[agents.RunDetail]:
     """The same as `POST /runs`, sent as `multipart/form-data`, with files as they are.
 
-    They go through the disk of the server, not through its memory; their programs find them in
-    `in/`.
+    Programs find them in `in/`.
     """
     unknown = sorted({*request.POST, *request.FILES} - {*out.RunForm.model_fields, "file"})
     if unknown:
