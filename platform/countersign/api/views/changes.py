@@ -4,7 +4,7 @@ A program proposes; people sign, in the console, and none of them may be behind 
 operation here signs, rejects or makes anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -15,10 +15,12 @@ from ninja import Header, Query, Router, Status
 
 from agents import registry
 from agents.errors import Refused
+from audit.canonical import JSON
 from countersign.accounts import selectors as accounts
 from countersign.accounts import services as people
 from countersign.accounts.errors import InvalidRole
 from countersign.accounts.scopes import Scope
+from countersign.accounts.services import TokenContext
 from countersign.api import change_words, cursors
 from countersign.api.answers import page, says
 from countersign.api.auth import Bearer, caller
@@ -27,6 +29,7 @@ from countersign.api.schemas import changes as out
 from policies import selectors, services
 from policies.errors import KeyReused, Refusal
 from policies.models import ApprovalRequest, ApprovalState
+from policies.services.repeats import Proposed
 
 router = Router(tags=["changes"])
 
@@ -92,18 +95,10 @@ def registration_propose(
         return found if isinstance(found, Refusal) else found.request
 
     try:
-        made, repeated = services.propose_once(
-            workspace_id=who.workspace_id,
-            requester=who.actor,
-            key=sent.idempotency_key,
-            content=["registration", body.file, body.documents],
-            make=make,
-        )
+        made, repeated = once(who, sent, ["registration", body.file, body.documents], make)
     except Refused as error:
         raise invalid([("file", fault) for fault in str(error).splitlines()]) from error
-    except KeyReused as error:
-        raise key_reused(error) from error
-    return answer(response, who.workspace_id, made, repeated=repeated)
+    return answer(response, who, made, repeated=repeated)
 
 
 @router.post(
@@ -139,18 +134,10 @@ def roles_propose(
         )
 
     try:
-        made, repeated = services.propose_once(
-            workspace_id=who.workspace_id,
-            requester=who.actor,
-            key=sent.idempotency_key,
-            content=["roles", str(member), sorted(body.roles)],
-            make=make,
-        )
+        made, repeated = once(who, sent, ["roles", str(member), sorted(body.roles)], make)
     except InvalidRole as error:
         raise invalid([("roles", str(error))]) from error
-    except KeyReused as error:
-        raise key_reused(error) from error
-    return answer(response, who.workspace_id, made, repeated=repeated)
+    return answer(response, who, made, repeated=repeated)
 
 
 @router.post(
@@ -174,21 +161,44 @@ def change_withdraw(request: HttpRequest, change_id: UUID, body: out.WithdrawIn)
     return detail(who.workspace_id, change_id)
 
 
-def answer(
-    response: HttpResponse, workspace_id: UUID, made: object, *, repeated: bool
-) -> Status[Mapping[str, Any]]:
-    """What proposing answers.
+def once(
+    who: TokenContext,
+    sent: out.ProposalHeaders,
+    content: JSON,
+    make: Callable[[], Proposed | Refusal | None],
+) -> tuple[Proposed | None, bool]:
+    """What `make` proposes, or proposed when the same key came before; and whether it did.
+
+    Args:
+        content: all that was sent.
 
     Raises:
-        Problem: it was refused.
+        Problem: it was refused, or the key came with other content.
     """
+    try:
+        made, repeated = services.propose_once(
+            workspace_id=who.workspace_id,
+            requester=who.actor,
+            key=sent.idempotency_key,
+            content=content,
+            make=make,
+        )
+    except KeyReused as error:
+        raise key_reused(error) from error
     if isinstance(made, Refusal):
         raise of_refusal(made)
+    return made, repeated
+
+
+def answer(
+    response: HttpResponse, who: TokenContext, made: object, *, repeated: bool
+) -> Status[Mapping[str, Any]]:
+    """What proposing a change answers."""
     if not isinstance(made, ApprovalRequest):
         return Status(HTTPStatus.OK.value, {"change": None})
     response["Location"] = f"/api/v1/changes/{made.id}"
     status = HTTPStatus.OK if repeated else HTTPStatus.CREATED
-    return Status(status.value, {"change": detail(workspace_id, made.id)})
+    return Status(status.value, {"change": detail(who.workspace_id, made.id)})
 
 
 def key_reused(error: KeyReused) -> Problem:

@@ -60,19 +60,9 @@ def policy_draft(
         parent_id=parent.id if parent else None,
     )
     try:
-        made, repeated = services.propose_once(
-            workspace_id=who.workspace_id,
-            requester=who.actor,
-            key=sent.idempotency_key,
-            content=["policy", body.model_dump()],
-            make=make,
-        )
-    except KeyReused as error:
-        raise changes.key_reused(error) from error
+        made, repeated = changes.once(who, sent, ["policy", body.model_dump()], make)
     except PolicyError as error:
         raise invalid([("text", str(error))]) from error
-    if isinstance(made, Refusal):
-        raise of_refusal(made)
     if not isinstance(made, PolicyVersion):
         raise changes.key_reused(KeyReused("This Idempotency-Key was used for another request."))
     response["Location"] = f"/api/v1/policies/{made.number}"
@@ -134,18 +124,10 @@ def policy_submit(
         tools=registry.tool_specs(who.workspace_id),
     )
     try:
-        made, repeated = services.propose_once(
-            workspace_id=who.workspace_id,
-            requester=who.actor,
-            key=sent.idempotency_key,
-            content=["submit", str(version.id)],
-            make=make,
-        )
-    except KeyReused as error:
-        raise changes.key_reused(error) from error
+        made, repeated = changes.once(who, sent, ["submit", str(version.id)], make)
     except PolicyError as error:
         raise invalid([("number", str(error))]) from error
-    return changes.answer(response, who.workspace_id, made, repeated=repeated)
+    return changes.answer(response, who, made, repeated=repeated)
 
 
 def _start(workspace_id: UUID, simulation_id: UUID) -> None:
