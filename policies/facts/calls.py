@@ -578,6 +578,8 @@ class Calls(Reflection):
         if len(arguments.positional) > 3 or arguments.spread:
             self.class_builder(arguments.all()[0], node)
         if name in self.scopes.stored_attributes:
+            if name in library.CHANGING_VALUES or name in library.CONSUMING_METHODS:
+                self.may_change(receiver, arguments)
             method = self.read_attribute(receiver, name)
             self.may_build_class(method, arguments, node)
             return self.apply(method, arguments, receiver)
@@ -610,6 +612,12 @@ class Calls(Reflection):
         self.decide(self.path, result) if result != self.literal else None
         self.raises(result)
         return result
+
+    def may_change(self, receiver: int, arguments: Arguments) -> None:
+        """A list's `pop` is not the program's own method of this name: what is left depends."""
+        values = arguments.all()
+        self.change_silently([receiver])
+        self.steer([*values, *self.callbacks([receiver, *values])], receiver)
 
     def writes_text(self, new: list[ast.expr]) -> bool:
         """Whether letters of the program take the place of others: half an address is one."""

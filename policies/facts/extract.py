@@ -22,7 +22,7 @@ from policies.facts import library, sharing
 from policies.facts.flow import MAX_STEPS, TooComplexError
 from policies.facts.lookalikes import lookalike
 from policies.facts.paths import enclosing, inside
-from policies.facts.plain import rough_parts
+from policies.facts.plain import Rough, rough_parts
 from policies.facts.record import (
     CALLS,
     EMPTY,
@@ -113,7 +113,7 @@ def _analyse(
         if reader.origin_of_mask(walk.graph.value[name]).labels:
             walk.feature("file-path", "made of labelled data", opened)
     calls = reader.calls()
-    rough = _rough(scopes, specs, known)
+    rough, kept = _rough(scopes, specs, known)
     return Facts(
         source_sha256=_digest(code),
         syntax=Syntax(tree, frozenset(specs), frozenset(scopes.bound)),
@@ -126,7 +126,7 @@ def _analyse(
         calls=calls,
         resources=resources_in(scopes.strings),
         cost=Cost(source.lines, scopes.nodes, walk.deepest_loop, walk.unbounded),
-        variables=reader.variables(rough),
+        variables=reader.variables((*rough, *kept)),
     )
 
 
@@ -139,14 +139,17 @@ def _sorted(findings: Collection[Finding]) -> tuple[Finding, ...]:
 
 
 def _rough(
-    scopes: Scopes, tools: Collection[str], known: Mapping[str, Origin]
-) -> tuple[Finding, ...]:
-    here = {
-        Finding(kind, name[:80], getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
-        for kind, name, node in rough_parts(scopes, tools)
-    }
+    scopes: Scopes, tools: Mapping[str, ToolSpec], known: Mapping[str, Origin]
+) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+    """What is rough in this program, and what more is rough in later steps."""
+    here, later = rough_parts(scopes, tools)
     earlier = {Finding(kind, name, 0, 0) for kind, name in sharing.rough_in(known)}
-    return _sorted(here | earlier)
+    return _sorted({_noted(part) for part in here} | earlier), _sorted(set(map(_noted, later)))
+
+
+def _noted(part: Rough) -> Finding:
+    kind, name, node = part
+    return Finding(kind, name[:80], getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
 
 
 def _touches(calls: Collection[CallSite], known: Mapping[str, Origin]) -> frozenset[str]:

@@ -14,10 +14,14 @@ Does not guarantee: that the rough parts do anything bad. Most do not.
 import ast
 import builtins
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
 from policies.facts import library
+from policies.facts.record import ToolSpec
 from policies.facts.scopes import Scope, Scopes
+from policies.facts.telling import TYPES, bound_by, is_plain_factory, is_plain_in_class, tells
+from policies.facts.uses import Uses
 
 
 def _words(text: str) -> frozenset[str]:
@@ -27,9 +31,6 @@ def _words(text: str) -> frozenset[str]:
 Rough = tuple[str, str, ast.AST]
 """A stable word, the subject, and the node."""
 
-_TYPES: Final = frozenset(
-    name for name, value in vars(builtins).items() if isinstance(value, type) and name.islower()
-)
 _ERRORS: Final = frozenset(
     name
     for name, value in vars(builtins).items()
@@ -41,8 +42,6 @@ _DECORATORS: Final = _words(
     "dataclass staticmethod classmethod abstractmethod wraps contextmanager unique"
 )
 _CONSTRUCTORS: Final = _words("__init__ __post_init__")
-_TOLD: Final = _words("__repr__ __str__")
-_SAFE_CALLS: Final = _words("str repr len round format sum min max sorted abs")
 
 _SHADOWABLE: Final = library.LAZY_BUILTINS | {"next"}
 _LAZY_MODULES: Final = _words("itertools")
@@ -71,8 +70,13 @@ _NUMBERS: Final = _words(
 _LIKE_BUILTINS: Final = (
     library.SCALAR_METHODS | library.READING_METHODS | library.KEYED_METHODS | _CHANGING
 )
-_FIELDS: Final = _TYPES - {"property"} | _words("field auto Decimal Field date datetime timedelta")
-_FACTORIES: Final = _TYPES | _words("Counter OrderedDict deque Decimal")
+_STR_LIKE: Final = _LIKE_BUILTINS - _words(
+    "add append appendleft push put count discard remove extend total get pop clear date group"
+    " sort reverse union"
+)
+"""Methods that functions of the library call on whatever they are given: `html.escape(x)`."""
+_CHANGES_ENUM: Final = _words("_missing_ _generate_next_value_")
+_MEMORIES: Final = _words("cache lru_cache cached_property")
 
 _ALL: Final[frozenset[str] | None] = None
 _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
@@ -109,10 +113,15 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
     ),
     "string": library.MODULES["string"],
     "sys": library.MODULES["sys"] - _words("setrecursionlimit"),
-    "textwrap": library.MODULES["textwrap"] - _words("TextWrapper"),
+    "textwrap": _ALL,
     "types": _words("SimpleNamespace MappingProxyType NoneType"),
     "typing": library.MODULES["typing"] - _words("overload get_overloads clear_overloads"),
     "warnings": _words("filterwarnings simplefilter warn"),
+    "html.parser": _words("HTMLParser"),
+    "xml.etree.ElementTree": _words(
+        "Comment Element ParseError SubElement XML fromstring fromstringlist indent tostring"
+        " tostringlist"
+    ),
     "numpy": _ALL,
     "pandas": _ALL,
 }
@@ -123,15 +132,23 @@ _VALUES_THAT_CHANGE: Final = _words(
 """Library functions that change what they are given: plain where called, rough as values."""
 
 
-def rough_parts(scopes: Scopes, tools: Collection[str]) -> Iterator[Rough]:
-    """What lies outside the plain language, in no order; one thing may be told twice."""
-    return _Looker(scopes, tools).look()
+def rough_parts(
+    scopes: Scopes, tools: Mapping[str, ToolSpec]
+) -> tuple[Collection[Rough], Collection[Rough]]:
+    """What lies outside the plain language, in no order; one thing may be told twice.
+
+    Returns:
+        What is rough in this program, and what is so only in a later step: in one program a
+        function that is only called by its name is followed, wherever it writes.
+    """
+    looker = _Looker(scopes, tools)
+    return list(looker.look()), looker.later
 
 
 class _Looker:
     """Looks at the nodes kept by `Scopes`: first at what takes others, then at each."""
 
-    def __init__(self, scopes: Scopes, tools: Collection[str]) -> None:
+    def __init__(self, scopes: Scopes, tools: Mapping[str, ToolSpec]) -> None:
         self.scopes = scopes
         self.tools = tools
         self.consumed: set[int] = set()
@@ -141,6 +158,8 @@ class _Looker:
         self.closed: set[int] = set()  # opened for a `with`, or read at once
         self.modules: dict[str, str] = {}
         self.imported: dict[str, str] = {}
+        self.managers: set[int] = set()  # what `with` opens
+        self.later: list[Rough] = []
         self.scope: Scope | None = None  # of the node that is looked at
 
     def look(self) -> Iterator[Rough]:
@@ -173,7 +192,7 @@ class _Looker:
             if isinstance(node.value, ast.Constant):
                 self.constants.update(map(id, node.targets))
         elif isinstance(node, ast.With):
-            self.closed.update(id(item.context_expr) for item in node.items)
+            self.managers.update(id(item.context_expr) for item in node.items)
         elif isinstance(node, ast.Attribute):
             self.closed.add(id(node.value))
         elif isinstance(node, ast.FunctionDef):
@@ -230,22 +249,24 @@ class _Looker:
 
     def _is_class(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
-            return node.id in _TYPES or node.id in self.imported or node.id in self.scopes.classes
+            return node.id in TYPES or node.id in self.imported or node.id in self.scopes.classes
         inner = node.value if isinstance(node, ast.Attribute) else None
         return isinstance(inner, ast.Name) and inner.id in self.modules
+
+    def _is_closed(self, node: ast.Call) -> bool:
+        return id(node) in self.closed or id(node) in self.managers
 
     # Calls and values that are used up
 
     def call(self, node: ast.Call) -> Iterator[Rough]:
         name = _last(node.func)
-        fresh = id(node) not in self.consumed or name == "groupby"  # whose groups are iterators
-        if fresh and self._is_lazy(node.func, name):
+        if self._is_lazy(node.func, name) and not self._is_used_up(node, name):
             yield "iterator", name, node
-        if name == "next" and not (node.args and isinstance(node.args[0], _FRESH)):
+        if name == "next" and not (node.args and self._is_fresh(node.args[0])):
             yield "iterator", name, node
-        if name == "defaultdict" and node.args and not _plain_factory(node.args[0]):
+        if name == "defaultdict" and node.args and not is_plain_factory(node.args[0]):
             yield "factory", name, node
-        if name == "open" and (self._inside() or id(node) not in self.closed):
+        if name == "open" and (self._inside() or not self._is_closed(node)):
             yield "outer-variable", "a file that stays open, or is opened by a function", node
         if name == "seed" and not all(isinstance(each, ast.Constant) for each in node.args):
             yield "library", "random.seed of what is computed", node
@@ -260,7 +281,7 @@ class _Looker:
 
     def _passed(self, name: str, node: ast.Call) -> Iterator[Rough]:
         for keyword in node.keywords:
-            if keyword.arg == "default_factory" and not _plain_factory(keyword.value):
+            if keyword.arg == "default_factory" and not is_plain_factory(keyword.value):
                 yield "factory", keyword.arg, node
             elif keyword.arg is None and self._hides(name, keyword.value):
                 yield "spread", name, node
@@ -291,7 +312,17 @@ class _Looker:
             return
         owner = scope.owner(target.id)
         if owner is None or (owner is not scope and owner.kind in ("module", *_FUNCTIONS)):
-            yield "outer-variable", target.id, target
+            yield from self._beyond(target.id, target, known=owner is not None)
+
+    def _beyond(self, name: str, node: ast.AST, *, known: bool = True) -> Iterator[Rough]:
+        """A change of an outer variable: by a helper it is seen wherever that is called."""
+        found = "outer-variable", name, node
+        made = self._made(self.scope) if known else None
+        yields = self.scope is not None and self.scope.yields
+        if made is not None and not made.decorator_list and not yields and self._is_helper(made):
+            self.later.append(found)
+        else:
+            yield found
 
     def _inside(self) -> bool:
         return self.scope is not None and self.scope.kind in _FUNCTIONS
@@ -307,15 +338,91 @@ class _Looker:
             return name in library.LAZY_BUILTINS or (origin[0] in _LAZY_MODULES)
         inner = function.value if isinstance(function, ast.Attribute) else None
         if not isinstance(inner, ast.Name) or inner.id not in self.modules:
-            return name == "finditer"
+            return name in ("finditer", "iter", "iterfind", "itertext")
         return self.modules[inner.id] == "itertools" or name in ("finditer", "merge", "iter_unpack")
 
-    def generator(self, node: ast.GeneratorExp) -> Iterator[Rough]:
+    @cached_property
+    def uses(self) -> Uses:
+        return Uses(next(iter(self.scopes.by_node)))
+
+    def _is_used_up(self, node: ast.expr, name: str) -> bool:
+        """Whether an iterator is used up where it is made, or in a straight line from there."""
         if id(node) not in self.consumed:
+            made = self.uses.parent[node]
+            target = made.targets[0] if isinstance(made, ast.Assign) else None
+            if not isinstance(target, ast.Name) or not self._is_straight(target):
+                return False
+            loads = self.uses.loads.get(target.id)
+            return name != "groupby" or not loads or self._groups_once(loads[0])
+        return name != "groupby" or self._groups_once(node)
+
+    def _is_straight(self, target: ast.Name) -> bool:
+        owner = self.scope.owner(target.id) if self.scope is not None else None
+        alone = owner is not None and owner.bindings.get(target.id) == 1
+        return alone and self.uses.in_order(target, target.id, self.consumed)
+
+    def _is_fresh(self, node: ast.expr) -> bool:
+        if not isinstance(node, ast.Name) or self.scope is None:
+            return isinstance(node, _FRESH)
+        made = self.scope.owner(node.id)
+        value = made.single.get(node.id) if made is not None else None
+        target = self.uses.parent[value] if value is not None else None
+        if not isinstance(value, _FRESH) or not isinstance(target, ast.Assign):
+            return False
+        return isinstance(target.targets[0], ast.Name) and self._is_straight(target.targets[0])
+
+    def _groups_once(self, node: ast.expr) -> bool:
+        """The groups of `groupby` are iterators over what the next group begins with."""
+        loop = self.uses.parent[node]
+        if not isinstance(loop, ast.For | ast.comprehension) or loop.iter is not node:
+            return False
+        pair = loop.target.elts if isinstance(loop.target, ast.Tuple) else []
+        group = pair[1] if len(pair) == 2 else None
+        return isinstance(group, ast.Name) and self.uses.read_once(group.id, loop, self.consumed)
+
+    def generator(self, node: ast.GeneratorExp) -> Iterator[Rough]:
+        if not self._is_used_up(node, ""):
             yield "generator", "an expression kept as a value", node
 
     def yields(self, node: ast.Yield | ast.YieldFrom) -> Iterator[Rough]:
-        yield "generator", "yield", node
+        if not self._runs_in_place(node):
+            yield "generator", "yield", node
+
+    def _runs_in_place(self, node: ast.Yield | ast.YieldFrom) -> bool:
+        """Whether its function is only called where all of it is taken at once, and writes nothing.
+
+        A context manager is one that only `with` opens, and that calls no tool.
+        """
+        made = self._made(self.scope)
+        if made is None or not isinstance(self.uses.parent[node], ast.Expr):
+            return False
+        managing = [_last(decorator) for decorator in made.decorator_list] == ["contextmanager"]
+        if made.decorator_list and not managing:
+            return False
+        taken = self.managers if managing else self.consumed | self._delegated
+        calls = self.uses.calls_of(made.name)
+        called = {_last(p.func) for p in ast.walk(made) if isinstance(p, ast.Call)}
+        tools = [tool for name, tool in self.tools.items() if name in called]
+        reading = bool(calls) and all(tool.effect == "read" and not managing for tool in tools)
+        return reading and self._is_helper(made) and all(id(call) in taken for call in calls)
+
+    @cached_property
+    def _delegated(self) -> set[int]:
+        nodes = (node for node, _ in self.scopes.kept)
+        return {id(node.value) for node in nodes if isinstance(node, ast.YieldFrom)}
+
+    def _made(self, scope: Scope | None) -> ast.FunctionDef | None:
+        """The definition of a function that stands outside classes."""
+        nodes = (node for node, inner in self.scopes.by_node.items() if inner is scope)
+        made = next(nodes, None)
+        plain = scope is not None and scope.parent is not None and scope.parent.kind != "class"
+        return made if plain and isinstance(made, ast.FunctionDef) else None
+
+    def _is_helper(self, made: ast.FunctionDef) -> bool:
+        """Whether it is only called, by its own name."""
+        bound = self.scopes.by_node[made].parent
+        alone = bound is not None and bound.bindings.get(made.name) == 1
+        return alone and self.uses.only_called(made.name)
 
     def awaits(self, node: ast.AST) -> Iterator[Rough]:
         yield "asynchronous", type(node).__name__, node
@@ -328,17 +435,30 @@ class _Looker:
             name = _last(called)
             if isinstance(called, ast.Name) and name not in self.imported:
                 own = name in self.scopes.bound or name in _DECORATORS
-                if not own and not (name == "property" and _tells(node)):
+                if not own and not (name == "property" and self._tells(node)):
                     yield "decorator", name, decorator
-            elif name not in _DECORATORS:
+            elif name not in _DECORATORS and not (name in _MEMORIES and self._reads(node)):
                 yield "decorator", name, decorator
+
+    def _tells(self, node: ast.FunctionDef) -> bool:
+        return tells(node, self.scopes.classes)
+
+    def _reads(self, node: ast.FunctionDef) -> bool:
+        """Whether only its result shows if a function ran, or what it returned was remembered."""
+        parts = [part for statement in node.body for part in ast.walk(statement)]
+        called = {_last(part.func) for part in parts if isinstance(part, ast.Call)}
+        own = self.scopes.bound.keys() - self.scopes.classes.keys() - {node.name}
+        acts = not called.isdisjoint(own | _CHANGING | {"print", "open", "next"})
+        stores = any(isinstance(part, _STORED) and not _is_read(part) for part in parts)
+        tools = [tool for name, tool in self.tools.items() if name in called]
+        return not acts and not stores and all(tool.effect == "read" for tool in tools)
 
     def method(self, node: ast.FunctionDef) -> Iterator[Rough]:
         name = node.name
         if name.startswith("__") and name.endswith("__"):
-            if name not in _CONSTRUCTORS and not (name in _TOLD and _tells(node)):
+            if name not in _CONSTRUCTORS and not self._tells(node):
                 yield "special-method", name, node
-        elif name in _LIKE_BUILTINS or library.is_hook(name):
+        elif name in _STR_LIKE or (library.is_hook(name) and not _is_phrase(name)):
             yield "method-like-a-builtin", name, node
 
     def class_(self, node: ast.ClassDef) -> Iterator[Rough]:
@@ -349,24 +469,35 @@ class _Looker:
             if _last(called) not in ("dataclass", "unique"):
                 yield "decorator", _last(called), decorator
         bases = [_base(base) for base in node.bases]
+        enumerated = not _ENUMS.isdisjoint(bases)
+        parses = bases == ["HTMLParser"] and self._parses(node)
         for name in bases:
-            if name not in _BASES and name not in self.scopes.classes:
+            mixed = (enumerated and name in ("str", "int")) or parses
+            if name not in _BASES and name not in self.scopes.classes and not mixed:
                 yield "library-base", name, node
-        bound = _bound_by(node)
+        bound = bound_by(node)
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef):
-                yield from self.method(statement)
+                yield from () if statement.name in _PARSED and parses else self.method(statement)
                 if statement.name in _CONSTRUCTORS and self._acts(statement):
                     yield "special-method", f"{statement.name} that calls", statement
-                if not _ENUMS.isdisjoint(bases):
+                if enumerated and statement.name in _CONSTRUCTORS | _CHANGES_ENUM:
                     yield "library-base", "a method of an enumeration", statement
-            elif not _plain_in_class(statement, bound):
+            elif not is_plain_in_class(statement, bound):
                 yield "class-body", type(statement).__name__, statement
+
+    def _parses(self, node: ast.ClassDef) -> bool:
+        """Whether a parser of HTML only keeps what it is fed: all of it is in what it holds."""
+        own = {s.name for s in node.body if isinstance(s, ast.FunctionDef)}
+        called = {_last(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
+        known = self.scopes.bound.keys() - self.scopes.classes.keys() - own - {"__init__"}
+        replaced = own & (_OF_PARSERS - _PARSED)
+        return not replaced and called.isdisjoint({*self.tools, *known})
 
     def _acts(self, node: ast.FunctionDef) -> bool:
         """Whether a constructor calls tools or functions of the program."""
         called = {_last(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
-        own = self.scopes.bound.keys() - self.scopes.classes.keys()
+        own = self.scopes.bound.keys() - self.scopes.classes.keys() - _CONSTRUCTORS
         return not called.isdisjoint({*self.tools, *own})
 
     def assignment(self, node: ast.Assign) -> Iterator[Rough]:
@@ -383,7 +514,7 @@ class _Looker:
             yield from self._outer(node.target)
 
     def outer(self, node: ast.Global | ast.Nonlocal) -> Iterator[Rough]:
-        yield "outer-variable", " ".join(node.names), node
+        yield from self._beyond(" ".join(node.names), node)
 
     def match(self, node: ast.MatchValue | ast.MatchMapping) -> Iterator[Rough]:
         keys = [node.value] if isinstance(node, ast.MatchValue) else node.keys
@@ -394,7 +525,29 @@ class _Looker:
         return iter(())
 
 
+_STORED: Final = (ast.Attribute, ast.Subscript, ast.Global, ast.Nonlocal)
+
+
+def _is_read(node: ast.AST) -> bool:
+    return isinstance(getattr(node, "ctx", None), ast.Load)
+
+
+def _is_phrase(name: str) -> bool:
+    """`format_row`, `handle_order`: the library calls such methods of its own classes alone."""
+    return name.startswith(("format_", "handle_"))
+
+
 _NOWHERE: Final = ast.Pass(lineno=1, col_offset=0)
+_PARSED: Final = _words(
+    "__init__ handle_starttag handle_endtag handle_startendtag handle_data handle_entityref"
+    " handle_charref handle_comment"
+)
+_OF_PARSERS: Final = _PARSED | _words(
+    "feed close reset goahead error updatepos getpos get_starttag_text set_cdata_mode unknown_decl"
+    " clear_cdata_mode parse_html_declaration parse_bogus_comment parse_pi parse_starttag"
+    " check_for_whole_start_tag parse_endtag handle_decl handle_pi parse_declaration"
+    " parse_marked_section parse_comment"
+)
 _NOT_PLAIN: Final = frozenset({"\0"})
 _FRESH: Final = (ast.GeneratorExp, ast.Call)
 
@@ -424,70 +577,6 @@ def _last(node: ast.AST) -> str:
 
 def _base(node: ast.expr) -> str:
     return _last(node.value if isinstance(node, ast.Subscript) else node)
-
-
-def _plain_factory(node: ast.expr) -> bool:
-    if isinstance(node, ast.Name):
-        return node.id in _FACTORIES
-    if isinstance(node, ast.Attribute):
-        return node.attr in _FACTORIES
-    inner = node.body if isinstance(node, ast.Lambda) else None
-    if inner is None:
-        return isinstance(node, ast.Constant)
-    return all(
-        isinstance(part, _SHAPES) or (isinstance(part, ast.Name) and part.id in _FACTORIES)
-        for part in ast.walk(inner)
-    )
-
-
-_SHAPES: Final = (
-    *(ast.Constant, ast.Dict, ast.List, ast.Set, ast.Tuple, ast.Call, ast.UnaryOp),
-    *(ast.expr_context, ast.unaryop),
-)
-
-
-def _tells(node: ast.FunctionDef) -> bool:
-    """Whether all that a method does is to return something made of what it has."""
-    body = [s for s in node.body if not (isinstance(s, ast.Expr) and _constant(s.value))]
-    if len(body) != 1 or not isinstance(body[0], ast.Return):
-        return False
-    parts = list(ast.walk(body[0]))
-    called = (part.func for part in parts if isinstance(part, ast.Call))
-    names = {part.id for part in parts if isinstance(part, ast.Name)}
-    own = {argument.arg for argument in node.args.args}
-    return names <= own | _SAFE_CALLS and all(isinstance(each, ast.Name) for each in called)
-
-
-def _constant(node: ast.expr | None) -> bool:
-    return isinstance(node, ast.Constant)
-
-
-def _bound_by(node: ast.ClassDef) -> frozenset[str]:
-    """Names that the statements of a class body bind."""
-    found = {target.id for s in node.body for target in _targets(s)}
-    return frozenset(found | {s.name for s in node.body if isinstance(s, ast.FunctionDef)})
-
-
-def _targets(statement: ast.stmt) -> Iterator[ast.Name]:
-    if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-        yield statement.target
-    elif isinstance(statement, ast.Assign):
-        yield from (target for target in statement.targets if isinstance(target, ast.Name))
-
-
-def _plain_in_class(statement: ast.stmt, bound: frozenset[str]) -> bool:
-    if isinstance(statement, ast.Pass):
-        return True
-    if isinstance(statement, ast.Expr):
-        return _constant(statement.value)
-    if not any(_targets(statement)):
-        return False
-    value: ast.expr | None = statement.value  # type: ignore[attr-defined]
-    parts = list(ast.walk(value)) if value is not None else []
-    names = {part.id for part in parts if isinstance(part, ast.Name)}
-    called = {_last(part.func) for part in parts if isinstance(part, ast.Call)}
-    lazy = any(isinstance(part, ast.Lambda) for part in parts)
-    return not lazy and bound.isdisjoint(names) and called <= _FIELDS
 
 
 _LOOKS: Final[Mapping[type, Callable[..., Iterator[Rough]]]] = {

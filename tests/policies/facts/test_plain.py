@@ -7,7 +7,7 @@ import pytest
 from policies.engine import Outcome, decide
 from policies.facts import library, plain, scopes
 from policies.facts.extract import extract
-from policies.facts.record import Origin
+from policies.facts.record import Origin, ToolSpec
 from policies.requests import RunContext, execute, is_outward
 from tests.policies.suites import starter, tools
 
@@ -17,7 +17,10 @@ ROUGH = {
         "class C:\n    @property\n    def x(self):\n        self.n += 1\n        return 1",
         "decorator",
     ),
-    "an operator": ("class C:\n    def __add__(self, o): return o", "special-method"),
+    "an operator": (
+        "class C:\n    def __add__(self, o):\n        self.n = o\n        return o",
+        "special-method",
+    ),
     "a string form that calls": (
         "class C:\n    def __str__(self): return send(self)",
         "special-method",
@@ -25,7 +28,7 @@ ROUGH = {
     "a method named as a string's": ("class C:\n    def index(self): ...", "method-like-a-builtin"),
     "a class of the library below": ("class C(UserList): ...", "library-base"),
     "an enumeration with methods": (
-        "from enum import Enum\nclass C(Enum):\n    def f(self): ...",
+        "from enum import Enum\nclass C(Enum):\n    def _missing_(cls, v): ...",
         "library-base",
     ),
     "a keyword of a class": ("class C(metaclass=M): ...", "class"),
@@ -33,11 +36,23 @@ ROUGH = {
     "a branch in a class body": ("class C:\n    if 1: x = 2", "class-body"),
     "a mangled name": ("class C:\n    def f(self): return __x", "mangled-name"),
     "a mangled attribute": ("class C:\n    def f(self): return self.__x", "mangled-name"),
-    "a generator": ("def f():\n    yield 1", "generator"),
-    "a generator delegated": ("def f():\n    yield from [1]", "generator"),
+    "a generator": ("def f():\n    yield 1\ng = f()", "generator"),
+    "a generator delegated": ("def f():\n    yield from [1]\ng = f()", "generator"),
+    "a generator that is handed on": ("def f():\n    yield 1\nuse(f)", "generator"),
+    "a generator that writes": ("def f():\n    yield send()\nlist(f())", "generator"),
+    "a generator that is told": ("def f():\n    x = yield 1\nlist(f())", "generator"),
+    "a generator that only a later step uses": ("def f():\n    yield 1", "generator"),
     "a generator kept": ("g = (x for x in [1])", "generator"),
     "a generator given to a function": ("f(x for x in [1])", "generator"),
     "an iterator kept": ("z = zip([1], [2])", "iterator"),
+    "an iterator read twice": ("z = zip([1], [2])\nlist(z)\nlist(z)", "iterator"),
+    "an iterator read in a loop": ("z = zip([1], [2])\nfor x in y:\n    list(z)", "iterator"),
+    "an iterator bound twice": ("z = zip(a, b)\nz = zip(c, d)\nlist(z)", "iterator"),
+    "an element that may be left out": (
+        "z = iter([1])\nif x:\n    next(z)\nlist(z)",
+        "iterator",
+    ),
+    "an element taken or not": ("z = iter([1])\nx and next(z)\nlist(z)", "iterator"),
     "an iterator of the library kept": ("import itertools as i\nc = i.count()", "iterator"),
     "an iterator imported and kept": ("from itertools import tee\na = tee([1])", "iterator"),
     "matches kept": ("import re\nm = re.finditer('a', 'b')", "iterator"),
@@ -49,21 +64,32 @@ ROUGH = {
         "method-as-value",
     ),
     "a change outside a function": (
-        "box = []\ndef keep(x):\n    box.append(x)\n    return True",
+        "box = []\ndef keep(x):\n    box.append(x)\n    return True\nmap(keep, y)",
         "outer-variable",
     ),
     "an item set outside a function": (
-        "box = {}\ndef keep(x):\n    box[x] = 1",
+        "box = {}\nclass C:\n    def keep(self, x):\n        box[x] = 1",
         "outer-variable",
     ),
     "an attribute counted outside a function": (
-        "def keep(x):\n    seen.n += 1\nseen = Row()",
+        "def keep(x):\n    seen.n += 1\nseen = Row()\nf = keep",
         "outer-variable",
     ),
     "what a step before made is changed": ("f = lambda x: box.append(x)", "outer-variable"),
-    "a memory of calls": ("import functools\n@functools.cache\ndef f(x): ...", "decorator"),
+    "a memory of calls": (
+        "import functools\n@functools.cache\ndef f(x):\n    send(x)",
+        "decorator",
+    ),
+    "a memory that prints": (
+        "from functools import cache\n@cache\ndef f(x):\n    print(x)",
+        "decorator",
+    ),
     "groups that are iterators": (
-        "import itertools\nfor k, g in itertools.groupby(x): ...",
+        "import itertools\nfor k, g in itertools.groupby(x):\n    list(g)\n    list(g)",
+        "iterator",
+    ),
+    "groups kept for later": (
+        "import itertools\nfor k, g in itertools.groupby(x):\n    rows.append(g)",
         "iterator",
     ),
     "a function of the library as a value": ("import json\nf = json.dumps", "library"),
@@ -99,7 +125,20 @@ ROUGH = {
     "a method of a type in a module": ("import io\nio.StringIO.write(b, 't')", "unbound-method"),
     "a factory that calls": ("d = defaultdict(lambda: read())", "factory"),
     "a default factory": ("x: list = field(default_factory=make)", "factory"),
-    "an outer variable": ("def f():\n    global n\n    n = 1", "outer-variable"),
+    "an outer variable": ("def f():\n    global n\n    n = 1\ng = f", "outer-variable"),
+    "an outer variable of a generator": (
+        "def f():\n    global n\n    n = 1\n    yield n\nlist(f())",
+        "outer-variable",
+    ),
+    "a parser that calls": (
+        "from html.parser import HTMLParser\nclass P(HTMLParser):\n"
+        "    def handle_data(self, d):\n        send(d)",
+        "library-base",
+    ),
+    "a parser with other manners": (
+        "from html.parser import HTMLParser\nclass P(HTMLParser):\n    def goahead(self, end): ...",
+        "library-base",
+    ),
     "a spread into a tool": ("send(**message())", "spread"),
     "a file of print in a spread": ("print('x', **{'file': f})", "spread"),
     "an attribute of a call": ("type(c).x = 1", "stored-through-call"),
@@ -115,7 +154,7 @@ ROUGH = {
         "decorator",
     ),
     "wraps that decorates nothing": ("from functools import wraps\nwraps(f)(g)", "library"),
-    "a module that is not plain": ("import xml.etree.ElementTree as ET", "library"),
+    "a module that is not plain": ("import xml.etree.ElementTree as ET\nET.XMLParser()", "library"),
     "a member that is not plain": ("from collections import UserDict", "library"),
     "a member reached through its module": (
         "import base64\nbase64.encode(a, b)",
@@ -165,9 +204,12 @@ PLAIN = {
 }
 
 
+TWO = {"send": ToolSpec("send"), "read": ToolSpec("read", effect="read")}
+
+
 def kinds(code: str) -> set[str]:
-    found = plain.rough_parts(scopes.Scopes(ast.parse(code)), {"send", "read"})
-    return {kind for kind, _name, _node in found}
+    here, _later = plain.rough_parts(scopes.Scopes(ast.parse(code)), TWO)
+    return {kind for kind, _name, _node in here}
 
 
 @pytest.mark.parametrize(("code", "kind"), ROUGH.values(), ids=ROUGH)
@@ -203,7 +245,7 @@ def decided(*steps: str) -> tuple[Outcome, set[str]]:
 RULE = "look-at-rough-code-beside-labelled-data"
 LABELLED = next(t for t in tools() if t.labels and not is_outward(t.effect, t.labels)).name
 WRITE = next(tool for tool in tools() if tool.effect == "write" and tool.tier < 2).name
-GENERATOR = "def numbers():\n    yield 1\n"
+GENERATOR = "def numbers():\n    yield 1\ng = numbers()\n"
 
 
 def test_rough_code_with_labelled_data_and_an_effect_waits_for_a_person() -> None:
@@ -217,6 +259,14 @@ def test_what_an_earlier_step_left_counts_in_later_ones() -> None:
     assert RULE in rules
     _, rules = decided(f"x = {LABELLED}()", "y = 1", f"{GENERATOR}{WRITE}()")
     assert RULE in rules
+
+
+HELPER = "n = 0\ndef count():\n    global n\n    n += 1\ncount()\n"
+
+
+def test_what_a_helper_changes_outside_itself_counts_only_in_later_steps() -> None:
+    assert RULE not in decided(f"x = {LABELLED}()\n{HELPER}{WRITE}()")[1]
+    assert RULE in decided(f"x = {LABELLED}()\n{HELPER}", f"{WRITE}()")[1]
 
 
 @pytest.mark.parametrize(
