@@ -38,12 +38,12 @@ LARGE = 1 << 20
 """Bytes together from which values are not joined into an array on our side."""
 
 
+def int8(value: int) -> bytes:
+    return value.to_bytes(8, "big", signed=True)
+
+
 def bigint(value: int) -> Value:
-    return BIGINT, struct.pack("!q", value)
-
-
-def bigints(values: Sequence[int]) -> Value:
-    return array(BIGINT, [value.to_bytes(8, "big", signed=True) for value in values])
+    return BIGINT, int8(value)
 
 
 def uuid(value: UUID) -> Value:
@@ -51,7 +51,7 @@ def uuid(value: UUID) -> Value:
 
 
 def time(value: datetime) -> Value:
-    return TIMESTAMPTZ, struct.pack("!q", (value - _EPOCH) // _MICROSECOND)
+    return TIMESTAMPTZ, int8((value - _EPOCH) // _MICROSECOND)
 
 
 def placed(element: int, items: Sequence[Data], at: int) -> tuple[str, list[Value]]:
@@ -117,6 +117,12 @@ def row(connection: "BaseDatabaseWrapper", sql: str, values: Sequence[Value]) ->
     Raises:
         django.db.DatabaseError: As for any statement through Django.
     """
+    found = rows(connection, sql, values)
+    return found[0] if found else None
+
+
+def rows(connection: "BaseDatabaseWrapper", sql: str, values: Sequence[Value]) -> list[list[Any]]:
+    """Run one statement as `row` does; return all its rows."""
     types, data = zip(*values, strict=True)
     connection.ensure_connection()
     raw: Connection[Any] = connection.connection
@@ -128,9 +134,8 @@ def row(connection: "BaseDatabaseWrapper", sql: str, values: Sequence[Value]) ->
         return conn.exec_params(sql.encode(), data, types, [_BINARY] * len(data), _BINARY)
 
     result = _run(connection, sql, values, send)
-    if not result.ntuples:
-        return None
-    return [result.get_value(0, column) for column in range(result.nfields)]
+    columns, value = range(result.nfields), result.get_value
+    return [[value(number, column) for column in columns] for number in range(result.ntuples)]
 
 
 def begin(connection: "BaseDatabaseWrapper", sql: str) -> list[bytes | None]:

@@ -57,6 +57,46 @@ def test_a_late_commit_is_not_lost(history: History, committing_database: Clone)
     assert verify_log(history.workspace).clean
 
 
+def test_a_late_commit_of_the_newest_transaction_is_not_lost(
+    history: History, committing_database: Clone
+) -> None:
+    """The highest transaction id holds the lower number, and nothing begun after it has ended.
+
+    The entry with the higher number commits between any two statements of a round.
+    """
+    url = committing_database.url("app")
+    insert = "INSERT INTO audit_entry (leaf) VALUES (%s)"
+    for statement in range(12):
+        with psycopg.connect(url) as older, psycopg.connect(url) as newest:
+            for connection in (older, newest):
+                connection.execute(
+                    "SELECT set_config('countersign.workspace', %s, true)", [str(history.workspace)]
+                )
+            older.execute("SELECT pg_current_xact_id()")
+            newest.execute(insert, [_leaf(history.workspace)])
+            older.execute(insert, [_leaf(history.workspace)])
+            sequencer = Sequencer("sequencer")
+            with sequencer.connection.execute_wrapper(_Before(statement, older.commit)):
+                placed = sum(sequencer.catch_up() for _ in range(12))
+            assert placed == 1
+            newest.commit()
+        assert sequencer.catch_up() == 1, f"committed before statement {statement}"
+
+
+class _Before:
+    """Does something before the nth statement."""
+
+    def __init__(self, statements: int, act: Callable[[], None]) -> None:
+        self.left = statements
+        self.act = act
+
+    def __call__(self, execute: Callable[..., Any], *statement: Any) -> object:
+        if self.left == 0:
+            self.act()
+        self.left -= 1
+        return execute(*statement)
+
+
 def test_numbers_burnt_by_rollbacks_hold_nothing_up(history: History) -> None:
     for index in range(6):
         with suppress(RuntimeError), in_workspace(history.workspace):
@@ -80,17 +120,17 @@ def test_a_round_reads_no_positions_below_its_floor(history: History) -> None:
     assert sequencer.floor == 600
     history.record(NOTE)
     with sequencer.connection.execute_wrapper(watch := _Watch()):
-        rows = sequencer._unplaced()
-    assert len(rows) == 1
+        found = sequencer._unplaced()
+    assert len(found.entries) == 1
+    sql = watch.sql.replace("$1", str(sequencer.floor)).replace("$2", str(sequencer.batch))
     with sequencer.connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {watch.sql}", watch.parameters)
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
         plan = cursor.fetchone()[0][0]["Plan"]
     assert sum(_rows_of(plan, "audit_position")) == 0
 
 
 class _Watch:
     sql = ""
-    parameters: Any = ()
 
     def __call__(
         self,
@@ -100,7 +140,7 @@ class _Watch:
         many: bool,
         context: dict[str, Any],
     ) -> object:
-        self.sql, self.parameters = sql, params
+        self.sql = sql
         return execute(sql, params, many, context)
 
 
@@ -128,12 +168,12 @@ def test_without_the_lock_the_primary_key_refuses_the_second(history: History) -
     history.record(NOTE)
     second._trees.clear()
     first.round()
-    history.record(NOTE)
+    history.record(NOTE, NOTE)
     # What a second sequencer with an older memory would write is refused as a whole.
     second._trees[history.workspace] = _grown(history.workspace, 1)
     with pytest.raises(Exception, match="audit_position_pkey"):
         second.round()
-    assert first.catch_up() == 1
+    assert first.catch_up() == 2
     assert verify_log(history.workspace).clean
 
 
