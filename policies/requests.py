@@ -555,6 +555,8 @@ def _source_kinds(argument: Argument) -> set[str]:
             kinds.add("step" if source.startswith(STEP) else "unknown")
     if TASK_LITERAL in sources and LITERAL in sources:
         kinds.add(LITERAL)  # at another place in the program, which may be the one that called
+    if kinds == {"step"} and LITERAL in sources:
+        kinds.add(LITERAL)  # typed in an earlier step, and nothing that anybody else gave
     if kinds == {TASK, "step"}:
         return {TASK}  # an input that came as a variable
     return kinds or ({LITERAL} if LITERAL in sources else {"unknown"})

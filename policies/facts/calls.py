@@ -391,6 +391,8 @@ class Calls(Reflection):
         for value in (callee, *values, extra):
             if value:
                 self.alias(value, result)
+        for value in values if callee != self.literal else ():
+            self.graph.hold(result, value, PART)  # it may return one of its elements
         if callee != self.literal:
             self.mutate_together([callee, *values])
             self.link_callees(callee, arguments, result)
@@ -590,6 +592,8 @@ class Calls(Reflection):
             for value in arguments.all():
                 self.flow(value, self.thrown)
         values = arguments.all()
+        if name in library.DRAWING_METHODS:
+            values.append(self.drawn(values))
         values += self.callbacks([receiver, *values])
         silent = not values or name in library.KEYED_METHODS  # else `plain_method` stores them
         if name in library.CONSUMING_METHODS or (
@@ -612,6 +616,13 @@ class Calls(Reflection):
         self.decide(self.path, result) if result != self.literal else None
         self.raises(result)
         return result
+
+    def drawn(self, values: list[int]) -> int:
+        """Numbers of the one random source: how many were drawn shows in the next one."""
+        state = self.state_of("random")
+        for value in [self.literal, *values]:
+            self.store(value, state)
+        return state
 
     def may_change(self, receiver: int, arguments: Arguments) -> None:
         """A list's `pop` is not the program's own method of this name: what is left depends."""
@@ -879,6 +890,7 @@ class Calls(Reflection):
         else:
             result = self.graph.node(self.literal_mask)
             self.flow(self.module_state.get(path, 0), result)
+            self.flow(self.clock(path, member), result)
         shared = library.shared_object(path, member)
         if "." in member and member.rpartition(".")[2] in library.MUTATING_METHODS:
             for value in values:
@@ -959,7 +971,10 @@ class Calls(Reflection):
 
     def clock(self, path: str, member: str) -> int:
         """What was slept is seen on every clock."""
-        return self.state_of("time") if library.tells_time(path, member) else 0
+        if not library.tells_time(path, member):
+            return 0
+        self.change_silently([self.state_of("time")])  # each look takes time, too
+        return self.state_of("time")
 
 
 def _items_of(node: ast.expr | None) -> dict[str, ast.expr]:

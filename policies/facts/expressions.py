@@ -633,6 +633,8 @@ class Expressions(Walk, ABC):
         if function.id == "enumerate" and len(target.elts) == 2 and arguments:
             value = self.evaluate(arguments[0])
             index = self.graph.node(self.literal_mask)
+            for start in (*arguments[1:], *(keyword.value for keyword in iterable.keywords)):
+                self.flow(self.evaluate(start), index)
             self.decide(value, index)
             return [index, self.part(value)]
         return None

@@ -368,7 +368,15 @@ SCALAR_FUNCTIONS: Final = _words(
 ITERATORS: Final = _words(
     "iter map filter zip reversed enumerate open count cycle chain islice tee accumulate takewhile "
     "dropwhile zip_longest pairwise starmap filterfalse compress groupby product permutations "
-    "combinations repeat StringIO BytesIO reader DictReader finditer merge"
+    "combinations repeat StringIO BytesIO reader DictReader finditer merge ndiff unified_diff "
+    "context_diff diff_bytes restore summarize_address_range collapse_addresses"
+)
+# Methods that make one, of whatever object.
+ITERATING_METHODS: Final = _words(
+    "elements hosts subnets address_exclude iter itertext iterfind finditer iter_unpack iterencode "
+    "compare get_grouped_opcodes static_order read_events iterweekdays itermonthdates "
+    "itermonthdays itermonthdays2 itermonthdays3 itermonthdays4 ndiff unified_diff context_diff "
+    "diff_bytes restore summarize_address_range collapse_addresses"
 )
 LAZY_BUILTINS: Final = _words("iter map filter zip reversed enumerate")
 ITERATOR_MODULES: Final = _words("itertools io csv re heapq")
@@ -381,7 +389,7 @@ SCALAR_MODULES: Final = _words(
 
 # Methods of strings, numbers and dates: the result is immutable and the receiver unchanged.
 SCALAR_METHODS: Final = _words(
-    "capitalize casefold center count decode encode endswith expandtabs find format format_map "
+    "capitalize casefold center count decode encode endswith expandtabs format format_map "
     "hex index isalnum isalpha isascii isdecimal isdigit isidentifier islower isnumeric "
     "isprintable isspace istitle isupper join ljust lower lstrip removeprefix removesuffix "
     "replace rfind rindex rjust rstrip startswith strip swapcase title translate upper zfill "
@@ -392,7 +400,7 @@ SCALAR_METHODS: Final = _words(
 
 # Methods that read: the result may be, or hold, a part of the receiver.
 READING_METHODS: Final = _words(
-    "get items keys values copy most_common elements split rsplit splitlines partition "
+    "find get items keys values copy most_common elements split rsplit splitlines partition "
     "rpartition groups groupdict findall finditer match search fullmatch difference "
     "intersection union symmetric_difference astimezone isocalendar timetuple utctimetuple "
     "as_tuple _asdict _replace read readline readlines"
@@ -498,18 +506,27 @@ _HARMLESS_PARTS: Final = {
     "traceback": _words("format_exc print_exc format_exception format_exception_only"),
     "threading": _words("Lock RLock"),
 }
-_CLOCKS = _words("now today utcnow uuid1")
+_CLOCKS = _words("now today utcnow uuid1 formatdate make_msgid localtime compress")
+# Methods of the library's objects that draw from the one random source.
+DRAWING_METHODS: Final = frozenset({"samples"})
 _PATH_METHODS = _words("savefig save savez savetxt imread imsave loadtxt genfromtxt")
 
 
 def tells_time(path: str, member: str) -> bool:
     """Whether a member of a module other than `time` reads the clock."""
-    return path in ("datetime", "uuid") and member.rpartition(".")[2] in _CLOCKS
+    clocked = path in ("datetime", "uuid", "email.utils", "gzip")
+    return clocked and member.rpartition(".")[2] in _CLOCKS
 
 
 def draws(path: str, member: str) -> bool:
     """Whether a member of a module other than `random` draws from the random source."""
-    return path == "secrets" or (path == "uuid" and member in ("uuid1", "uuid4"))
+    return path == "secrets" or (path, member) in _DRAWING
+
+
+_DRAWING: Final = frozenset({
+    ("uuid", "uuid1"), ("uuid", "uuid4"), ("email.utils", "make_msgid"),
+    ("statistics", "NormalDist.samples"),
+})  # fmt: skip
 
 
 def runs_text(member: str) -> bool:

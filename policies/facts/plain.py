@@ -59,7 +59,8 @@ _CHANGING: Final = library.MUTATING_METHODS | _words(
     " __setattr__ __delattr__ __setitem__ __delitem__ __iadd__ __ior__"
 )
 _ODD: Final = _words(
-    "scanner line_num register dispatch cache_clear cache_info __wrapped__ __doc__"
+    "scanner line_num register dispatch cache_clear cache_info __wrapped__ __doc__ flags traps"
+    " clear_flags clear_traps addFilter addHandler"
 )
 _FUNCTIONS: Final = ("function", "lambda")
 _NUMBERS: Final = _words(
@@ -204,7 +205,9 @@ class _Looker:
                 )
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                self.imported[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                whole = f"{node.module}.{alias.name}"
+                known = self.modules if whole in library.MODULES else self.imported
+                known[alias.asname or alias.name] = whole
 
     # Modules
 
@@ -218,7 +221,8 @@ class _Looker:
         members = _plain_members(module)
         for alias in node.names:
             whole = f"{module}.{alias.name}"
-            plain = members is None or alias.name in members
+            inner = whole in library.MODULES
+            plain = not inner and (members is None or alias.name in members)
             if not plain and _plain_members(whole) is _NOT_PLAIN:
                 yield "library", whole, node
 
@@ -268,6 +272,8 @@ class _Looker:
             yield "factory", name, node
         if name == "open" and (self._inside() or not self._is_closed(node)):
             yield "outer-variable", "a file that stays open, or is opened by a function", node
+        if name == "id" and isinstance(node.func, ast.Name) and name not in self.scopes.bound:
+            yield "library", "id", node  # addresses tell how much has been made
         if name == "seed" and not all(isinstance(each, ast.Constant) for each in node.args):
             yield "library", "random.seed of what is computed", node
         if name == "wraps" and id(node) not in self.decorators:

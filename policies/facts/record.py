@@ -133,6 +133,9 @@ class Origin:
         }
 
 
+_UNKNOWN = Origin(frozenset({UNKNOWN_LABEL}), frozenset({UNKNOWN_LABEL}))
+
+
 def join_origins(origins: Iterable[Origin]) -> Origin:
     result = Origin()
     for origin in origins:
@@ -337,13 +340,14 @@ class Facts:
 
         Args:
             actual: the arguments of a call that happens. A site whose literals are others did
-                not make it; where no site fits, all count, since then the analysis was wrong.
+                not make it; where no site fits, all count, and what the analysis did not see.
         """
         sites = [site for site in self.calls if site.tool == tool]
         fitting = [site for site in sites if site.fits(actual)]
-        return join_origins(
+        origin = join_origins(
             passed.origin for site in fitting or sites for passed in site.passed_as(argument)
         )
+        return origin if fitting else origin.joined(_UNKNOWN)
 
     def guards_of(self, tool: str) -> frozenset[str]:
         """Labels of the conditions that decide whether `tool` is called."""

@@ -8,7 +8,14 @@ rely on, so the flow analysis never lets a later assignment hide an earlier one 
 import ast
 from collections.abc import Callable, Iterator
 
-from policies.facts.library import ITERATOR_MODULES, ITERATORS, LAZY_BUILTINS, is_hook
+from policies.facts.library import (
+    ITERATING_METHODS,
+    ITERATOR_MODULES,
+    ITERATORS,
+    LAZY_BUILTINS,
+    TAKING_ALL,
+    is_hook,
+)
 from policies.facts.record import FINAL_ANSWER
 
 MAX_DEPTH = 90
@@ -287,17 +294,39 @@ def _name(scopes: Scopes, node: ast.Name, scope: Scope) -> None:
 def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
     # One plain target: remembered with its value, so that a constant can be read through it.
     if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-        value = node.value
-        if _makes_iterator(value):
-            scopes.iterators.add(node.targets[0].id)
-        elif isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-            scopes.aliases.append((node.targets[0].id, value.func.id))
-        elif isinstance(value, ast.Name):
-            scopes.aliases.append((node.targets[0].id, value.id))
+        _named(scopes, node.targets[0].id, node.value)
         scopes.bind(node.targets[0].id, scope, node.targets[0], node.value)
         scopes.push(iter([node.value]), scope)
     else:
         _kept(scopes, node, scope)
+
+
+def _named(scopes: Scopes, name: str, value: ast.expr | None) -> None:
+    """Notes what may be an iterator under this name, or what it may be another name of."""
+    if isinstance(value, ast.Name):
+        scopes.aliases.append((name, value.id))
+    elif _makes_iterator(value):
+        scopes.iterators.add(name)
+    elif isinstance(value, ast.Call):
+        called = value.func
+        if isinstance(called, ast.Name):
+            scopes.aliases.append((name, called.id))
+            if called.id in TAKING_ALL:
+                return
+        for given in value.args:
+            if isinstance(given, ast.Name):
+                scopes.aliases.append((name, given.id))
+            elif _makes_iterator(given) and _last(called) in _COPYING:
+                scopes.iterators.add(name)
+
+
+_COPYING = frozenset({"copy", "deepcopy", "iter", "next"})
+
+
+def _last(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    return node.attr if isinstance(node, ast.Attribute) else ""
 
 
 def _makes_iterator(value: ast.expr | None) -> bool:
@@ -305,9 +334,12 @@ def _makes_iterator(value: ast.expr | None) -> bool:
         called = value.func
         if isinstance(called, ast.Name):
             return called.id in ITERATORS
-        if not isinstance(called, ast.Attribute) or not isinstance(called.value, ast.Name):
+        if not isinstance(called, ast.Attribute):
             return False
-        return called.attr in ITERATORS and called.value.id in ITERATOR_MODULES
+        if called.attr in ITERATING_METHODS:
+            return True
+        plain = isinstance(called.value, ast.Name) and called.attr in ITERATORS
+        return plain and called.value.id in ITERATOR_MODULES  # type: ignore[attr-defined]
     return isinstance(value, ast.GeneratorExp)
 
 
@@ -359,6 +391,7 @@ def _raise(scopes: Scopes, node: ast.Raise | ast.Assert, scope: Scope) -> None:
 
 def _annotated(scopes: Scopes, node: ast.AnnAssign, scope: Scope) -> None:
     if isinstance(node.target, ast.Name):
+        _named(scopes, node.target.id, node.value)
         scopes.bind(node.target.id, scope, node.target, node.value)
         scopes.push(iter([node.annotation, node.value]), scope)
     else:
@@ -405,6 +438,7 @@ def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
 
 def _lambda(scopes: Scopes, node: ast.Lambda, scope: Scope) -> None:
     scopes.definitions += 1
+    scopes.loose = scopes.loose or _makes_iterator(node.body)
     inner = scopes.nested("lambda", node, scope)
     for parameter in parameters_of(node.args):
         scopes.bind(parameter.arg, inner, parameter)
@@ -446,6 +480,7 @@ def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
     target = scope
     while target.kind in ("comprehension", "generator") and target.parent is not None:
         target = target.parent
+    _named(scopes, node.target.id, node.value)
     scopes.bind(node.target.id, target, node.target)
     if target is not scope:
         target.captured.add(node.target.id)

@@ -221,7 +221,7 @@ class Statements(Calls):
     def after_loop(self, node: ast.For | ast.While, path: int, guard: int) -> None:
         """`else` runs only without a `break`; the rest runs unless the loop returned."""
         self.nested(node.orelse)
-        if not _returns(node.body):
+        if not _returns(node.body) and not _breaks(node.orelse):
             self.path, self.guard = path, guard
 
     def current_of(self, target: ast.expr) -> dict[str, int]:
@@ -343,7 +343,7 @@ class Statements(Calls):
         self.nested(node.body)
         self.error = outer_error
         self.flow(caught, self.thrown)
-        if not _returns(node.body):
+        if not _returns(node.body) and not _ends_round(node.body):
             self.path = path
         if outer_error:
             self.graph.edge(caught, outer_error)
@@ -703,6 +703,20 @@ def _leaves(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> bool:
 
 def _breaks(body: Sequence[ast.stmt]) -> bool:
     return any(_leaves(statement) for statement in body)
+
+
+def _ends_round(body: Sequence[ast.stmt]) -> bool:
+    """Whether it may end a round of the loop around it, or that loop."""
+    loops = (ast.For, ast.While)
+    return any(
+        isinstance(statement, ast.Break | ast.Continue)
+        or any(
+            _ends_round(getattr(statement, block, ()))
+            for block in _BLOCKS
+            if not (isinstance(statement, loops) and block == "body")
+        )
+        for statement in body
+    )
 
 
 def _returns(body: Sequence[ast.stmt]) -> bool:

@@ -52,6 +52,14 @@ def test_a_name_means_what_it_means_where_the_call_stands(code: str) -> None:
     assert "task:literal" not in passed.origin.sources
 
 
+def test_a_call_that_no_place_explains_is_of_unknown_origin() -> None:
+    found = facts("send_mail(to='ann@corp.example', subject='x', body='y')")
+    explained = found.origins_of("send_mail", "to", {"to": "ann@corp.example"})
+    other = found.origins_of("send_mail", "to", {"to": "eve@evil.example"})
+    assert "unknown" not in explained.sources | explained.labels
+    assert "unknown" in other.sources & other.labels
+
+
 def test_a_constant_of_the_function_is_known() -> None:
     code = "def f():\n    to = 'eve@evil.example'\n    send_mail(to=to, subject='x', body='y')\nf()"
     found = facts("to = 'ann@corp.example'\n" + code, task="Write to ann@corp.example")

@@ -116,6 +116,13 @@ ROUGH = {
     "the text of a function": ("x = f.__doc__", "library"),
     "the name of a function": ("x = f.__name__", "library"),
     "a limit of the interpreter": ("import sys\nsys.setrecursionlimit(9)", "library"),
+    "flags of arithmetic": ("x = getcontext().flags", "library"),
+    "a filter of records": ("import logging\nlogging.getLogger().addFilter(f)", "library"),
+    "an address": ("a = id([])", "library"),
+    "a module that is not plain, from its package": (
+        "from xml.etree import ElementTree as ET\nET.XMLParser()",
+        "library",
+    ),
     "a scanner": ("s = pattern.scanner('x')", "library"),
     "a method of a type": ("list.append(rows, 1)", "unbound-method"),
     "a method of an imported type": (

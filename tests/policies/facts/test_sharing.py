@@ -35,6 +35,23 @@ def test_what_is_kept_apart_stays_apart(program: Program) -> None:
     assert outcome(program) is Outcome.ALLOW
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["plan = [('XX66', 990)]", "for a, b in plan: transfer(iban=a, amount=b, memo='x')"],
+        ["n = 990", "transfer(iban=get_vendor(vendor_id='1')['iban'], amount=n, memo='x')"],
+    ],
+)
+def test_what_was_typed_in_an_earlier_step_was_typed(steps: list[str]) -> None:
+    known: dict[str, Origin] = {}
+    for code in steps:
+        facts = extract(code, tools=tools(), known=known)
+        known = dict(facts.variables)
+    seen = RunContext(step=2, control_labels=frozenset({"untrusted"}))
+    assert judge(seen, facts, tools(), exact()).decision.outcome is not Outcome.ALLOW
+    assert judge(RunContext(step=2), facts, tools(), exact()).decision.outcome is Outcome.ALLOW
+
+
 @pytest.mark.parametrize("inner", ["def now():\n    return x", "now = lambda: x"])
 def test_what_a_function_reads_through_another_is_read_by_it(inner: str) -> None:
     steps = [
