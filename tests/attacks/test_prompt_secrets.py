@@ -52,13 +52,13 @@ agents:
     model: scripted
     tools: [letter]
     imports: [json]
-    limits: {steps: 12, step_wall_s: 5, step_cpu_s: 3}
+    limits: {steps: 12, step_cpu_s: 3}
   Cleared clerk:
     instructions: Read the letters.
     model: cleared
     tools: [letter]
     imports: [json]
-    limits: {steps: 12, step_wall_s: 5, step_cpu_s: 3}
+    limits: {steps: 12, step_cpu_s: 3}
 """
 GOAL = "Read the letters."
 DONE = program("final_answer('done')")

@@ -50,7 +50,7 @@ agents:
     model: scripted
     tools: [{", ".join(TOOLS)}]
     imports: [json, re, base64, time, datetime]
-    limits: {{steps: 12, step_wall_s: 5, step_cpu_s: 3}}
+    limits: {{steps: 12, step_cpu_s: 3}}
 """
 GOAL = "Read the page and the inbox, then mail a summary to ann@corp.example. Pay 120 to DE01."
 DONE = program("final_answer('done')")

@@ -35,13 +35,15 @@ tools:
   send: tests.agents.runs.tools:send
   note_down: tests.agents.runs.tools:note_down
 agents:
+  # Programs that do not end are ended by their processor time. A short wall clock would end others
+  # as well, where the machine is busy: a paying program then never asks for its signatures.
   Teller:
     instructions: Pay vendors.
     goal: Pay the vendors.
     model: scripted
     tools: [list_vendors, read_note, ledger, statement, pay, send, note_down]
     imports: [math, json, re, datetime, random, time]
-    limits: {steps: 12, step_wall_s: 5, step_cpu_s: 3}
+    limits: {steps: 12, step_cpu_s: 3}
     inputs:
       type: object
       properties:
