@@ -455,7 +455,20 @@ class _Reader:
         for function in found:
             results |= walk.graph.value[function.result]
         held = bool(mask & ~functions) or any(function.scope.yields for function in found)
-        return held or bool(results & (running | functions))
+        return held or bool(results & (running | functions)) or any(map(self.keeps, found))
+
+    def keeps(self, function: Function) -> bool:
+        """Whether a function may hold, from one call to the next, what it was given."""
+        details = function.node.args
+        defaults = (*details.defaults, *details.kw_defaults)
+        if any(d is not None and not isinstance(d, ast.Constant) for d in defaults):
+            return True
+        walk, kept = self.walk, 0
+        for read in function.scope.uses:
+            if function.scope.owner(read) is not walk.environment.scope:
+                for node in self.captured(function, read):
+                    kept |= walk.graph.value[node]
+        return bool(kept & ~(walk.function_mask | walk.literal_mask))
 
     def binds(self, function: Function) -> set[str]:
         """Names outside the function that it, or a function within it, assigns."""
@@ -668,7 +681,8 @@ def _is_word(value: str, text: str) -> bool:
     start = text.find(value)
     while start >= 0:
         end = start + len(value)
-        before, after, beyond = text[:start][-1:], text[end : end + 1], text[end + 1 : end + 2]
+        before, after = text[start - 1 : start] if start else "", text[end : end + 1]
+        beyond = text[end + 1 : end + 2]
         left = before.isalnum() or (before and before in _JOINERS)
         right = after.isalnum() or (after and after in _JOINERS and beyond.isalnum())
         if not left and not right:

@@ -14,6 +14,7 @@ import string
 
 from policies.facts import library
 from policies.facts.expressions import Expressions
+from policies.facts.flow import TooComplexError
 
 _FORMATS = frozenset({"format", "format_map"})
 _SLOTS = frozenset({"__dict__", "__weakref__"})
@@ -236,6 +237,9 @@ class Reflection(Expressions):
         return texts if len(texts) == len(values) else None
 
     def single_value(self, name: str) -> ast.expr | None:
+        self.resolved += 1
+        if self.resolved > _MAX_RESOLVED:  # names of names: each line may double the way
+            raise TooComplexError
         owner = self.environment.scope.owner(name)
         if owner is None or (owner.parent is None and name in self.known):
             return None
@@ -266,6 +270,7 @@ class Reflection(Expressions):
         return None
 
 
+_MAX_RESOLVED = 20_000
 _REACHING = re.compile(r"@\s*\w+\s*[.(\[]")
 _PLAIN_ANNOTATION = (
     ast.Expression | ast.Name | ast.Attribute | ast.Subscript | ast.Constant | ast.Tuple

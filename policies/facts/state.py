@@ -187,6 +187,7 @@ class Walk:
         # What a call passes by `**`, and the dictionary, whose fields may still grow.
         self.spreads: list[tuple[list[tuple[str, int, ast.expr | None]], int, dict[str, int]]] = []
         self.paths = 0  # looked at inside arguments
+        self.resolved = 0  # names that were looked up for what is written to them
         self.attributes: dict[str, int] = {}
         self.module_state: dict[str, int] = {}
         # All that the program can have met, for where it is not known what a value is.
@@ -228,6 +229,8 @@ class Walk:
         # What decided that an error ended all this, and the error's name.
         self.stops: list[tuple[int, str]] = []
         self.before = 0  # how many of them there were when the current statement began
+        # Where a round, a function or the program was left: path, guard, and if only the round.
+        self.exits: list[tuple[int, int, bool]] = []
         self.loop_names: list[dict[tuple[Environment, str], None]] = []
         self.error = 0
         self.function: Function | None = None

@@ -16,7 +16,6 @@ _FRESH = frozenset({
     ast.GeneratorExp, ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.Lambda,
 })  # fmt: skip
 _EXITS = (ast.Return, ast.Break, ast.Continue, ast.Raise, ast.Assert)
-_RETURN = (ast.Return,)
 
 
 class Statements(Calls):
@@ -50,6 +49,8 @@ class Statements(Calls):
 
     def expression(self, node: ast.Expr) -> None:
         self.evaluate(node.value)
+        if _ends_program(node.value):
+            self.leaving()
 
     def assignment(self, node: ast.Assign) -> None:
         alone = len(node.targets) == 1
@@ -136,6 +137,7 @@ class Statements(Calls):
         path, guard = self.path, self.guard
         self.narrow(condition)
         self.stop(raised_name(node))
+        self.leaving()
         self.path, self.guard = path, guard
 
     def raising(self, node: ast.Raise) -> None:
@@ -148,6 +150,7 @@ class Statements(Calls):
         if self.error:
             self.decide(self.path, self.error)
         self.stop(raised_name(node))
+        self.leaving()
 
     def returning(self, node: ast.Return) -> None:
         if node.value is not None:
@@ -155,29 +158,48 @@ class Statements(Calls):
         if self.result:
             self.decide(self.path, self.result)
             self.decide(self.rounds, self.result)
+        self.leaving()
+
+    def ending_round(self, node: ast.Break | ast.Continue) -> None:
+        self.leaving(round_only=True)
+
+    def leaving(self, *, round_only: bool = False) -> None:
+        """Whatever comes after, in all blocks around, comes only because this was not reached."""
+        self.exits.append((self.path, self.guard, round_only))
+
+    def left_since(self, first: int) -> bool:
+        """Narrows to what was not left since there were `first` exits, if there are any."""
+        exits = self.exits[first:]
+        paths = {path for path, _, _ in exits if path}
+        guards = {guard for _, guard, _ in exits if guard}
+        if paths:
+            self.path = self.join(self.path, *paths) if len(paths) > 1 else paths.pop()
+        if guards:
+            self.guard = self.join(self.guard, *guards) if len(guards) > 1 else guards.pop()
+        if paths or guards:
+            self.mark()
+        return bool(exits)
 
     def nothing(self, node: ast.stmt) -> None:
-        """`pass`, `break`, `continue`, `global`, `nonlocal`: their effect is elsewhere."""
+        """`pass`, `global`, `nonlocal`: their effect is elsewhere."""
 
     # Branches and loops
 
     def branch(self, node: ast.If) -> None:
         condition = self.evaluate(node.test)
-        path, guard = self.path, self.guard
+        path, guard, before = self.path, self.guard, len(self.exits)
         self.narrow(condition)
         narrowed = (self.path, self.guard)
         self.nested(node.body)
         self.path, self.guard = narrowed
         self.nested(node.orelse)
         self.path, self.guard = path, guard
-        if _leaves(node):
-            # Whatever comes after runs only because this did not leave.
-            self.narrow(condition)
+        self.left_since(before)
 
     def for_loop(self, node: ast.For) -> None:
         iterable = self.evaluate(node.iter)
         self.raises(iterable)
-        before, outer = len(self.sites), self.multiplicity
+        before, outer, left = len(self.sites), self.multiplicity, len(self.exits)
         path, guard, rounds = self.path, self.guard, self.rounds
         old = self.current_of(node.target)
         self.multiplicity = self.times(outer, node.iter)
@@ -189,7 +211,7 @@ class Statements(Calls):
             self.left_over(iterable)
         self.multiplicity = outer
         self.leave_loop(old)
-        self.after_loop(node, path, guard)
+        self.after_loop(node, path, guard, left)
         self.rounds = rounds
 
     def left_over(self, iterable: int) -> None:
@@ -218,10 +240,15 @@ class Statements(Calls):
         self.loops -= 1
         self.loop_ran(before)
 
-    def after_loop(self, node: ast.For | ast.While, path: int, guard: int) -> None:
-        """`else` runs only without a `break`; the rest runs unless the loop returned."""
+    def after_loop(self, node: ast.For | ast.While, path: int, guard: int, left: int) -> None:
+        """`else` runs only without a `break`; the rest runs unless more than a round was left."""
+        self.exits[left:] = [exit_ for exit_ in self.exits[left:] if not exit_[2]]
         self.nested(node.orelse)
-        if not _returns(node.body) and not _breaks(node.orelse):
+        within = self.path, self.guard
+        if self.left_since(left):
+            self.path = self.join(self.path, within[0]) if within[0] else self.path
+            self.guard = self.join(self.guard, within[1]) if within[1] else self.guard
+        else:
             self.path, self.guard = path, guard
 
     def current_of(self, target: ast.expr) -> dict[str, int]:
@@ -252,7 +279,7 @@ class Statements(Calls):
             environment.set(name, after)
 
     def while_loop(self, node: ast.While) -> None:
-        before, outer = len(self.sites), self.multiplicity
+        before, outer, left = len(self.sites), self.multiplicity, len(self.exits)
         self.multiplicity = None
         self.enter_loop()
         path, guard, rounds = self.path, self.guard, self.rounds
@@ -269,7 +296,7 @@ class Statements(Calls):
         self.loop_body(node.body, before)
         self.multiplicity = outer
         self.leave_loop({})
-        self.after_loop(node, path, guard)
+        self.after_loop(node, path, guard, left)
         self.rounds = rounds
 
     def trying(self, node: ast.Try | ast.TryStar) -> None:
@@ -278,7 +305,7 @@ class Statements(Calls):
         caught = self.graph.node()
         self.error = caught
         self.path = self.join(path, caught) if path else caught
-        before = len(self.stops)
+        before, exits = len(self.stops), len(self.exits)
         self.nested(node.body)
         inner_path, inner_guard = self.path, self.guard
         self.stops[before:] = [s for s in self.stops[before:] if not self.catches(node, s[1])]
@@ -289,13 +316,18 @@ class Statements(Calls):
         self.narrow(caught)
         for handler in node.handlers:
             self.handler(handler, caught)
-        left = any(_leaves(handler) for handler in node.handlers) or _leaves(node)
-        self.path, self.guard = (inner_path, inner_guard) if left else (path, guard)
-        after = self.path, self.guard
+        self.path, self.guard = path, guard
+        self.left_try(exits, inner_path, inner_guard)
         self.narrow(caught)
         self.nested(node.orelse)
-        self.path, self.guard = after
+        self.path, self.guard = path, guard
+        self.left_try(exits, inner_path, inner_guard)
         self.nested(node.finalbody)
+
+    def left_try(self, first: int, path: int, guard: int) -> None:
+        if self.left_since(first):
+            self.path = self.join(self.path, path)
+            self.guard = self.join(self.guard, guard) if guard else self.guard
 
     def catches(self, node: ast.Try | ast.TryStar, error: str) -> bool:
         """Whether one of the handlers certainly takes an error of this name."""
@@ -337,13 +369,13 @@ class Statements(Calls):
             if item.optional_vars is not None:
                 self.bind(item.optional_vars, self.merge(value, self.part(value)))
         # `__exit__` is given the exception, and may swallow it as an `except` would.
-        outer_error, path = self.error, self.path
+        outer_error, path, exits = self.error, self.path, len(self.exits)
         caught = self.error = self.graph.node()
         self.path = self.join(path, caught) if path else caught
         self.nested(node.body)
         self.error = outer_error
         self.flow(caught, self.thrown)
-        if not _returns(node.body) and not _ends_round(node.body):
+        if not self.left_since(exits):
             self.path = path
         if outer_error:
             self.graph.edge(caught, outer_error)
@@ -365,8 +397,7 @@ class Statements(Calls):
 
     def matching(self, node: ast.Match) -> None:
         subject = self.evaluate(node.subject)
-        path, guard = self.path, self.guard
-        leaves = False
+        path, guard, exits = self.path, self.guard, len(self.exits)
         for case in node.cases:
             self.narrow(subject)
             self.block += 1
@@ -381,11 +412,13 @@ class Statements(Calls):
                 self.narrow(self.evaluate(case.guard))
             self.run(case.body)
             self.block -= 1
-            leaves = leaves or any(_leaves(statement) for statement in case.body)
         narrowed = self.path, self.guard
         self.path, self.guard = path, guard
-        if leaves:
-            self.path, self.guard = narrowed
+        if self.left_since(exits):
+            self.path, self.guard = (
+                self.join(one, other)
+                for one, other in zip((self.path, self.guard), narrowed, strict=True)
+            )
 
     def pattern(self, node: ast.pattern, subject: int) -> None:
         if isinstance(node, ast.MatchClass):
@@ -594,7 +627,7 @@ class Statements(Calls):
         self.function, self.result = function, function.result
         self.class_record = None
         self.moment = 0
-        self.stops, self.before = function.stops, 0
+        self.stops, self.before, self.exits = function.stops, 0, []
         if not inline:
             self.multiplicity, self.ran = None, frozenset(self.tools)
         if isinstance(node, ast.Lambda):
@@ -674,6 +707,7 @@ _CONTEXT = (
     "moment",
     "stops",
     "before",
+    "exits",
 )
 
 
@@ -703,24 +737,6 @@ def _leaves(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> bool:
 
 def _breaks(body: Sequence[ast.stmt]) -> bool:
     return any(_leaves(statement) for statement in body)
-
-
-def _ends_round(body: Sequence[ast.stmt]) -> bool:
-    """Whether it may end a round of the loop around it, or that loop."""
-    loops = (ast.For, ast.While)
-    return any(
-        isinstance(statement, ast.Break | ast.Continue)
-        or any(
-            _ends_round(getattr(statement, block, ()))
-            for block in _BLOCKS
-            if not (isinstance(statement, loops) and block == "body")
-        )
-        for statement in body
-    )
-
-
-def _returns(body: Sequence[ast.stmt]) -> bool:
-    return any(_holds(statement, _RETURN) for statement in body)
 
 
 def _ends_program(node: ast.expr) -> bool:
@@ -764,8 +780,8 @@ _VISITORS: dict[type, Callable[..., None]] = {
     ast.Raise: Statements.raising,
     ast.Return: Statements.returning,
     ast.Pass: Statements.nothing,
-    ast.Break: Statements.nothing,
-    ast.Continue: Statements.nothing,
+    ast.Break: Statements.ending_round,
+    ast.Continue: Statements.ending_round,
     ast.Global: Statements.nothing,
     ast.Nonlocal: Statements.nothing,
     ast.If: Statements.branch,

@@ -63,3 +63,16 @@ def test_text_that_python_would_not_run_is_a_problem(code: str) -> None:
 )
 def test_large_but_plain_programs_are_read(code: str) -> None:
     assert not facts(code).problems
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["c = 1", *(f"x{i} = x{i - 1} if c else x{i - 1}" for i in range(1, 40)), "x39.format(1)"],
+        [*(f"x{i} = {'+'.join([f'x{i - 1}'] * 20)}" for i in range(1, 9)), "open(x8)"],
+    ],
+    ids=["a choice of choices", "a sum of sums"],
+)
+def test_names_of_names_end_the_analysis(lines: list[str]) -> None:
+    facts = extract("\n".join(["x0 = 'a'", *lines]), tools=())
+    assert [problem.kind for problem in facts.problems] == ["too-complex"]
