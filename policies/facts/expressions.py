@@ -210,7 +210,7 @@ class Expressions(Walk, ABC):
 
     def check_attribute(self, name: str, node: ast.AST) -> None:
         if library.is_dunder(name):
-            if name not in library.READABLE_DUNDERS:
+            if name not in library.READABLE_DUNDERS and name not in library.PART_DUNDERS:
                 self.feature("dunder", name, node)
         elif library.is_introspection(name):
             self.feature("introspection", name, node)

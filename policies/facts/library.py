@@ -454,6 +454,8 @@ EXPLICIT_DUNDERS: Final = frozenset({"__init__", "__post_init__"})
 
 # `__x__` names that a program may read as plain attributes.
 READABLE_DUNDERS: Final = frozenset({"__name__", "__doc__", "__qualname__"})
+# Others that are a part of what has them: the cause of an error, the members of an enumeration.
+PART_DUNDERS: Final = frozenset({"__cause__", "__members__"})
 NAMED_DUNDERS: Final = frozenset(
     {"__slots__", "__match_args__", "__all__", "__name__", "__debug__", "__doc__"}
 )
@@ -537,6 +539,8 @@ def leads_out(path: str, member: str) -> bool:
     """Whether this member of an additionally allowed module reaches out of the program."""
     root = path.split(".", maxsplit=1)[0]
     if path == "os.path" or root not in ESCAPES:
+        return False
+    if member.split(".", maxsplit=1)[0] in MODULES.get(path, ()):
         return False
     return member.split(".", maxsplit=1)[0] not in _HARMLESS_PARTS.get(path, ())
 

@@ -73,10 +73,12 @@ _LIKE_BUILTINS: Final = (
 )
 _STR_LIKE: Final = _LIKE_BUILTINS - _words(
     "add append appendleft push put count discard remove extend total get pop clear date group"
-    " sort reverse union"
+    " sort reverse union find feed"
 )
 """Methods that functions of the library call on whatever they are given: `html.escape(x)`."""
 _CHANGES_ENUM: Final = _words("_missing_ _generate_next_value_")
+_SETTINGS: Final = _words("level format datefmt stream force")
+_COMPUTING: Final = library.SCALAR_MODULES | _words("decimal re json")
 _MEMORIES: Final = _words("cache lru_cache cached_property")
 
 _ALL: Final[frozenset[str] | None] = None
@@ -90,6 +92,7 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
         ),
         _ALL,
     ),
+    "__future__": _ALL,
     "ast": _words("literal_eval"),
     "base64": library.MODULES["base64"] - _words("decode encode"),
     "bisect": _ALL,
@@ -113,7 +116,7 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
         " ne neg not_ or_ pos sub truediv"
     ),
     "string": library.MODULES["string"],
-    "sys": library.MODULES["sys"] - _words("setrecursionlimit"),
+    "sys": library.MODULES["sys"] - _words("setrecursionlimit") | _words("stdout stderr"),
     "textwrap": _ALL,
     "types": _words("SimpleNamespace MappingProxyType NoneType"),
     "typing": library.MODULES["typing"] - _words("overload get_overloads clear_overloads"),
@@ -268,17 +271,19 @@ class _Looker:
             yield "iterator", name, node
         if name == "next" and not (node.args and self._is_fresh(node.args[0])):
             yield "iterator", name, node
-        if name == "defaultdict" and node.args and not is_plain_factory(node.args[0]):
+        if name == "defaultdict" and node.args and not self._is_plain_factory(node.args[0]):
             yield "factory", name, node
-        if name == "open" and (self._inside() or not self._is_closed(node)):
-            yield "outer-variable", "a file that stays open, or is opened by a function", node
+        if name == "open" and not self._is_closed(node):
+            yield "outer-variable", "a file that stays open", node
+        elif name == "open" and self._inside():
+            yield from self._beyond("a file that is opened by a function", node)
         if name == "id" and isinstance(node.func, ast.Name) and name not in self.scopes.bound:
             yield "library", "id", node  # addresses tell how much has been made
         if name == "seed" and not all(isinstance(each, ast.Constant) for each in node.args):
             yield "library", "random.seed of what is computed", node
         if name == "wraps" and id(node) not in self.decorators:
             yield "library", "functools.wraps", node
-        if name == "basicConfig" and any(k.arg not in ("level", "format") for k in node.keywords):
+        if name == "basicConfig" and any(k.arg not in _SETTINGS for k in node.keywords):
             yield "library", "logging.basicConfig", node
         yield from self._passed(name, node)
         outer = node.func.value if isinstance(node.func, ast.Attribute) else None
@@ -287,7 +292,7 @@ class _Looker:
 
     def _passed(self, name: str, node: ast.Call) -> Iterator[Rough]:
         for keyword in node.keywords:
-            if keyword.arg == "default_factory" and not is_plain_factory(keyword.value):
+            if keyword.arg == "default_factory" and not self._is_plain_factory(keyword.value):
                 yield "factory", keyword.arg, node
             elif keyword.arg is None and self._hides(name, keyword.value):
                 yield "spread", name, node
@@ -295,8 +300,12 @@ class _Looker:
             told = isinstance(argument, ast.Name) and argument.id in self.imported
             if told and _last(argument) in _VALUES_THAT_CHANGE:
                 yield "method-as-value", _last(argument), argument
-        if isinstance(node.func, ast.Name) and node.func.id in self.scopes.bound:
+        own = isinstance(node.func, ast.Name) and node.func.id in self.scopes.bound
+        if own and name != "defaultdict":
             yield from self._library_values(node.args)
+
+    def _is_plain_factory(self, node: ast.expr) -> bool:
+        return is_plain_factory(node, self.scopes.classes)
 
     def _library_values(self, values: Collection[ast.expr]) -> Iterator[Rough]:
         """Functions and classes of the library as values: all who hold one hold the same."""
@@ -447,13 +456,20 @@ class _Looker:
                 yield "decorator", name, decorator
 
     def _tells(self, node: ast.FunctionDef) -> bool:
-        return tells(node, self.scopes.classes)
+        return tells(node, self._makers)
+
+    @cached_property
+    def _makers(self) -> frozenset[str]:
+        """Classes of the program, and what computes something and does nothing else."""
+        named = {n for n, whole in self.imported.items() if whole.rpartition(".")[0] in _COMPUTING}
+        modules = {name for name, module in self.modules.items() if module in _COMPUTING}
+        return frozenset(self.scopes.classes.keys() | named | modules)
 
     def _reads(self, node: ast.FunctionDef) -> bool:
         """Whether only its result shows if a function ran, or what it returned was remembered."""
         parts = [part for statement in node.body for part in ast.walk(statement)]
         called = {_last(part.func) for part in parts if isinstance(part, ast.Call)}
-        own = self.scopes.bound.keys() - self.scopes.classes.keys() - {node.name}
+        own = self._own - {node.name}
         acts = not called.isdisjoint(own | _CHANGING | {"print", "open", "next"})
         stores = any(isinstance(part, _STORED) and not _is_read(part) for part in parts)
         tools = [tool for name, tool in self.tools.items() if name in called]
@@ -469,7 +485,8 @@ class _Looker:
 
     def class_(self, node: ast.ClassDef) -> Iterator[Rough]:
         for keyword in node.keywords:
-            yield "class", keyword.arg or "**", node
+            if keyword.arg != "total" or not isinstance(keyword.value, ast.Constant):
+                yield "class", keyword.arg or "**", node
         for decorator in node.decorator_list:
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             if _last(called) not in ("dataclass", "unique"):
@@ -503,8 +520,18 @@ class _Looker:
     def _acts(self, node: ast.FunctionDef) -> bool:
         """Whether a constructor calls tools or functions of the program."""
         called = {_last(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)}
-        own = self.scopes.bound.keys() - self.scopes.classes.keys() - _CONSTRUCTORS
-        return not called.isdisjoint({*self.tools, *own})
+        return not called.isdisjoint({*self.tools, *self._own} - _CONSTRUCTORS)
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """Names of the program's functions and methods."""
+        kept = {
+            name
+            for scope in self.scopes.by_node.values()
+            for name, value in scope.single.items()
+            if isinstance(value, ast.Lambda)
+        }
+        return frozenset(kept.union(name for name, _ in self.scopes.functions))
 
     def assignment(self, node: ast.Assign) -> Iterator[Rough]:
         aliased = len(node.targets) > 1 or isinstance(node.value, ast.NamedExpr)

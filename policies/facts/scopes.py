@@ -297,8 +297,30 @@ def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
         _named(scopes, node.targets[0].id, node.value)
         scopes.bind(node.targets[0].id, scope, node.targets[0], node.value)
         scopes.push(iter([node.value]), scope)
+    elif len(node.targets) == 1 and (pairs := pairs_of(node.targets[0], node.value)) is not None:
+        for target, value in pairs:
+            if isinstance(target, ast.Name):
+                _named(scopes, target.id, value)
+                scopes.bind(target.id, scope, target, value)
+            else:
+                scopes.push(iter([target]), scope)
+            scopes.push(iter([value]), scope)
     else:
         _kept(scopes, node, scope)
+
+
+def pairs_of(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]] | None:
+    """`a, b = x, y` taken apart, so that a does not look like y."""
+    if not isinstance(target, _SEQUENCES) or not isinstance(value, _SEQUENCES):
+        return None
+    if len(target.elts) != len(value.elts):
+        return None
+    if any(isinstance(element, ast.Starred) for element in (*target.elts, *value.elts)):
+        return None
+    return list(zip(target.elts, value.elts, strict=True))
+
+
+_SEQUENCES = (ast.Tuple, ast.List)
 
 
 def _named(scopes: Scopes, name: str, value: ast.expr | None) -> None:

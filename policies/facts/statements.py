@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 
 from policies.facts import library
 from policies.facts.calls import Arguments, Calls
-from policies.facts.expressions import SEQUENCES
 from policies.facts.flow import ALIAS, STEER, STORE
 from policies.facts.record import FINAL_ANSWER, Import
-from policies.facts.scopes import Definition, parameters_of, raised_name
+from policies.facts.scopes import Definition, pairs_of, parameters_of, raised_name
 from policies.facts.state import ClassRecord, Environment, Function, Module
 
 _FRESH = frozenset({
@@ -56,7 +55,7 @@ class Statements(Calls):
         alone = len(node.targets) == 1
         for target in node.targets:
             self.special_name(target, node.value)
-        pairs = _pairs(node.targets[0], node.value) if alone else None
+        pairs = pairs_of(node.targets[0], node.value) if alone else None
         if pairs is not None:
             values = [(element, self.evaluate(value)) for element, value in pairs]
             for element, value in values:
@@ -600,7 +599,9 @@ class Statements(Calls):
             value = self.name(named)
             if module is None:
                 self.class_bases.append((value, node))
-            parent = self.classes.get(self.graph.value[value])
+            # What it is by now, not the use of it here, which the graph still has to fill.
+            known = self.variable(named.id) or value
+            parent = self.classes.get(self.graph.value[known])
             if parent is None and module is None and not self.is_builtin(named.id):
                 self.not_modelled("computed-base", named.id, node)
             if parent is not None:
@@ -709,17 +710,6 @@ _CONTEXT = (
     "before",
     "exits",
 )
-
-
-def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]] | None:
-    """`a, b = x, y` taken apart, so that a does not look like y."""
-    if not isinstance(target, SEQUENCES) or not isinstance(value, SEQUENCES):
-        return None
-    if len(target.elts) != len(value.elts):
-        return None
-    if any(isinstance(element, ast.Starred) for element in (*target.elts, *value.elts)):
-        return None
-    return list(zip(target.elts, value.elts, strict=True))
 
 
 def _handled(kinds: ast.expr | None) -> list[str]:

@@ -21,7 +21,7 @@ TYPES: Final = frozenset(
 )
 _SAFE_CALLS: Final = _words(
     "str repr len round format sum min max sorted abs int float bool tuple list set dict frozenset"
-    " any all isinstance hash Decimal"
+    " any all isinstance hash Decimal range zip enumerate"
 )
 _SAFE_NAMES: Final = _SAFE_CALLS | _words("NotImplemented object type")
 _SAFE_METHODS: Final = (
@@ -29,20 +29,27 @@ _SAFE_METHODS: Final = (
 ) - _words("read tell getvalue send")
 _RUN_AGAIN: Final = _words("__iter__ __enter__ __exit__")
 _FIELDS: Final = TYPES - {"property"} | _words("field auto Decimal Field date datetime timedelta")
-_FACTORIES: Final = TYPES | _words("Counter OrderedDict deque Decimal defaultdict")
-_STEPS: Final = (ast.Return, ast.If, ast.Pass)
+_FACTORIES: Final = TYPES | _words("Counter OrderedDict deque Decimal defaultdict timedelta")
+_STEPS: Final = (
+    *(ast.Return, ast.If, ast.Pass, ast.For, ast.Raise, ast.Break, ast.Continue),
+    *(ast.Assign, ast.AnnAssign, ast.AugAssign),
+)
+_ERRORS: Final = frozenset(library.ERRORS)
+_PLACES: Final = (ast.Attribute, ast.Subscript)
 _ACTS: Final = (ast.NamedExpr, ast.Lambda, ast.Yield, ast.YieldFrom, ast.Await, ast.GeneratorExp)
+_CONSTANT_CALLS: Final = _words("defaultdict Counter compile getLogger")
 _SHAPES: Final = (
     *(ast.Constant, ast.Dict, ast.List, ast.Set, ast.Tuple, ast.Call, ast.UnaryOp),
     *(ast.expr_context, ast.unaryop, ast.Lambda, ast.arguments),
 )
 
 
-def tells(node: ast.FunctionDef, classes: Collection[str]) -> bool:
+def tells(node: ast.FunctionDef, makers: Collection[str]) -> bool:
     """Whether all that a method does is to return something made of what it has.
 
     Args:
-        classes: names of the program's classes, of which it may make new instances.
+        makers: names of the program's classes, of which it may make new instances, and of
+            functions of the library that only compute.
     """
     again = _words("iter print") if node.name in _RUN_AGAIN else frozenset()
     body = [s for s in node.body if not (isinstance(s, ast.Expr) and _is_told(s.value, again))]
@@ -52,13 +59,16 @@ def tells(node: ast.FunctionDef, classes: Collection[str]) -> bool:
     consumed = {id(p.args[0]) for p in parts if isinstance(p, ast.Call) and p.args}
     if any(isinstance(part, _ACTS) and id(part) not in consumed for part in parts):
         return False
+    if any(isinstance(part, _PLACES) and not isinstance(part.ctx, ast.Load) for part in parts):
+        return False
     called = [part.func for part in parts if isinstance(part, ast.Call)]
     names = [part for part in parts if isinstance(part, ast.Name)]
     own = {argument.arg for argument in node.args.args}
     own.update(name.id for name in names if isinstance(name.ctx, ast.Store))
-    safe = _SAFE_NAMES | again | set(classes)
+    makers = {*makers, *_ERRORS, *again}
+    safe = _SAFE_NAMES | makers
     return all(name.id in own or name.id in safe for name in names) and all(
-        _is_safe(each, _SAFE_CALLS | again | set(classes)) for each in called
+        _is_safe(each, _SAFE_CALLS | makers) for each in called
     )
 
 
@@ -71,20 +81,22 @@ def _is_told(node: ast.expr, again: Collection[str]) -> bool:
 
 def _is_safe(called: ast.expr, names: Collection[str]) -> bool:
     if isinstance(called, ast.Attribute):
-        return called.attr in _SAFE_METHODS
+        module = isinstance(called.value, ast.Name) and called.value.id in names
+        return module or called.attr in _SAFE_METHODS
     return isinstance(called, ast.Name) and called.id in names
 
 
-def is_plain_factory(node: ast.expr) -> bool:
+def is_plain_factory(node: ast.expr, classes: Collection[str] = ()) -> bool:
     if isinstance(node, ast.Name):
-        return node.id in _FACTORIES
+        return node.id in _FACTORIES or node.id in classes
     if isinstance(node, ast.Attribute):
         return node.attr in _FACTORIES
     inner = node.body if isinstance(node, ast.Lambda) else None
     if inner is None:
         return isinstance(node, ast.Constant)
     return all(
-        isinstance(part, _SHAPES) or (isinstance(part, ast.Name) and part.id in _FACTORIES)
+        isinstance(part, _SHAPES)
+        or (isinstance(part, ast.Name) and (part.id in _FACTORIES or part.id in classes))
         for part in ast.walk(inner)
     )
 
@@ -114,7 +126,7 @@ def is_plain_in_class(statement: ast.stmt, bound: frozenset[str]) -> bool:
     names = {part.id for part in parts if isinstance(part, ast.Name)}
     called = {_last(part.func) for part in parts if isinstance(part, ast.Call)}
     lazy = any(isinstance(part, ast.Lambda) and not is_plain_factory(part) for part in parts)
-    return not lazy and bound.isdisjoint(names) and called <= _FIELDS | {"defaultdict", "Counter"}
+    return not lazy and bound.isdisjoint(names) and called <= _FIELDS | _CONSTANT_CALLS
 
 
 def _last(node: ast.AST) -> str:

@@ -56,9 +56,11 @@ class Uses:
 
     def read_once(self, name: str, loop: ast.AST, consumed: set[int]) -> bool:
         """Whether a name that a loop binds is read at one place of its body, and used up there."""
-        loads = self.loads.get(name, ())
-        if len(loads) != 1 or id(loads[0]) not in consumed:
+        loads = sorted(self.loads.get(name, ()), key=lambda n: (n.lineno, n.col_offset))
+        if not loads or id(loads[0]) not in consumed:
             return not loads
+        if len(loads) > 1 and not self._is_replaced(loads[0], name, loop):
+            return False
         child: ast.AST = loads[0]
         while child in self.parent:
             node = self.parent[child]
@@ -68,6 +70,13 @@ class Uses:
                 return False
             child = node
         return False
+
+    def _is_replaced(self, load: ast.Name, name: str, loop: ast.AST) -> bool:
+        """`group = list(group)` as the first that a round does: what is read after is a list."""
+        made = self.parent[self.parent[load]]
+        first = isinstance(loop, ast.For) and loop.body[0] is made
+        target = made.targets[0] if isinstance(made, ast.Assign) else None
+        return first and isinstance(target, ast.Name) and target.id == name
 
     def _block(self, node: ast.AST) -> list[ast.stmt] | None:
         """The list of statements in whose line this is evaluated; None where it may not be."""
