@@ -25,7 +25,9 @@ from tests.agents.runs.tools import bank
 from tests.audit.history import History
 from tests.harness.server import ROOT
 
-READ = program("import random\nsums = statement()\nprint(sums, random.random(), limit)")
+# A whole number: the sixteen digits of a random fraction are a card's once in seventy times, which
+# the model may not be told.
+READ = program("import random\nsums = statement()\nprint(sums, random.randrange(9999), limit)")
 WRITE = program("note = note_down(text=str(sums['day']['z']))\nprint(note)")
 GIVEN_UP = program("pay(account='DE01', amount_cents=5)\n1 / 0")
 PAY = program("made = pay(account='DE01', amount_cents=5)\nprint(made['id'])")
