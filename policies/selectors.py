@@ -5,7 +5,7 @@ block would find nothing.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -329,6 +329,20 @@ def policy_version(workspace_id: UUID, number: int) -> PolicyVersion | None:
     """One version by its number; None where the workspace has no such version."""
     with in_workspace(workspace_id):
         return PolicyVersion.objects.filter(number=number).first()
+
+
+def versions_numbered(workspace_id: UUID, marks: Collection[str]) -> dict[str, int]:
+    """The number of the policy version that each id or digest stands for, as far as there is one.
+
+    Versions may have the same content, and so one digest: the first that had it is named.
+    """
+    ids = [mark for mark in marks if "-" in mark]
+    digests = [mark for mark in marks if "-" not in mark]
+    with in_workspace(workspace_id):
+        rows = PolicyVersion.objects.filter(Q(id__in=ids) | Q(digest__in=digests))
+        found = list(rows.order_by("-number").values_list("id", "digest", "number"))
+    marked = {mark: number for key, digest, number in found for mark in (str(key), digest)}
+    return {mark: number for mark, number in marked.items() if mark in marks}
 
 
 def policy_diff(old: str, new: str) -> list[str]:

@@ -29,4 +29,4 @@ def look(workspace_id: UUID, text: str, documents: Mapping[str, str] | None = No
     """
     with in_workspace(workspace_id):
         planned = plan(text, documents)
-        return Look(tuple(map(shown, planned.versions)), tuple(planned.unchanged))
+        return Look(tuple(shown(planned)), tuple(planned.unchanged))

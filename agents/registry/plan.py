@@ -225,6 +225,22 @@ def uses_of(version: AgentVersion) -> dict[str, Any]:
     }
 
 
+def names_of(planned: Plan) -> dict[str, str]:
+    """What the hashes of models and tools in a plan's agents stand for: hash → name and number.
+
+    Where several versions have one hash, the highest number: the one that an agent is tied to.
+    """
+    uses = [each for new in planned.versions for each in (new.uses, new.old_uses) if each]
+    models = ModelEndpoint.objects.filter(digest__in=[each["model"] for each in uses])
+    tools = ToolVersion.objects.filter(
+        digest__in={digest for each in uses for digest in each["tools"].values()}
+    )
+    rows = [(new.number, new.name, new.digest) for new in planned.versions]
+    rows += models.values_list("number", "name", "digest")
+    rows += tools.values_list("number", "tool__name", "digest")
+    return {digest: f"{name} v{number}" for number, name, digest in sorted(rows)}
+
+
 def differences(version: Planned) -> Iterator[tuple[str, Any, Any]]:
     """(column, before, after) of each column that differs; all of a first version's."""
     for name, value in version.content.items():

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from agents.errors import Refused
 from agents.models import Registration
-from agents.registry.plan import TOOL, Plan, Planned, differences, open_kinds, plan
+from agents.registry.plan import TOOL, Plan, Planned, differences, names_of, open_kinds, plan
 from agents.registry.service import (
     failing_tests,
     hold_registry,
@@ -141,21 +141,32 @@ def _change(
         displayed={
             "headline": f"Register {open_kinds(planned.versions)}",
             "text": text,
-            "changes": [shown(version) for version in planned.versions],
+            "changes": shown(planned),
             "failing_tests": failing_tests(workspace_id, planned),
         },
     )
 
 
-def shown(version: Planned) -> dict[str, Any]:
-    """A version as the card shows it: field by field, old beside new, long texts line by line."""
+def shown(planned: Plan) -> list[dict[str, Any]]:
+    """What the card shows of each version of a plan, made in the open workspace.
+
+    The models and tools of an agent are said by name, number and hash: a hash alone tells nobody
+    what they sign.
+    """
+    said = names_of(planned)
+    return [_shown(version, said) for version in planned.versions]
+
+
+def _shown(version: Planned, said: Mapping[str, str]) -> dict[str, Any]:
+    """A version field by field, old beside new, long texts line by line."""
     fields = [_field(name, old, new) for name, old, new in differences(version)]
     for name, new in version.uses.items():
         old = version.old_uses.get(name)
         if old != new:
-            fields.append(_field(name, old, new))
+            fields.append(_field(name, _named(old, said), _named(new, said)))
     if not fields or version.kind == TOOL:
-        fields.append(_field("content hash", version.before or None, version.digest))
+        before = f"sha256:{version.before}" if version.before else None
+        fields.append(_field("content hash", before, f"sha256:{version.digest}"))
     return {
         "kind": version.kind,
         "name": version.name,
@@ -163,6 +174,12 @@ def shown(version: Planned) -> dict[str, Any]:
         "to": version.number,
         "fields": fields,
     }
+
+
+def _named(used: Any, said: Mapping[str, str]) -> Any:  # noqa: ANN401 - as `Planned.uses` has it
+    if isinstance(used, Mapping):
+        return {name: _named(digest, said) for name, digest in used.items()}
+    return f"{said.get(used, 'unknown')}, sha256:{used}" if used else used
 
 
 def _field(name: str, old: Any, new: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON of any column

@@ -4,7 +4,7 @@ import csv
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import LazySettings
@@ -22,7 +22,9 @@ from audit.verifier import countersign_verify as verifier
 from countersign.accounts.models import User
 from countersign.console import logbook, proof_drawing
 from countersign.console.logbook import Logbook
-from tests.audit.history import AGENT, History, take_lock
+from policies import selectors as policies
+from policies.models import PolicyVersion
+from tests.audit.history import AGENT, ALICE, History, take_lock
 from tests.audit.witnesses import running_witness
 from tests.countersign.accounts.cast import Cast
 from tests.countersign.console.test_runs import text
@@ -119,6 +121,43 @@ def test_an_entry_shows_its_place_and_the_way_to_the_signed_root(log: History, d
     assert "No anchor is configured." in page
     picture = dan.get(f"/w/acme/audit/{entry.id}/").content.decode()
     assert picture.count("<rect") == 2 * len(found.path) + 1
+
+
+def test_an_entry_says_in_words_what_a_hash_is_of(log: History, dan: Client) -> None:
+    active = policies.active_policy(log.workspace)
+    with in_workspace(log.workspace):
+        digest = PolicyVersion.objects.get(id=active.version_id).digest
+    seats = [{"role": "reviewer:finance", "count": 2}, {"role": "policy_officer", "count": 1}]
+    [decided, asked] = log.record(
+        Draft(
+            "decision.made",
+            AGENT,
+            Subject("decision", "d"),
+            detail={"action": "release", "outcome": "allow", "policy": digest, "rules": []},
+        ),
+        Draft(
+            "approval.requested",
+            ALICE,
+            Subject("approval_request", str(uuid4())),
+            detail={
+                "policy_version": str(active.version_id),
+                "binding": "ab" * 32,
+                "requirement": seats,
+                "request": "no hash, and thirty-six characters lo",
+            },
+        ),
+    )
+    page = dan.get(f"/w/acme/audit/{decided.id}/").content.decode()
+    short = f'<span class="mono faint" title="sha256:{digest}">sha256:{digest[:12]}…</span>'
+    version = f'<a href="/w/acme/policies/v{active.number}/">version {active.number}</a>'
+    assert f"<dt>Policy</dt><dd>{version} {short}</dd>" in page
+    assert "<dt>Rules</dt><dd>none</dd>" in page
+    page = dan.get(f"/w/acme/audit/{asked.id}/").content.decode()
+    assert f"<dt>Policy version</dt><dd>{version}</dd>" in page
+    assert "all that a signature binds <span" in page
+    assert f"{'ab' * 6}…</span>" in page
+    assert "2 signatures of reviewer: finance, 1 signature of policy officer" in page
+    assert "no hash, and thirty-six characters lo" in page
 
 
 def test_an_entry_says_what_it_waits_for(log: History, dan: Client, vault: Path) -> None:

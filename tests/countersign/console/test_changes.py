@@ -1,5 +1,6 @@
 """Proposing a change in the console, signing it, and what then holds."""
 
+import re
 from typing import Any
 
 import pytest
@@ -74,6 +75,20 @@ def test_a_file_is_proposed_signed_and_in_force(cast: Cast, log_in: LogIn) -> No
     assert "The change is in force." in signed
     assert "Operation: ✓ in force" in signed
     assert steps(cast) == (2, 99)
+
+
+def test_what_an_agent_uses_is_said_by_name_and_number(cast: Cast, log_in: LogIn) -> None:
+    """A hash alone tells nobody what they sign; all of it stands in what is signed."""
+    other = REGISTER.replace("model: scripted-test", "model: scripted-other")
+    log_in("alice").post(PROPOSE, {"text": other})
+    fields = asked(cast).displayed["changes"][-1]["fields"]
+    [model] = [each for each in fields if each["field"] == "model"]
+    assert re.fullmatch(r"scripted v1, sha256:[0-9a-f]{64}", model["before"])
+    assert re.fullmatch(r"scripted v2, sha256:[0-9a-f]{64}", model["after"])
+    page = log_in("carol").get(f"/w/acme/approvals/{asked(cast).id}/").content.decode()
+    said, digest = model["after"].split("sha256:")
+    assert f'{said}<span class="mono faint" title="sha256:{digest}">' in page
+    assert text(page).count(digest) == 0
 
 
 def test_a_fault_is_shown_with_its_line(cast: Cast, log_in: LogIn) -> None:

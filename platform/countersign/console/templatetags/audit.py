@@ -42,11 +42,3 @@ def is_id(value: object) -> bool:
         return isinstance(value, str) and len(value) == 36 and bool(UUID(value))
     except ValueError:
         return False
-
-
-@register.filter
-def words_of(value: object) -> str:
-    """A list of names as text; "" for anything else."""
-    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-        return ", ".join(value)
-    return ""

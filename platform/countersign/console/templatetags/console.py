@@ -1,6 +1,7 @@
 """Words, times and values for templates; nothing here asks the database."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ from countersign.console.values import Reference, Shown, Tree, shown
 register = template.Library()
 
 LONG_TEXT = 2000
+_HASHES = re.compile(r"sha256:([0-9a-f]{64})\b")
 
 
 @register.simple_tag
@@ -194,6 +196,25 @@ def rule_words(name: str) -> str:
 def visible(text: str) -> str:
     """Text of a model or a stranger, with hidden characters shown."""
     return code.visible(str(text))
+
+
+@register.simple_tag
+def short_hash(digest: str) -> SafeString:
+    """A SHA-256 in hex by its beginning; all of it for whoever points at it."""
+    return format_html(
+        '<span class="mono faint" title="sha256:{}">sha256:{}…</span>', digest, digest[:12]
+    )
+
+
+@register.filter
+def hashes_short(text: str) -> SafeString:
+    """Text of a stranger in which each `sha256:…` is shortened; all of it for whoever points."""
+    parts = _HASHES.split(code.visible(str(text)))
+    return format_html_join(
+        "",
+        "{}",
+        ((short_hash(part) if at % 2 else part,) for at, part in enumerate(parts)),
+    )
 
 
 @register.filter

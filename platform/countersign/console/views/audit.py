@@ -1,7 +1,7 @@
 """The audit log: search, one entry with its proof and payloads, verification."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -27,13 +26,12 @@ from audit.tasks import run_verification
 from audit.transactions import in_workspace
 from audit.verification import request_verification
 from countersign.accounts import selectors as accounts
-from countersign.console import audit_guards, code, guards, proofs
+from countersign.console import audit_guards, code, entry_details, guards, proofs
 from countersign.console.audit_forms import AuditFilter, who
 from countersign.console.guards import Member
 from countersign.console.logbook import Logbook
 from countersign.console.pages import render, render_fragment
 
-HASH_CHARS = 64
 MAX_SHOWN = 200_000
 """Characters of a revealed payload on the page; all of it is in an export with payloads."""
 
@@ -110,7 +108,7 @@ def _entry_page(
         "entry": entry,
         "line": line,
         "body": body,
-        "details": _details(member, body.get("detail", {})),
+        "details": entry_details.details(member.id, member.slug, body.get("detail", {})),
         "proof": proofs.of_entry(member.id, entry),
         "payloads": [
             {"name": name, "said": said, "stored": name in stored}
@@ -124,34 +122,6 @@ def _entry_page(
         "reader": member.user.name,
     }
     return render(request, member, "console/audit_entry.html", context)
-
-
-def _details(member: Member, detail: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Each thing that an entry holds; hashes of versions with the names they were registered by."""
-    hashes = {
-        said
-        for name, said in detail.items()
-        if name.endswith("_version") and isinstance(said, str) and len(said) == HASH_CHARS
-    }
-    named = agents.versions_named(member.id, hashes) if hashes else {}
-    known = {
-        digest: {
-            "name": version.name,
-            "number": version.number,
-            "href": reverse(
-                f"console:{version.kind}_version", args=[member.slug, version.name, version.number]
-            ),
-        }
-        for digest, version in named.items()
-    }
-    return [
-        {
-            "name": name,
-            "said": said,
-            "version": known.get(said) if name.endswith("_version") else None,
-        }
-        for name, said in detail.items()
-    ]
 
 
 def _readable(opened: Opened) -> str:
