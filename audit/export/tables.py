@@ -32,8 +32,8 @@ CSV_HEADER = (
     "trace",
     "leaf_hash",
 )
-# A spreadsheet would run a cell that begins so.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet would run a cell that begins so; some take the full-width forms for the same.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 MAX_REPORTED = 5000
 """Entries printed in the report; the CSV has them all."""
 

@@ -129,16 +129,21 @@ LOGOUT_REDIRECT_URL = "/login"
 _https = _url.scheme == "https"
 ALLOWED_HOSTS = env.texts("HOSTS", sorted({_url.hostname or "", *_loopback, "[::1]"} - {""}))
 CSRF_TRUSTED_ORIGINS = [f"{_url.scheme}://{_url.netloc}"]
-SESSION_COOKIE_NAME = "countersign_session"
+# A browser takes a cookie of this prefix from this host alone, by TLS and for all paths: no other
+# host of the domain, and nobody on the network, can plant a session or a token of theirs.
+_only_ours = "__Host-" if _https else ""
+SESSION_COOKIE_NAME = f"{_only_ours}countersign_session"
 SESSION_COOKIE_AGE = env.number("SESSION_HOURS", 8, highest=24 * 7) * 3600
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = _https
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
-CSRF_COOKIE_NAME = "countersign_csrf"
+CSRF_COOKIE_NAME = f"{_only_ours}countersign_csrf"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Strict"
 CSRF_COOKIE_SECURE = _https
+LOGIN_COOKIE_NAME = f"{'__Secure-' if _https else ''}countersign_login"
+"""Between password and code; for the path of the login alone, which `__Host-` does not allow."""
 SECURE_SSL_REDIRECT = _https
 # Supervisors ask from inside, where there is no TLS; the answer holds nothing.
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]

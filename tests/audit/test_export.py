@@ -169,6 +169,13 @@ def test_one_worker_at_a_time(full: History) -> None:
     assert exports.unfinished() == [(full.workspace, job.id)]
 
 
+@pytest.mark.parametrize("sign", [*"=+-@", "\t", "\r", "\n", *"\uff1d\uff0b\uff0d\uff20"])
+def test_no_cell_of_a_csv_begins_as_a_formula(sign: str) -> None:
+    """Some spreadsheets take the full-width signs of an East Asian keyboard for the plain ones."""
+    line = tables.csv_line([f"{sign}1+1", f"1{sign}1", 7]).decode()
+    assert line == f'"\'{sign}1+1","1{sign}1","7"\r\n'
+
+
 def test_the_csv_is_the_entries_and_no_formula(full: History) -> None:
     note = Draft("note.taken", ALICE, Subject("note", '=cmd|"/c calc"!A1', "2"), on_behalf_of=BOB)
     full.record(note)

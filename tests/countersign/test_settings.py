@@ -78,6 +78,7 @@ def test_defaults_are_safe_on_one_machine(tmp_path: Path) -> None:
     assert found["COUNTERSIGN_LISTEN"] == "127.0.0.1"
     assert found["COUNTERSIGN_EMBEDDED"] is True
     assert found["SESSION_COOKIE_HTTPONLY"] is True
+    assert found["SESSION_COOKIE_NAME"] == "countersign_session"
     assert len(str(found["SECRET_KEY"])) == 43
     assert found["EMAIL_BACKEND"] == "django.core.mail.backends.filebased.EmailBackend"
 
@@ -86,6 +87,14 @@ def test_public_address_means_secure_cookies(tmp_path: Path) -> None:
     found = settings(tmp_path / "home", URL="https://agents.example.org")
     for name in ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT"):
         assert found[name] is True
+    assert (found["SESSION_COOKIE_NAME"], found["CSRF_COOKIE_NAME"]) == (
+        "__Host-countersign_session",
+        "__Host-countersign_csrf",
+    )
+    assert found["LOGIN_COOKIE_NAME"] == "__Secure-countersign_login"
+    # What the prefix demands; without it a browser takes none of them.
+    for kind in ("SESSION", "CSRF"):
+        assert (found[f"{kind}_COOKIE_PATH"], found[f"{kind}_COOKIE_DOMAIN"]) == ("/", None)
     assert found["ALLOWED_HOSTS"] == [
         "127.0.0.1",
         "::1",

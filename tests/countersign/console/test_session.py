@@ -1,7 +1,10 @@
 """Logging in, out, and the one-time password."""
 
+import re
+
 import pytest
 from django.test import Client
+from pytest_django import Settings
 
 from audit import selectors
 from countersign.accounts.models import User
@@ -58,6 +61,39 @@ def test_logging_out_ends_the_session_and_is_recorded(cast: Cast, log_in: LogIn)
     filters = selectors.Filters(actions=("session.ended",))
     [entry] = selectors.entries(None, filters).entries
     assert entry.actor_id == str(cast.id("alice"))
+
+
+def test_cookies_over_tls_are_this_hosts_own(cast: Cast, settings: Settings) -> None:
+    """A browser believes the prefix only with these attributes, and drops the cookie without."""
+    session, csrf = (
+        f"__Host-{name}" for name in (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)
+    )
+    settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME = session, csrf
+    settings.SESSION_COOKIE_SECURE = settings.CSRF_COOKIE_SECURE = True
+    User.objects.update(must_change_password=False)
+    client = Client(enforce_csrf_checks=True, headers={"referer": "https://testserver/login"})
+    page = client.get("/login", secure=True).content.decode()
+    token = re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page)[0]
+    given = {"username": "alice", "password": cast.passwords["alice"]}
+    assert client.post("/login", given, secure=True).status_code == 403
+    given["csrfmiddlewaretoken"] = token
+    assert client.post("/login", given, secure=True).status_code == 302
+    for name in (session, csrf):
+        held = client.cookies[name]
+        assert (held["path"], held["domain"], held["secure"]) == ("/", "", True)
+        assert held["httponly"] is True
+    assert client.get("/w/acme/", secure=True).status_code == 200
+    # Under the name that any host of the domain may set, the same value opens nothing.
+    planted = Client()
+    planted.cookies["countersign_session"] = client.cookies[session].value
+    assert planted.get("/w/acme/", secure=True).status_code == 302
+    token = re.findall(
+        r'name="csrfmiddlewaretoken" value="(\w+)"',
+        client.get("/password", secure=True).content.decode(),
+    )[0]
+    client.post("/logout", {"csrfmiddlewaretoken": token}, secure=True)
+    gone = client.cookies[session]
+    assert (gone.value, gone["path"], gone["secure"]) == ("", "/", True)
 
 
 def test_a_one_time_password_must_be_changed_before_anything_else(

@@ -30,7 +30,6 @@ from policies.errors import Reason, Refusal
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 TOO_MANY = 429
-TICKET_COOKIE = "countersign_login"
 TICKET_PATH = "/login"
 RECOVERED = (
     "You logged in with a recovery code, which is used up by it. If your phone is lost, set up"
@@ -74,7 +73,7 @@ def login_code(request: HttpRequest) -> HttpResponse:
     """The one-time code, for a browser that has given the right password just now."""
     if request.user.is_authenticated:
         return redirect("console:home")
-    ticket, now = request.COOKIES.get(TICKET_COOKIE, ""), datetime.now(UTC)
+    ticket, now = request.COOKIES.get(settings.LOGIN_COOKIE_NAME, ""), datetime.now(UTC)
     target = request.POST.get("next") or request.GET.get("next") or ""
     form = LoginCodeForm(posted(request))
     if request.method == "GET" and not accounts.login_is_half(ticket=ticket, now=now):
@@ -145,7 +144,7 @@ def _half(request: HttpRequest, half: HalfLogin, target: str) -> HttpResponse:
     """To the page for the code, with the ticket in a cookie of this browser."""
     response = redirect(_with_next("console:login_code", _safe(request, target)))
     response.set_cookie(
-        TICKET_COOKIE,
+        settings.LOGIN_COOKIE_NAME,
         half.ticket,
         max_age=accounts.CODE_WITHIN,
         path=TICKET_PATH,
@@ -162,7 +161,7 @@ def _anew(request: HttpRequest, target: str) -> HttpResponse:
 
 
 def _without_ticket(response: HttpResponse) -> HttpResponse:
-    response.delete_cookie(TICKET_COOKIE, path=TICKET_PATH, samesite="Strict")
+    response.delete_cookie(settings.LOGIN_COOKIE_NAME, path=TICKET_PATH, samesite="Strict")
     return response
 
 
