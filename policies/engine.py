@@ -4,13 +4,14 @@ Guarantees:
 - only Cedar's Allow with no evaluation error is allow; a missing fact, an unknown attribute, a
   value of the wrong type, an engine error and a version mismatch are deny, with the reason
   recorded. Cedar drops a `forbid` that raises an error, which is why errors are never ignored
-  and why nothing is ever evaluated without the schema;
+  and why nothing is ever evaluated that does not fit the schema (`shapes`);
 - `decide` never raises.
 
 Order of a decision:
-1. the request must be whole and the tool version the one the policies were compiled for;
-2. all rules together: Allow is allow, since no `forbid` of either kind fired; a `forbid`
-   without `@review` among those that fired, or none at all, is deny;
+1. the request must be whole, of the schema's shape, and the tool version the one the policies
+   were compiled for. Cedar is then told what the rules about the action read, no more;
+2. all rules about the action together: Allow is allow, since no `forbid` of either kind fired;
+   a `forbid` without `@review` among those that fired, or none at all, is deny;
 3. only `forbid`s with `@review("role")`, `@quorum("2")` fired: the rules without them are
    asked again, and must say Allow. Then it is review, and what fired is the requirement;
 4. rules with `@shadow` are evaluated apart and recorded; they change nothing.
@@ -23,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import cedarpy
 from cedarpy import pst
@@ -33,6 +34,7 @@ from policies.facts.record import ToolSpec
 from policies.pieces import fault, find
 from policies.requests import Request, tool_entity
 from policies.schema import argument_types, schema_for
+from policies.shapes import Shape, shapes
 
 MAX_POLICY_BYTES = 500_000
 MAX_QUORUM = 12
@@ -204,17 +206,43 @@ class PolicySet:
     reads: frozenset[str]
     schema: cedarpy.Schema = field(repr=False)
     entities: cedarpy.Entities = field(repr=False)
-    whole: cedarpy.PolicySet = field(repr=False)
     hard: cedarpy.PolicySet = field(repr=False)
     soft: cedarpy.PolicySet | None = field(repr=False)
-    shadows: tuple[tuple[str, cedarpy.PolicySet], ...] = field(repr=False)
     trees: Mapping[str, pst.Template] = field(repr=False)
     tools: tuple[ToolSpec, ...] = field(repr=False, default=())
+    _asked: dict[str, "Asked"] = field(repr=False, default_factory=dict)
 
     def obliged(self, kind: str) -> tuple[str, ...]:
         """What any rule obliges to, of one kind."""
         found = [o for rule in self.rules.values() for o in rule.obligations]
         return tuple(o.removeprefix(f"{kind}:") for o in found if o.startswith(f"{kind}:"))
+
+    def asked(self, action: str) -> "Asked":
+        """What of these policies a request of this action has to do with."""
+        found = self._asked.get(action)
+        if found is None:
+            found = self._asked[action] = _asked(self, action)
+        return found
+
+
+Wanted: TypeAlias = "Mapping[str, Wanted] | None"
+"""Which attributes of a record; None is all of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The rules that can hold for one action, and what they read.
+
+    Attributes:
+        shape: what a request must be; None where the schema does not know the action.
+        wanted: the part of the context that any of the rules reads.
+    """
+
+    shape: Shape | None
+    wanted: Wanted
+    whole: cedarpy.PolicySet = field(repr=False)
+    hard: cedarpy.PolicySet = field(repr=False)
+    shadows: tuple[tuple[str, cedarpy.PolicySet], ...] = field(repr=False)
 
 
 # Compiling
@@ -270,10 +298,8 @@ def _compiled(
         reads=frozenset(path for tree in trees.values() for path in _reads(tree)),
         schema=schema,
         entities=entity_set,
-        whole=_policies([*hard, *soft]),
         hard=_policies(hard),
         soft=_with_permit_all(soft) if soft else None,
-        shadows=tuple((r.id, _with_permit_all([trees[r.id]])) for r in rules.values() if r.shadow),
         trees=trees,
     )
 
@@ -448,6 +474,41 @@ def _context_path(node: object) -> str:
     return ".".join(["context", *reversed(parts)]) if node == pst.Var("context") else ""
 
 
+def _asked(policies: PolicySet, action: str) -> Asked:
+    trees = {name: tree for name, tree in policies.trees.items() if _about(tree, action)}
+    rules = [policies.rules[name] for name in trees]
+    enforced = [rule for rule in rules if not rule.shadow]
+    reads = {path for tree in trees.values() for path in _reads(tree)}
+    return Asked(
+        shape=shapes(policies.schema_text).get(action),
+        wanted=_wanted(path.split(".")[1:] for path in reads),
+        whole=_policies(trees[rule.id] for rule in enforced),
+        hard=_policies(trees[rule.id] for rule in enforced if not rule.roles),
+        shadows=tuple((r.id, _with_permit_all([trees[r.id]])) for r in rules if r.shadow),
+    )
+
+
+def _about(tree: pst.Template, action: str) -> bool:
+    """Whether the head of a rule lets it hold for this action."""
+    if isinstance(tree.action, pst.ActionEq):
+        named = [tree.action.entity]
+    elif isinstance(tree.action, pst.ActionIn):
+        named = list(tree.action.entities)
+    else:
+        return True
+    own = pst.EntityUid(pst.EntityType("Action"), action)
+    return own in named or (_CALLS in named and action.startswith("call:"))
+
+
+def _wanted(paths: Iterable[Sequence[str]]) -> Wanted:
+    below: dict[str, list[Sequence[str]]] = {}
+    for path in paths:
+        if not path:
+            return None
+        below.setdefault(path[0], []).append(path[1:])
+    return {name: _wanted(rest) for name, rest in below.items()}
+
+
 def _is_argument(node: object) -> bool:
     return (
         isinstance(node, pst.GetAttr)
@@ -482,13 +543,14 @@ def decide(request: Request, policy_set: PolicySet) -> Decision:
 
 
 def _decide(request: Request, policy_set: PolicySet) -> Decision:
-    problem = _mismatch(request, policy_set)  # (1)
+    asked = policy_set.asked(request.action)
+    problem = _mismatch(request, policy_set) or _misshapen(request, asked)  # (1)
     if problem:
         return _refused(policy_set, problem)
-    question = _question(request)
+    question = _question(request, asked)
     entities = _entities(request, policy_set)
-    shadows = _shadow_rules(question, entities, policy_set)  # (4)
-    whole = cedarpy.is_authorized(question, policy_set.whole, entities, policy_set.schema)  # (2)
+    shadows = _shadow_rules(question, entities, asked, policy_set)  # (4)
+    whole = cedarpy.is_authorized(question, asked.whole, entities)  # (2)
     errors = list(whole.diagnostics.errors)
     if errors or whole.decision is cedarpy.Decision.NoDecision:
         return _denied(policy_set, whole.diagnostics.reasons, errors or ["no decision"], shadows)
@@ -498,7 +560,7 @@ def _decide(request: Request, policy_set: PolicySet) -> Decision:
     fired = tuple(policy_set.rules[rule_id] for rule_id in sorted(whole.diagnostics.reasons))
     if not fired or not all(rule.roles for rule in fired):
         return _denied(policy_set, whole.diagnostics.reasons, (), shadows)
-    hard = cedarpy.is_authorized(question, policy_set.hard, entities, policy_set.schema)  # (3)
+    hard = cedarpy.is_authorized(question, asked.hard, entities)  # (3)
     errors = list(hard.diagnostics.errors)
     if errors or hard.decision is not cedarpy.Decision.Allow:
         return _denied(policy_set, hard.diagnostics.reasons, errors, shadows)
@@ -523,13 +585,26 @@ def _mismatch(request: Request, policy_set: PolicySet) -> str:
     return ""
 
 
-def _question(request: Request) -> dict[str, Any]:
+def _misshapen(request: Request, asked: Asked) -> str:
+    if asked.shape is None:
+        return f"there is no action {request.action!r}"
+    return asked.shape.fault(request.principal, request.resource, request.context)
+
+
+def _question(request: Request, asked: Asked) -> dict[str, Any]:
     return {
         "principal": {"type": request.principal[0], "id": request.principal[1]},
         "action": {"type": "Action", "id": request.action},
         "resource": {"type": request.resource[0], "id": request.resource[1]},
-        "context": json.dumps(request.context, allow_nan=False),
+        "context": json.dumps(_only(asked.wanted, request.context), allow_nan=False),
     }
+
+
+def _only(wanted: Wanted, value: Any) -> Any:  # noqa: ANN401 - JSON
+    """The part of a record that is wanted."""
+    if wanted is None:
+        return value
+    return {name: _only(below, value[name]) for name, below in wanted.items() if name in value}
 
 
 def _entities(request: Request, policy_set: PolicySet) -> cedarpy.Entities:
@@ -541,11 +616,11 @@ def _entities(request: Request, policy_set: PolicySet) -> cedarpy.Entities:
 
 
 def _shadow_rules(
-    question: dict[str, Any], entities: cedarpy.Entities, policy_set: PolicySet
+    question: dict[str, Any], entities: cedarpy.Entities, asked: Asked, policy_set: PolicySet
 ) -> tuple[FiredRule, ...]:
     fired = []
-    for rule_id, policies in policy_set.shadows:
-        answer = cedarpy.is_authorized(question, policies, entities, policy_set.schema)
+    for rule_id, policies in asked.shadows:
+        answer = cedarpy.is_authorized(question, policies, entities)
         if answer.decision is not cedarpy.Decision.Allow:
             fired.append(policy_set.rules[rule_id])
     return tuple(fired)

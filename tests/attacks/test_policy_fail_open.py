@@ -100,7 +100,7 @@ def test_another_version_of_a_tool_under_the_same_name_denies() -> None:
 
 
 def test_an_engine_that_raises_denies() -> None:
-    broken = replace(POLICIES, whole=None)  # type: ignore[arg-type]
+    broken = replace(POLICIES, entities=None)  # type: ignore[arg-type]
     found = decide(BIG, broken)
     assert found.outcome is Outcome.DENY
     assert "engine failure" in found.errors[0]
