@@ -557,8 +557,8 @@ def _source_kinds(argument: Argument) -> set[str]:
         kinds.add(LITERAL)  # at another place in the program, which may be the one that called
     if kinds == {"step"} and LITERAL in sources:
         kinds.add(LITERAL)  # typed in an earlier step, and nothing that anybody else gave
-    if kinds == {TASK, "step"}:
-        return {TASK}  # an input that came as a variable
+    if kinds == {TASK, "step"}:  # an input that came as a variable, or a name bound to another
+        return {TASK, LITERAL} if LITERAL in sources else {TASK}
     return kinds or ({LITERAL} if LITERAL in sources else {"unknown"})
 
 

@@ -79,6 +79,8 @@ class Calls(Reflection):
             whole = False
         if whole:
             self.consumed.add(argument)
+            if isinstance(function, ast.Name) and function.id in ("all", "any", "next"):
+                self.stopping.add(argument)
 
     def may_build_class(self, callee: int, arguments: Arguments, node: ast.Call) -> None:
         if arguments.spread or len(arguments.positional) + len(arguments.named) > 1:
@@ -594,6 +596,8 @@ class Calls(Reflection):
         values = arguments.all()
         if name in library.DRAWING_METHODS:
             values.append(self.drawn(values))
+        if name in library.CLOCK_METHODS:
+            values.append(self.looked())
         values += self.callbacks([receiver, *values])
         silent = not values or name in library.KEYED_METHODS  # else `plain_method` stores them
         if name in library.CONSUMING_METHODS or (
@@ -971,9 +975,11 @@ class Calls(Reflection):
 
     def clock(self, path: str, member: str) -> int:
         """What was slept is seen on every clock."""
-        if not library.tells_time(path, member):
-            return 0
-        self.change_silently([self.state_of("time")])  # each look takes time, too
+        return self.looked() if library.tells_time(path, member) else 0
+
+    def looked(self) -> int:
+        """The time; each look takes some, too."""
+        self.change_silently([self.state_of("time")])
         return self.state_of("time")
 
 

@@ -288,8 +288,12 @@ class Expressions(Walk, ABC):
             module.path == "enum" and module.member in library.ENUMERATIONS
         ):
             return self.graph.node(self.type_bit)
-        if library.tells_time(module.path, module.member):
-            return self.state_of("time")
+        told = library.tells_time(module.path, module.member)
+        if told or library.draws(module.path, module.member):
+            changing = self.graph.node(self.mutator_bit)
+            self.alias(self.state_of("time" if told else "random"), changing)
+            self.kept_methods = True
+            return changing
         shared = self.state_of(library.shared_object(module.path, module.member))
         if library.changes_argument(module.path, module.member):
             self.kept_methods = True
@@ -562,9 +566,14 @@ class Expressions(Walk, ABC):
             for condition in generator.ifs:
                 self.narrow(self.evaluate(condition))
         result = self.graph.node(self.literal_mask)
+        late = self.graph.node() if node in self.stopping and _acts(node) else 0
+        if late:  # another element is asked for only if the one before was no hit
+            self.flow(self.path, late) if self.path else None
+            self.path = self.guard = late
         values = [self.evaluate(element) for element in elements]
         for value in values:
             self.put(value, result)
+            self.flow(value, late) if late else None
         if len(values) == 1:
             self.columns(result, values)
         if deferred:
@@ -749,6 +758,23 @@ class Expressions(Walk, ABC):
     def awaited(self, node: ast.Await) -> int:
         self.not_modelled("async", "await", node)
         return self.evaluate(node.value)
+
+
+def _acts(node: ast.expr) -> bool:
+    """Whether something is called, or bound, that more than computes."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.NamedExpr):
+            return True
+        if isinstance(inner, ast.Call):
+            called = inner.func
+            named = isinstance(called, ast.Name) and called.id in library.SCALAR_FUNCTIONS
+            method = isinstance(called, ast.Attribute) and called.attr in _COMPUTING_METHODS
+            if not named and not method:
+                return True
+    return False
+
+
+_COMPUTING_METHODS = library.SCALAR_METHODS | {"get", "items", "keys", "values", "split"}
 
 
 def _count(iterable: ast.expr) -> int | None:

@@ -510,6 +510,7 @@ _HARMLESS_PARTS: Final = {
 }
 _CLOCKS = _words("now today utcnow uuid1 formatdate make_msgid localtime compress")
 # Methods of the library's objects that draw from the one random source.
+CLOCK_METHODS: Final = frozenset({"now", "today", "utcnow"})
 DRAWING_METHODS: Final = frozenset({"samples"})
 _PATH_METHODS = _words("savefig save savez savetxt imread imsave loadtxt genfromtxt")
 

@@ -60,7 +60,7 @@ _CHANGING: Final = library.MUTATING_METHODS | _words(
 )
 _ODD: Final = _words(
     "scanner line_num register dispatch cache_clear cache_info __wrapped__ __doc__ flags traps"
-    " clear_flags clear_traps addFilter addHandler"
+    " clear_flags clear_traps addFilter addHandler filters handlers"
 )
 _FUNCTIONS: Final = ("function", "lambda")
 _NUMBERS: Final = _words(
@@ -79,6 +79,7 @@ _STR_LIKE: Final = _LIKE_BUILTINS - _words(
 _CHANGES_ENUM: Final = _words("_missing_ _generate_next_value_")
 _SETTINGS: Final = _words("level format datefmt stream force")
 _COMPUTING: Final = library.SCALAR_MODULES | _words("decimal re json")
+_OUTWARD: Final = _words("untrusted external outward public egress")
 _MEMORIES: Final = _words("cache lru_cache cached_property")
 
 _ALL: Final[frozenset[str] | None] = None
@@ -175,6 +176,9 @@ class _Looker:
         for name in _SHADOWABLE & self.scopes.bound.keys():
             if any(s.kind != "class" and name in s.bindings for s in self.scopes.by_node.values()):
                 yield "shadowed-builtin", name, self.scopes.bound[name]
+        for scope in self.scopes.by_node.values():
+            if "id" in scope.uses and scope.owner("id") is None:
+                yield "library", "id", _NOWHERE  # addresses tell how much has been made
         if self.scopes.classes:
             for scope in self.scopes.by_node.values():
                 for name in (*scope.bindings, *scope.uses):
@@ -241,6 +245,8 @@ class _Looker:
             if members is not None and members is not _NOT_PLAIN and node.attr not in members:
                 yield "library", f"{module}.{node.attr}", node
         if not isinstance(node.ctx, ast.Load):
+            if library.is_hook(node.attr) and _last(node.value) != "self":
+                yield "method-like-a-builtin", node.attr, node
             if isinstance(node.value, ast.Call) and not self._sets_precision(node):
                 yield "stored-through-call", node.attr, node
         elif id(node) not in self.callees:
@@ -277,8 +283,8 @@ class _Looker:
             yield "outer-variable", "a file that stays open", node
         elif name == "open" and self._inside():
             yield from self._beyond("a file that is opened by a function", node)
-        if name == "id" and isinstance(node.func, ast.Name) and name not in self.scopes.bound:
-            yield "library", "id", node  # addresses tell how much has been made
+        if name == "getcontext" and id(node) not in self.closed:
+            yield "library", "decimal.getcontext as a value", node
         if name == "seed" and not all(isinstance(each, ast.Constant) for each in node.args):
             yield "library", "random.seed of what is computed", node
         if name == "wraps" and id(node) not in self.decorators:
@@ -467,13 +473,12 @@ class _Looker:
 
     def _reads(self, node: ast.FunctionDef) -> bool:
         """Whether only its result shows if a function ran, or what it returned was remembered."""
-        parts = [part for statement in node.body for part in ast.walk(statement)]
-        called = {_last(part.func) for part in parts if isinstance(part, ast.Call)}
-        own = self._own - {node.name}
-        acts = not called.isdisjoint(own | _CHANGING | {"print", "open", "next"})
-        stores = any(isinstance(part, _STORED) and not _is_read(part) for part in parts)
-        tools = [tool for name, tool in self.tools.items() if name in called]
-        return not acts and not stores and all(tool.effect == "read" for tool in tools)
+        asked = {
+            name
+            for name, tool in self.tools.items()
+            if tool.effect == "read" and tool.labels.isdisjoint(_OUTWARD)
+        }
+        return tells(node, self._makers | asked | {node.name})
 
     def method(self, node: ast.FunctionDef) -> Iterator[Rough]:
         name = node.name

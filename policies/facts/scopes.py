@@ -392,9 +392,16 @@ def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
             _stored(scopes, arguments)
     elif isinstance(function, ast.Attribute) and function.attr == "__setattr__":
         _stored(scopes, arguments)
+    elif isinstance(function, ast.Attribute) and function.attr in _KEEPING:
+        scopes.loose = scopes.loose or any(map(_makes_iterator, arguments))
+    if node.keywords and not scopes.loose:
+        scopes.loose = any(_makes_iterator(keyword.value) for keyword in node.keywords)
     if scope.parent is not None and isinstance(function, ast.Name) and function.id == FINAL_ANSWER:
         scopes.stops.add(NEVER_CAUGHT)
     scopes.children(node, scope)
+
+
+_KEEPING = frozenset({"append", "appendleft", "add", "insert", "setdefault", "put"})
 
 
 def raised_name(node: ast.Raise | ast.Assert) -> str:
@@ -489,6 +496,8 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 def _comprehension(scopes: Scopes, node: Comprehension, scope: Scope) -> None:
     kind = "generator" if isinstance(node, ast.GeneratorExp) else "comprehension"
     scopes.lazy += kind == "generator"
+    made = node.value if isinstance(node, ast.DictComp) else node.elt
+    scopes.loose = scopes.loose or _makes_iterator(made)
     scopes.children(node, scopes.nested(kind, node, scope))
 
 
@@ -511,6 +520,8 @@ def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
 
 def _import(scopes: Scopes, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
     for alias in node.names:
+        if alias.asname and (alias.name in ITERATOR_MODULES or alias.name in ITERATORS):
+            scopes.loose = True  # what makes them is not known by its name
         scopes.defaults = scopes.defaults or alias.name == "defaultdict"
         if alias.name != "*":
             scopes.bind(alias.asname or alias.name.split(".")[0], scope, node)
@@ -580,6 +591,8 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.Set: _kept,
     ast.Dict: _kept,
     ast.Return: _kept,
+    ast.BoolOp: _kept,
+    ast.Match: _kept,
     ast.IfExp: _kept,
     ast.For: _for,
     ast.NamedExpr: _walrus,

@@ -209,6 +209,7 @@ class Walk:
         self.marks: list[int] = []
         self.marked: list[Place] = []
         self.consumed: set[ast.AST] = set()  # generator expressions that run where they stand
+        self.stopping: set[ast.AST] = set()  # those of them that end with the first hit
         self.named_files: list[tuple[int, ast.AST]] = []  # names, and where they are opened
         # Settings of the interpreter, and what decides about them.
         self.switches: list[tuple[str, ast.AST, list[int]]] = []
