@@ -9,6 +9,7 @@ from uuid import UUID
 from agents.limits import Limits
 from agents.llm.endpoint import EndpointSpec
 from agents.models import FINAL_STATES, CallState, Effect, RunState, StepState
+from policies import masks
 
 T = TypeVar("T")
 CURRENCY = str({each.name: each.default for each in fields(EndpointSpec)}["currency"])
@@ -168,6 +169,13 @@ class CallView:
     decision: DecisionView | None
     created: datetime
     ended: datetime | None
+
+    @property
+    def masked(self) -> frozenset[str]:
+        """Arguments that rules of its decision mask."""
+        rules = () if self.decision is None else self.decision.rules
+        named = masks.masked({"obligations": rule.obligations} for rule in rules)
+        return named & self.arguments.keys()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ class Scope(StrEnum):
     KILL_SWITCHES_READ = "kill_switches:read"
     KILL_SWITCHES_SET = "kill_switches:set"
     APPROVALS_READ = "approvals:read"
+    MASKS_OPEN = "masks:open"
     REGISTRY_READ = "registry:read"
     REGISTRY_CHANGE = "registry:change"
     AUDIT_READ = "audit:read"

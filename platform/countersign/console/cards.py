@@ -7,8 +7,9 @@ from typing import Any
 
 from agents.selectors import CallView, RunDetail, StepView
 from audit import canonical
-from countersign.console import code, comparison, effects, policy_words, timeline, words
+from countersign.console import code, comparison, effects, timeline, words
 from countersign.console.words import Word
+from policies import masks
 from policies.models import ApprovalRequest, Kind
 from policies.remarks import Remark, notes
 from policies.selectors import RequestDetail
@@ -95,7 +96,7 @@ def build(
     request = detail.request
     shown: dict[str, Any] = request.displayed
     states = {call.position: call.state.value for call in calls if call.position is not None}
-    hidden = frozenset() if unmasked else policy_words.masked(shown.get("rules", ()))
+    hidden = frozenset() if unmasked else masks.masked(shown.get("rules", ()))
     rows = effects.rows(
         shown.get("effects", ()),
         effects.labels_of(shown),

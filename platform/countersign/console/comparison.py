@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from agents.manifest import money
-from countersign.console import code, policy_words, words
+from countersign.console import code, words
+from policies import masks
 from policies.models import Kind
 
 MOST_NAMES = 50
@@ -121,7 +122,7 @@ def _effects(
     pairs = [*_tools(last["tools"]), *_sums(last["amounts"])]
     if people["before"] or people["now"]:
         pairs.append(Pair("Recipients", f"{people['before']:,}", f"{people['now']:,}"))
-    hidden = policy_words.masked(shown.get("rules", ()))
+    hidden = masks.masked(shown.get("rules", ()))
     roles = {
         name
         for effect in shown.get("effects", ())

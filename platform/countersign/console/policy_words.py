@@ -1,6 +1,6 @@
 """What was found about a policy version, in the words of its pages and of the card. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,9 +183,3 @@ def action(name: str) -> str:
     if name.startswith("call:"):
         return f"call of {name.removeprefix('call:')}"
     return _ACTIONS.get(name, name).lower().removesuffix(" of")
-
-
-def masked(rules: Iterable[Mapping[str, Any]]) -> frozenset[str]:
-    """Arguments that these rules hide until whoever reads asks for them (`@mask("iban")`)."""
-    named = [str(each) for rule in rules for each in rule.get("obligations", ())]
-    return frozenset(each.removeprefix("mask:") for each in named if each.startswith("mask:"))

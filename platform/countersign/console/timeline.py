@@ -7,7 +7,7 @@ from uuid import UUID
 
 from agents.models import CallState, Effect, RunState, StepState
 from agents.selectors import ApprovalView, CallView, RunDetail, StepView
-from countersign.console import code, policy_words, values, words
+from countersign.console import code, values, words
 from countersign.console.words import Word
 from policies.remarks import Remark, notes, remarks
 
@@ -269,15 +269,8 @@ def _approval_lines(view: ApprovalView, calls: Sequence[CallView]) -> ApprovalLi
     return ApprovalLines(view, approval_words(view), text, word)
 
 
-def masked(call: CallView) -> frozenset[str]:
-    """Arguments of the call that rules of its decision mask."""
-    rules = () if call.decision is None else call.decision.rules
-    named = policy_words.masked({"obligations": rule.obligations} for rule in rules)
-    return named & call.arguments.keys()
-
-
 def _call_line(call: CallView) -> CallLine:
-    hidden = masked(call)
+    hidden = call.masked
     said = ", ".join(
         f"{name}={'masked' if name in hidden else values.brief(v)}"
         for name, v in call.arguments.items()

@@ -9,8 +9,8 @@ from django.test import Client
 
 from agents.models import Call
 from audit.transactions import in_workspace
-from countersign.console import effects, policy_words
-from policies import life
+from countersign.console import effects
+from policies import life, masks
 from policies.models import ApprovalRequest, DecisionRecord, Kind
 from policies.services import approval_request
 from tests.countersign.accounts.log import last
@@ -82,7 +82,7 @@ def shown(client: Client, address: str) -> str:
 
 
 def test_an_argument_is_masked_by_what_its_rules_oblige_to() -> None:
-    [row] = effects.rows([EFFECT], {}, {}, policy_words.masked(RULES))
+    [row] = effects.rows([EFFECT], {}, {}, masks.masked(RULES))
     said = {cell.heading: cell.parts[0].masked for cell in row.cells}
     assert said == {"Recipient": True, "Amount cents": False}
 

@@ -50,6 +50,10 @@ class ApprovalOut(Schema):
 
 class ApprovalDetailOut(ApprovalOut):
     displayed: dict[str, Any]
+    masked: list[str] = Field(
+        description="Arguments that a rule masks and that `displayed` does not show: the token "
+        "lacks `masks:open`. The digest is of all of it."
+    )
     displayed_digest: str
     binding_digest: str
     votes: list[VoteOut]

@@ -166,6 +166,10 @@ class CallOut(Schema):
     tool_number: int
     effect: str
     arguments: dict[str, Any]
+    masked: list[str] = Field(
+        description="Arguments that a rule masks and that are not shown, nor what the error says: "
+        "the token lacks `masks:open`."
+    )
     state: str
     error: dict[str, Any]
     approval_request_id: UUID | None

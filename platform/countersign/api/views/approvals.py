@@ -11,12 +11,14 @@ from uuid import UUID
 from django.http import HttpRequest
 from ninja import Query, Router
 
+from audit.services import Subject
 from countersign.accounts.scopes import Scope
-from countersign.api import cursors
+from countersign.api import cursors, masking
 from countersign.api.answers import page, says
 from countersign.api.auth import Bearer, caller
 from countersign.api.problems import not_found
 from countersign.api.schemas import approvals as out
+from policies import masks
 from policies import selectors as policies
 from policies.models import ApprovalRequest
 
@@ -59,8 +61,19 @@ def _place(request: ApprovalRequest) -> str:
     summary="One request, with what its signers see and who has voted",
 )
 def approval_get(request: HttpRequest, request_id: UUID) -> Mapping[str, Any]:
-    found = policies.request(caller(request).workspace_id, request_id)
+    """What a rule masks is shown to a token with `masks:open`, and the log says so."""
+    who = caller(request)
+    found = policies.request(who.workspace_id, request_id)
     if found is None:
         raise not_found()
-    fields = {name: getattr(found, name) for name in out.ApprovalDetailOut.model_fields}
-    return fields | {"votes": list(found.votes.all())}
+    about = Subject("approval_request", str(request_id))
+    hidden = masking.kept_from(who, {about: masks.of_request(found.displayed)})[about]
+    made = {
+        "displayed": masks.covered(found.displayed, hidden),
+        "masked": sorted(hidden),
+        "votes": list(found.votes.all()),
+    }
+    return {name: getattr(found, name) for name in _FIELDS} | made
+
+
+_FIELDS = out.ApprovalDetailOut.model_fields.keys() - {"displayed", "masked", "votes"}

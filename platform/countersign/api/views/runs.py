@@ -15,14 +15,16 @@ from agents import selectors as agents
 from agents import services
 from agents.artifacts import Upload
 from agents.errors import InputsInvalid, Refused
+from audit.services import Subject
 from countersign import downloads
 from countersign.accounts.scopes import Scope
-from countersign.api import cursors, events, stream
+from countersign.api import cursors, events, masking, stream
 from countersign.api.answers import page, says
 from countersign.api.auth import CHALLENGE, Bearer, caller
 from countersign.api.parsing import MAX_NAMED, parse
 from countersign.api.problems import Problem, invalid, of_refusal
 from countersign.api.schemas import runs as out
+from policies import masks
 
 router = Router(tags=["runs"])
 EMPTY: Any = []
@@ -174,10 +176,38 @@ def run_cancel(request: HttpRequest, run_id: UUID, body: out.CancelIn) -> agents
 def run_steps(
     request: HttpRequest, run_id: UUID, filters: Query[out.StepFilters]
 ) -> Mapping[str, Any]:
-    """With program, tool calls and the beginning of the output. A run has few enough for a page."""
+    """With program, tool calls and the beginning of the output. A run has few enough for a page.
+
+    What a rule masks of a call is shown to a token with `masks:open`, and the log says so.
+    """
     who = caller(request)
     agents.run(who.workspace_id, run_id)
-    return page(agents.steps(who.workspace_id, run_id, after=filters.after))
+    steps = agents.steps(who.workspace_id, run_id, after=filters.after)
+    hidden = masking.kept_from(
+        who, {_about(call): call.masked for step in steps for call in step.calls}
+    )
+    return page([_step(step, hidden) for step in steps])
+
+
+def _about(call: agents.CallView) -> Subject:
+    return Subject("call", str(call.id))
+
+
+def _step(step: agents.StepView, hidden: Mapping[Subject, frozenset[str]]) -> Mapping[str, Any]:
+    fields = {name: getattr(step, name) for name in out.StepOut.model_fields}
+    return fields | {"calls": [_call(call, hidden[_about(call)]) for call in step.calls]}
+
+
+def _call(call: agents.CallView, hidden: frozenset[str]) -> Mapping[str, Any]:
+    fields = {name: getattr(call, name) for name in out.CallOut.model_fields}
+    if not hidden:
+        return fields | {"masked": []}
+    return fields | {
+        "arguments": masks.arguments(call.arguments, hidden),
+        "masked": sorted(hidden),
+        # Why it failed often repeats what it was given.
+        "error": {name: said for name, said in call.error.items() if name == "type"},
+    }
 
 
 @router.get(

@@ -20,12 +20,13 @@ from agents.editing import as_program
 from audit.services import Subject
 from countersign.accounts import services as accounts
 from countersign.accounts.selectors import factor_of
-from countersign.console import cards, guards, policy_words
+from countersign.console import cards, guards
 from countersign.console.approval_forms import EditForm, ReassignForm, WithdrawForm
 from countersign.console.forms import AskForm, BallotForm, InformForm, RejectForm, SignForm
 from countersign.console.guards import Member
 from countersign.console.pages import posted, render, render_fragment
 from countersign.console.views.session import address
+from policies import masks
 from policies import selectors as policies
 from policies.errors import Reason, Refusal
 from policies.models import OPEN_STATES, Answer, ApprovalRequest, ApprovalState, Kind, Meaning
@@ -96,7 +97,7 @@ def approval_unmask(request: HttpRequest, slug: str, request_id: UUID) -> HttpRe
         workspace_id=member.id,
         actor=member.actor,
         subject=Subject("approval_request", str(request_id)),
-        arguments=policy_words.masked(detail.request.displayed.get("rules", ())),
+        arguments=masks.masked(detail.request.displayed.get("rules", ())),
     )
     return _card(request, member, detail, unmasked=True)
 

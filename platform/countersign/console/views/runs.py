@@ -149,7 +149,7 @@ def run_call_unmask(request: HttpRequest, slug: str, run_id: UUID, call_id: UUID
         workspace_id=member.id,
         actor=member.actor,
         subject=Subject("call", str(call_id)),
-        arguments=timeline.masked(call),
+        arguments=call.masked,
     )
     return _call_page(request, member, call, run_id, ResolveForm(), unmasked=True)
 
@@ -167,7 +167,7 @@ def _call_page(
         "nav": "runs",
         "run": agents.run(member.id, run_id),
         "call": call,
-        "hidden": () if unmasked else timeline.masked(call),
+        "hidden": () if unmasked else call.masked,
         "form": form if call.state == CallState.UNKNOWN and member.may_settle else None,
         "operation": timeline.operation([call], ""),
     }
