@@ -6,16 +6,14 @@ from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.expressions import VISITORS
-from policies.facts.filenames import stays_inside
+from policies.facts.files import Files
 from policies.facts.flow import ALIAS, CHANGES, PART, STEER, STORE, TooComplexError
 from policies.facts.paths import MAX_DEPTH, below
 from policies.facts.record import CALLS, FINAL_ANSWER, ToolSpec
-from policies.facts.reflection import Reflection
 from policies.facts.scopes import MAX_NODES, NEVER_CAUGHT
 from policies.facts.state import ClassRecord, Environment, Function, Module, Place, Site
 
 _INLINE_DEPTH = 4
-_OPENER = 7  # position of the argument of `open`
 _MUTATING_MODULES = frozenset(
     {"heapq", "bisect", "operator", "random", "pprint", "struct", "xml.etree.ElementTree"}
 )
@@ -40,7 +38,7 @@ class Arguments:
         return [*self.positional, *self.named.values(), *self.spread]
 
 
-class Calls(Reflection):
+class Calls(Files):
     """Visits calls and connects callers with what they may call."""
 
     def call(self, node: ast.Call) -> int:
@@ -232,6 +230,8 @@ class Calls(Reflection):
             return self.builtin_call(name, node)
         self.direct = function
         callee = self.evaluate(function)
+        if name in self.reads and not _passes_plain(node):
+            self.not_modelled("relied-on", name, node)
         if environment is None:
             self.earlier_function(name, callee, node)
             if name not in self.known:
@@ -568,6 +568,8 @@ class Calls(Reflection):
         else:
             self.check_attribute(name, function)
             receiver = self.evaluate(function.value)
+        if name in self.reads and not _passes_plain(node):
+            self.not_modelled("relied-on", name, node)
         if name in ("format", "format_map"):
             self.check_format(function.value, node)
         elif name == "scanner" and name not in self.scopes.methods:
@@ -594,6 +596,10 @@ class Calls(Reflection):
             for value in arguments.all():
                 self.flow(value, self.thrown)
         values = arguments.all()
+        if self.path_bit and name in library.PATH_METHODS:
+            handle = self.path_method(name, node, values)
+            if handle is not None:
+                return handle
         if name in library.DRAWING_METHODS:
             values.append(self.drawn(values))
         if name in library.CLOCK_METHODS:
@@ -792,7 +798,9 @@ class Calls(Reflection):
     def reflective(self, name: str, node: ast.Call) -> int:
         """What getattr and its kin do is plain attribute access when the name is a literal."""
         arguments = self.arguments(node)
+        self.relying += 1
         attribute = self.constant(node.args[1]) if len(node.args) > 1 else None
+        self.relying -= 1
         if node.keywords or arguments.spread or not isinstance(attribute, str):
             self.feature("reflection", name, node)
             return self.apply(self.literal, arguments)
@@ -815,44 +823,6 @@ class Calls(Reflection):
             self.feature("monkeypatch", f"{base.id}.{name}", node)
         if name not in self.scopes.stored_attributes:  # put together, so as not to be read
             self.feature("reflection", f"attribute {name}", node)
-
-    def open_file(self, node: ast.Call) -> int:
-        """All files are one place: what is written to any may be read from any."""
-        self.check_opener(node)
-        arguments = self.arguments(node)
-        for path in self.file_names(node.args[0]) if node.args else [None]:
-            if path is None:
-                self.feature("file-path", "not a literal", node)
-            elif library.is_outside_path(path):
-                self.feature("file-path", path, node)
-        for value in arguments.positional[:1]:
-            self.named_files.append((value, node))
-        for value in (self.literal, *arguments.all()):
-            self.store(value, self.files)
-        self.raises(self.files)  # whether a file is there can be seen
-        handle = self.graph.node(self.literal_mask)
-        self.alias(self.files, handle)
-        return handle
-
-    def file_names(self, node: ast.expr) -> list[str | None]:
-        """The names it may be; none where it is made of parts that stay inside, None if unknown."""
-        path = self.constant(node)
-        if isinstance(path, str):
-            return [path]
-        owner = self.environment.scope.owner(node.id) if isinstance(node, ast.Name) else None
-        if isinstance(node, ast.Name) and owner is not None and node.id in owner.looped:
-            items = owner.looped[node.id].elts if owner.bindings.get(node.id) == 1 else []
-            known = owner.parent is None and node.id in self.known
-            return [None] if known else [_text_of(item) for item in items] or [None]
-        inside = stays_inside(node, lambda name: self.single_value(_name_of(name)))
-        return [] if inside else [None]
-
-    def check_opener(self, node: ast.Call) -> None:
-        """`open(path, opener=f)` opens whichever descriptor `f` returns, not `path`."""
-        spread = any(isinstance(argument, ast.Starred) for argument in node.args)
-        named = any(keyword.arg in (None, "opener") for keyword in node.keywords)
-        if spread or named or len(node.args) > _OPENER:
-            self.feature("file-path", "opener", node)
 
     def library_call(self, module: Module, node: ast.Call) -> int:
         arguments = self.arguments(node)
@@ -954,8 +924,18 @@ class Calls(Reflection):
             self.switches.append((member, node, [*values, self.path, self.rounds]))
         elif path in ("functools", "itertools") and values:
             self.class_builder(values[0], node)
+        elif path in ("os", "os.path", "pathlib"):
+            self.check_files(path, member, node, values)
+        elif path == "traceback":
+            self.tell_errors(values)
         elif path not in library.MODULES:
             self.check_package(path, member, node)
+
+    def tell_errors(self, values: list[int]) -> None:
+        """`traceback` tells, or prints into a stream, what was caught last."""
+        for value in tuple(values):
+            self.store(self.handled, value)
+        values.append(self.handled)
 
     def check_style(self, node: ast.Call) -> None:
         """With `style="{"` the format of a log record is a format string."""
@@ -966,12 +946,6 @@ class Calls(Reflection):
             return
         if self.constant(style) != "%":
             self.not_modelled("format-string", "style of log records", node)
-
-    def check_log_file(self, node: ast.Call) -> None:
-        """Files that are opened by other means than `open` are not followed."""
-        for keyword in node.keywords:
-            if keyword.arg in (None, "filename", "from_file", "handlers"):
-                self.not_modelled("file-path", f"{keyword.arg or '**'}", node)
 
     def clock(self, path: str, member: str) -> int:
         """What was slept is seen on every clock."""
@@ -1003,13 +977,13 @@ def _rewritten(name: str, node: ast.Call) -> list[ast.expr]:
     return [] if index is None else node.args[index : index + 1]
 
 
-def _text_of(node: ast.expr) -> str | None:
-    text = node.value if isinstance(node, ast.Constant) else None
-    return text if isinstance(text, str) else None
-
-
-def _name_of(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else ""
+def _passes_plain(node: ast.Call) -> bool:
+    """Whether all that is passed is written out, and neither a template nor a way out."""
+    given = [*node.args, *(keyword.value for keyword in node.keywords)]
+    texts = [each.value for each in given if isinstance(each, ast.Constant)]
+    return len(texts) == len(given) and not any(
+        isinstance(text, str) and ("{" in text or library.is_outside_path(text)) for text in texts
+    )
 
 
 def _is_display(node: ast.expr) -> bool:

@@ -61,6 +61,8 @@ class Expressions(Walk, ABC):
                 self.meet(name, value)
             if name in self.known:
                 self.touch(name, node)
+            if name in self.reads and node is not self.direct:
+                self.not_modelled("relied-on", name, node)
             return self.used(value)
         if name in library.BUILTINS and name not in self.known:
             if name == "type":
@@ -75,6 +77,8 @@ class Expressions(Walk, ABC):
             self.feature("unbound-module", name, node)
         value = self.outside(name)
         self.may_be_unbound(value)
+        if name in self.reads and node is not self.direct:
+            self.not_modelled("relied-on", name, node)
         self.touch(name, node)
         return value
 
@@ -149,6 +153,8 @@ class Expressions(Walk, ABC):
         named = node.attr in library.READABLE_DUNDERS
         if named and isinstance(base, ast.Attribute) and base.attr == "__class__":
             return self.join(self.evaluate(base.value))  # the class's name, not the class
+        if node.attr in self.reads:
+            self.not_modelled("relied-on", node.attr, node)
         self.check_attribute(node.attr, node)
         self.check_bound_format(node.attr, base, node)
         receiver = self.evaluate(base)
@@ -274,7 +280,8 @@ class Expressions(Walk, ABC):
         """A module or library member used as a value, not as the callee of a call."""
         if not module.member:
             self.feature("module-as-value", module.path, node)
-        if module.member and library.leads_out(module.path, module.member):
+        leading = module.path == "pathlib" or module.member in library.FILE_FUNCTIONS
+        if module.member and (leading or library.leads_out(module.path, module.member)):
             self.not_modelled("outside", f"{module.path}.{module.member}", node)
         if module.path in library.STATEFUL_MODULES:
             # Called from a container or by the library, it may change the state.
@@ -317,6 +324,8 @@ class Expressions(Walk, ABC):
     def binary(self, node: ast.BinOp) -> int:
         left, right = self.evaluate(node.left), self.evaluate(node.right)
         result = self.join(left, right)
+        if self.path_bit and type(node.op) is ast.Div:
+            self.divided(node, left, right)
         if result != self.literal:
             self.put_together(result, (node.left, node.right))
             self.raises(result)
@@ -523,6 +532,9 @@ class Expressions(Walk, ABC):
             text = self.constant(part)
             if isinstance(text, str) and library.is_part_of_address(text):
                 self.graph.add(result, self.address_mask)
+
+    @abstractmethod
+    def divided(self, node: ast.BinOp, left: int, right: int) -> None: ...
 
     @abstractmethod
     def constant(self, node: ast.expr | None, depth: int = 0) -> object: ...

@@ -106,12 +106,14 @@ def _analyse(
     walk.graph.add(walk.everything, walk.all_sources())
     walk.graph.solve(walk.run_implicitly)
     _rebindings(walk)
+    _relied_on(walk)
     _computed_classes(walk)
     _switches(walk)
     reader = _Reader(walk, task_text, code)
+    walk.check_divisions()
     for name, opened in walk.named_files:
-        if reader.origin_of_mask(walk.graph.value[name]).labels:
-            walk.feature("file-path", "made of labelled data", opened)
+        if not _OUTSIDERS.isdisjoint(reader.origin_of_mask(walk.graph.value[name]).labels):
+            walk.not_modelled("file-path", "made of outsiders' text", opened)
     calls = reader.calls()
     rough, kept = _rough(scopes, specs, known)
     return Facts(
@@ -182,6 +184,19 @@ def _rebindings(walk: Statements) -> None:
     for name in walk.kept_modules.keys() & module.bindings.keys():
         if module.bindings[name] > walk.import_counts.get((module, name), 0):
             walk.not_modelled("module-rebound", name, walk.scopes.bound[name])
+
+
+def _relied_on(walk: Statements) -> None:
+    """What an earlier step read as written text, and this one binds anew."""
+    for note in sorted(walk.reads):
+        name = note.removeprefix("=")
+        if name != note and name in walk.environment.scope.bindings.keys() | (
+            walk.scopes.stored_attributes
+        ):
+            walk.not_modelled("relied-on", name, walk.scopes.bound.get(name, _NOWHERE))
+
+
+_NOWHERE = ast.Pass(lineno=1, col_offset=0)
 
 
 def _computed_classes(walk: Statements) -> None:
@@ -414,9 +429,20 @@ class _Reader:
             (sharing.CAPTURED, [(n, read) for n, reads in captures.items() for read in reads]),
             (sharing.WRITTEN, [(n, name) for n, names in written.items() for name in names]),
             (sharing.LIVE, [(name,) for name in sorted(live)]),
+            (sharing.READS, [(name,) for name in sorted(walk.relied)]),
+            (sharing.PATHS, [(name,) for name in self.path_names()]),
         ):
             if notes:
                 result[key] = sharing.note_of(notes)
+
+    def path_names(self) -> list[str]:
+        """Variables that may hold a path object."""
+        walk = self.walk
+        return [
+            name
+            for name, versions in walk.environment.versions.items()
+            if any(walk.graph.value[node] & walk.path_bit for node in versions)
+        ]
 
     def live_names(self) -> tuple[set[str], dict[str, set[str]]]:
         """Variables that run something by being used, and what calling them may bind."""
@@ -570,6 +596,7 @@ def _closed(captures: dict[str, set[str]]) -> dict[str, set[str]]:
     return captures
 
 
+_OUTSIDERS = frozenset({"untrusted", "unknown"})
 _STARS = ("*", "**")
 
 

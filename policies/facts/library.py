@@ -178,6 +178,17 @@ _NAMES: Final = {
         is_ is_not isub itemgetter itruediv ixor le length_hint lshift lt matmul mod mul ne
         neg not_ or_ pos pow rshift setitem sub truediv truth xor
     """,
+    "os": """
+        altsep curdir extsep fspath getcwd linesep listdir makedirs mkdir pardir path pathsep
+        remove rename sep walk
+    """,
+    "os.path": """
+        abspath basename commonpath commonprefix dirname exists extsep getsize isabs isdir isfile
+        join normpath relpath sep split splitext
+    """,
+    "pathlib": """
+        Path PurePath PurePosixPath
+    """,
     "pprint": """
         PrettyPrinter isreadable isrecursive pformat pp pprint saferepr
     """,
@@ -224,6 +235,9 @@ _NAMES: Final = {
         asctime ctime gmtime localtime mktime monotonic monotonic_ns perf_counter
         perf_counter_ns process_time sleep strftime strptime struct_time time time_ns timezone
         tzname
+    """,
+    "traceback": """
+        format_exc format_exception format_exception_only print_exc
     """,
     "types": """
         GenericAlias MappingProxyType NoneType SimpleNamespace UnionType
@@ -299,6 +313,25 @@ DISPATCHERS: Final = frozenset({"singledispatch", "singledispatchmethod"})
 
 # As values they could be called with names that nobody reads.
 REFLECTIVE_MEMBERS: Final = frozenset({("operator", "attrgetter"), ("functools", "wraps")})
+
+# Of `os` and `os.path`: what looks at files, what of it is a matter of course, what changes them.
+FILE_FUNCTIONS: Final = _words(
+    "listdir makedirs mkdir exists isfile isdir getsize getcwd remove rename walk relpath abspath"
+)
+PLAIN_FILE_FUNCTIONS: Final = _words("listdir makedirs mkdir exists isfile isdir getsize")
+FILE_CHANGES: Final = _words("makedirs mkdir remove rename")
+
+# Methods of path objects: which take names, read and change files, and lead out of the directory.
+PATH_NAMING: Final = _words(
+    "joinpath with_name with_stem with_suffix glob rglob rename replace relative_to"
+)
+PATH_READING: Final = _words("read_text read_bytes exists is_file is_dir iterdir glob rglob stat")
+PATH_CHANGES: Final = _words("write_text write_bytes mkdir unlink rmdir touch rename replace")
+PATHS_OUT: Final = _words(
+    "home cwd expanduser symlink_to hardlink_to link_to readlink chmod lchmod owner group absolute "
+    "resolve samefile"
+)
+PATH_METHODS: Final = PATH_NAMING | PATH_READING | PATH_CHANGES | PATHS_OUT | {"open"}
 
 # Called, or inherited from, they make classes out of text.
 METACLASSES: Final = frozenset({"ABCMeta", "EnumMeta", "EnumType"})
@@ -376,15 +409,16 @@ ITERATING_METHODS: Final = _words(
     "elements hosts subnets address_exclude iter itertext iterfind finditer iter_unpack iterencode "
     "compare get_grouped_opcodes static_order read_events iterweekdays itermonthdates "
     "itermonthdays itermonthdays2 itermonthdays3 itermonthdays4 ndiff unified_diff context_diff "
-    "diff_bytes restore summarize_address_range collapse_addresses"
+    "diff_bytes restore summarize_address_range collapse_addresses glob rglob iterdir"
 )
+LISTINGS: Final = _words("glob rglob iterdir listdir")
 LAZY_BUILTINS: Final = _words("iter map filter zip reversed enumerate")
 ITERATOR_MODULES: Final = _words("itertools io csv re heapq")
 TAKING_ALL: Final = _words("all any bytes dict frozenset list max min next set sorted sum tuple")
 SCALAR_MODULES: Final = _words(
     "base64 binascii cmath colorsys datetime fnmatch fractions hashlib hmac html ipaddress "
     "keyword math numbers secrets statistics struct textwrap unicodedata urllib.parse uuid "
-    "zlib zoneinfo"
+    "zlib zoneinfo os os.path pathlib traceback"
 )
 
 # Methods of strings, numbers and dates: the result is immutable and the receiver unchanged.
@@ -502,10 +536,8 @@ _RUNS_TEXT = _words(
 )
 # The harmless part of modules that are otherwise a way out, where an agent is allowed them.
 _HARMLESS_PARTS: Final = {
-    "os": _words("path sep linesep curdir pardir extsep altsep pathsep devnull name fspath"),
-    "pathlib": _words("PurePath PurePosixPath PureWindowsPath"),
+    "os": _words("devnull name"),
     "platform": _words("python_version system machine"),
-    "traceback": _words("format_exc print_exc format_exception format_exception_only"),
     "threading": _words("Lock RLock"),
 }
 _CLOCKS = _words("now today utcnow uuid1 formatdate make_msgid localtime compress")

@@ -116,6 +116,10 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
         "add and_ attrgetter contains countOf eq floordiv ge getitem gt itemgetter le lt mod mul"
         " ne neg not_ or_ pos sub truediv"
     ),
+    "os": library.MODULES["os"] - _words("walk"),
+    "os.path": _ALL,
+    "pathlib": _ALL,
+    "traceback": _ALL,
     "string": library.MODULES["string"],
     "sys": library.MODULES["sys"] - _words("setrecursionlimit") | _words("stdout stderr"),
     "textwrap": _ALL,
@@ -359,7 +363,7 @@ class _Looker:
             return name in library.LAZY_BUILTINS or (origin[0] in _LAZY_MODULES)
         inner = function.value if isinstance(function, ast.Attribute) else None
         if not isinstance(inner, ast.Name) or inner.id not in self.modules:
-            return name in ("finditer", "iter", "iterfind", "itertext")
+            return name in ("finditer", "iter", "iterfind", "itertext", "glob", "rglob", "iterdir")
         return self.modules[inner.id] == "itertools" or name in ("finditer", "merge", "iter_unpack")
 
     @cached_property

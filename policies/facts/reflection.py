@@ -132,7 +132,9 @@ class Reflection(Expressions):
         """`"…".format` as a value: what is called later, or by the library, is checked here."""
         if name not in _FORMATS or (receiver is not None and self.is_own_object(receiver, name)):
             return
+        self.relying += 1
         templates = None if receiver is None else self.strings_of(receiver)
+        self.relying -= 1
         if templates is None:
             self.not_modelled("format-string", f"{name} as a value", node)
             return
@@ -143,7 +145,9 @@ class Reflection(Expressions):
         """`"{0.attribute}".format(x)` reads attributes that the syntax tree does not show."""
         if self.is_own_object(receiver, "format"):
             return
+        self.relying += 1
         templates = self.strings_of(receiver)
+        self.relying -= 1
         if templates is None:
             self.not_modelled("format-string", "format string is not a literal", node)
             return
@@ -245,6 +249,8 @@ class Reflection(Expressions):
             return None
         if owner.kind == "class":
             return None  # it may not be bound yet, and then means the global one
+        if self.relying and owner.parent is None and self.environment.scope is not owner:
+            self.relied.add(f"={name}")  # a later step may bind it anew
         return owner.single.get(name)
 
     def constant(self, node: ast.expr | None, depth: int = 0) -> object:

@@ -13,6 +13,7 @@ from policies.facts.library import (
     ITERATOR_MODULES,
     ITERATORS,
     LAZY_BUILTINS,
+    LISTINGS,
     TAKING_ALL,
     is_hook,
 )
@@ -65,7 +66,7 @@ class Scope:
 
     Attributes:
         single: what is assigned to a name that is assigned once.
-        looped: the written list that a `for` takes a name from.
+        looped: the written list, or the listing of files, that a `for` takes a name from.
     """
 
     __slots__ = (
@@ -88,7 +89,7 @@ class Scope:
         self.parent = parent
         self.bindings: dict[str, int] = {}
         self.single: dict[str, ast.expr] = {}
-        self.looped: dict[str, ast.List | ast.Tuple] = {}
+        self.looped: dict[str, ast.List | ast.Tuple | ast.Call] = {}
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
         self.uses: set[str] = set()
@@ -490,6 +491,7 @@ def _class(scopes: Scopes, node: ast.ClassDef, scope: Scope) -> None:
     scopes.push(iter(node.body), inner)
 
 
+_WRITTEN = (ast.List, ast.Tuple, ast.Call)
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -502,8 +504,13 @@ def _comprehension(scopes: Scopes, node: Comprehension, scope: Scope) -> None:
 
 
 def _for(scopes: Scopes, node: ast.For, scope: Scope) -> None:
-    if isinstance(node.target, ast.Name) and isinstance(node.iter, ast.List | ast.Tuple):
-        scope.looped[node.target.id] = node.iter
+    if isinstance(node.target, ast.Name) and isinstance(node.iter, _WRITTEN):
+        listing = node.iter
+        if isinstance(listing, ast.Call) and _last(listing.func) == "sorted" and listing.args:
+            listing = listing.args[0]  # type: ignore[assignment]
+        plain = not isinstance(listing, ast.Call) or _last(listing.func) in LISTINGS
+        if plain and isinstance(listing, _WRITTEN):
+            scope.looped[node.target.id] = listing
     scopes.children(node, scope)
 
 

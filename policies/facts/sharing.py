@@ -11,6 +11,9 @@ Origins alone do not tell: after `row = rows[0]` a later step that changes `row`
 - ROUGH: what lay outside the plain language in the steps so far (plain.py): what they left may be
   a generator, or an object whose methods an operator runs.
 - WRITTEN: pairs of a variable that holds a function and a name that this function binds.
+- READS: names that an earlier step relied on: functions whose callers write all they pass, and
+  variables that functions read as written text. Used otherwise, they are not what was looked at.
+- PATHS: variables that hold path objects.
 - LIVE: variables whose value may run code of the program by being used in any way, or is used up
   by it: instances, generators, iterators, containers of functions. What happens then is not
   followed from one step to the next: it may call what it can call with all there is.
@@ -28,6 +31,8 @@ MODULES = "<modules>"
 ROUGH = "<rough>"
 WRITTEN = "<written>"
 LIVE = "<live>"
+READS = "<reads>"
+PATHS = "<paths>"
 
 
 def groups_in(known: Mapping[str, Origin]) -> list[list[str]]:
@@ -54,6 +59,14 @@ def written_in(known: Mapping[str, Origin]) -> dict[str, set[str]]:
 
 def live_in(known: Mapping[str, Origin]) -> frozenset[str]:
     return known[LIVE].sources if LIVE in known else frozenset()
+
+
+def reads_in(known: Mapping[str, Origin]) -> frozenset[str]:
+    return known[READS].sources if READS in known else frozenset()
+
+
+def paths_in(known: Mapping[str, Origin]) -> frozenset[str]:
+    return known[PATHS].sources if PATHS in known else frozenset()
 
 
 def _by_holder(known: Mapping[str, Origin], key: str) -> dict[str, set[str]]:

@@ -14,7 +14,15 @@ from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, STEER, STORE, WHOLE, Graph
 from policies.facts.record import ADDRESS, FILES, LITERAL, TOOL, Finding, Import, Origin, ToolSpec
 from policies.facts.scopes import Scope, Scopes, parameters_of
-from policies.facts.sharing import captures_in, groups_in, live_in, modules_in, written_in
+from policies.facts.sharing import (
+    captures_in,
+    groups_in,
+    live_in,
+    modules_in,
+    paths_in,
+    reads_in,
+    written_in,
+)
 
 
 class Environment:
@@ -154,7 +162,7 @@ class Walk:
         self.allowed = frozenset(allowed)
         self.packages = not self.allowed <= library.DEFAULT_IMPORTS  # additionally allowed
         self.known = known
-        self.graph = Graph(20 + len(tools) + 2 * len(known) + scopes.definitions + scopes.lazy)
+        self.graph = Graph(24 + len(tools) + 2 * len(known) + scopes.definitions + scopes.lazy)
         self.origins: list[Origin | Function | ClassRecord | None] = []
         self._bits: dict[str, int] = {}
         self.functions: dict[int, Function] = {}
@@ -194,11 +202,15 @@ class Walk:
         self.everything = self.graph.node()
         self.sent = self.graph.node()
         self.thrown = self.graph.node()  # exceptions that may appear at a `yield`
+        self.paths_kept = paths_in(known)
+        self.path_bit = 0  # of a value that is a path object, where there are any
         # All files are one place, and it outlives the program.
         self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
         self._take_over(known)
         self._begin(scopes)
         self._take_notes(scopes)
+        if self.paths_kept or any(m.path == "pathlib" for m in self.kept_modules.values()):
+            self.path_bit = self.new_bit(None)
         self.budget = 4_000
         self.kept_methods = False
 
@@ -210,6 +222,12 @@ class Walk:
         self.marked: list[Place] = []
         self.consumed: set[ast.AST] = set()  # generator expressions that run where they stand
         self.stopping: set[ast.AST] = set()  # those of them that end with the first hit
+        self.handled = self.graph.node()  # errors that some handler took
+        # Divisions, which may make a path, and whether they then stay in the folder.
+        self.divisions: list[tuple[int, int, ast.AST, bool]] = []
+        self.relying = 0  # whether what is looked up now is relied on in later steps, too
+        self.relied: set[str] = set(self.reads)  # names, as found then
+        self.depth = 0
         self.named_files: list[tuple[int, ast.AST]] = []  # names, and where they are opened
         # Settings of the interpreter, and what decides about them.
         self.switches: list[tuple[str, ast.AST, list[int]]] = []
@@ -257,6 +275,7 @@ class Walk:
         self.captures = captures_in(known)
         self.written = written_in(known)
         self.live = live_in(known)
+        self.reads = reads_in(known)
         self.rebound: set[str] = set()  # by what earlier steps left, somewhere in this one
         self.touched: set[str] = set()
         self.direct: ast.expr | None = None  # the name that is being called
@@ -444,7 +463,7 @@ class Walk:
         if origin.control:  # apart, so that it can steer what is done to the object
             steering = self.source(f"step:{name}:control", Origin(labels=origin.control))
             mask |= steering << self.graph.width
-        return mask
+        return mask | self.path_bit if name in self.paths_kept else mask
 
     def variable(self, name: str) -> int | None:
         """The node of a program variable, or None if `name` is not one."""

@@ -355,6 +355,7 @@ class Statements(Calls):
             value = self.graph.node()
             self.alias(caught, value)
             self.assign(node.name, value)
+        self.graph.edge(caught, self.handled)
         path, guard = self.path, self.guard
         self.run(node.body)
         self.path, self.guard = path, guard
@@ -484,6 +485,8 @@ class Statements(Calls):
         self.imports.append(Import(module, name, node.lineno, node.col_offset, allowed))
 
     def bind_module(self, name: str, module: Module, node: ast.stmt) -> None:
+        if module.path == "pathlib" and not self.path_bit:
+            self.path_bit = self.new_bit(None)
         owner = self.environment.scope.owner(name) or self.environment.scope
         before = self.modules.setdefault((owner, name), module)
         self.import_counts[owner, name] = self.import_counts.get((owner, name), 0) + 1
@@ -589,6 +592,8 @@ class Statements(Calls):
             record.external = record.external or module.member not in library.PLAIN_BASES
             if module.member in library.METACLASSES:
                 self.not_modelled("metaclass", module.member, node)
+            if module.path == "pathlib":
+                self.not_modelled("outside", f"a class of {module.member}", node)
         elif isinstance(base, ast.Name) and base.id == "type":
             self.not_modelled("metaclass", "type", node)
         value = self.evaluate(base) if not isinstance(base, ast.Name) else 0

@@ -1,0 +1,259 @@
+"""Which texts an expression can be, where all of them stand in the program.
+
+Read through names, displays, choices, attributes and the parameters of functions that are only
+called by name: what their callers write. What is found so holds for this program alone: a later
+step may call the function with something else, or bind the name anew, and then what was relied on
+is told (`relied`, kept as a note among the variables) and refused there.
+"""
+
+import ast
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import TypeVar
+
+from policies.facts.reflection import Reflection
+from policies.facts.scopes import Scope, parameters_of
+from policies.facts.state import Environment
+from policies.facts.uses import Uses
+
+_T = TypeVar("_T")
+_MOST = 64
+Passed = list[tuple[ast.expr, Scope]]
+
+
+class Texts(Reflection):
+    """Looks up what is written; see `Reflection` for what it is looked up for."""
+
+    def within(self, scope: Scope, look: Callable[[ast.expr], _T], node: ast.expr) -> _T:
+        """`look(node)` as it would be in `scope`."""
+        before = self.environment
+        self.environment = Environment(scope, None, 0)
+        try:
+            return look(node)
+        finally:
+            self.environment = before
+
+    def strings_of(self, node: ast.expr) -> list[str] | None:
+        found = super().strings_of(node)
+        if found is not None:
+            return found[:_MOST] if len(found) <= _MOST else None
+        if isinstance(node, ast.BoolOp):
+            return self._all_of([(value, self.environment.scope) for value in node.values])
+        if isinstance(node, ast.Call):
+            return self._strings_of_call(node)
+        if isinstance(node, ast.Name):
+            passed = self.assigned(node) or self.passed_as_parameter(node)
+        elif isinstance(node, ast.Attribute):
+            passed = self.stored_as(node)
+        else:
+            passed = None
+        return self._all_of(passed) if passed else None
+
+    def _all_of(self, passed: Passed) -> list[str] | None:
+        found: list[str] = []
+        self.depth += 1
+        try:
+            for given, scope in passed if self.depth < 9 else ():
+                texts = self.within(scope, self.strings_of, given)
+                if texts is None:
+                    return None
+                found += texts
+        finally:
+            self.depth -= 1
+        return found or None
+
+    def _strings_of_call(self, node: ast.Call) -> list[str] | None:
+        """A text that is only laid out anew: `textwrap.dedent(TEXT)`, `TEXT.strip()`."""
+        module = self.module_of(node.func)
+        if module is not None:
+            dedent = (module.path, module.member) == ("textwrap", "dedent")
+            return self.strings_of(node.args[0]) if dedent and len(node.args) == 1 else None
+        called = node.func
+        laid_out = isinstance(called, ast.Attribute) and called.attr in (
+            "strip",
+            "lstrip",
+            "rstrip",
+        )
+        return self.strings_of(called.value) if laid_out and not node.args else None  # type: ignore[attr-defined]
+
+    def assigned(self, node: ast.Name) -> Passed | None:
+        """All that is assigned to a name, where it is only bound by plain assignments."""
+        owner = self.environment.scope.owner(node.id)
+        if owner is None or owner.kind == "class":
+            return None
+        if owner.parent is None and node.id in self.known:
+            return None
+        values: Passed = []
+        for made, scope in self.scopes.kept:
+            if isinstance(made, ast.Assign) and len(made.targets) == 1:
+                target = made.targets[0]
+                named = isinstance(target, ast.Name) and target.id == node.id
+                if named and scope.owner(node.id) is owner:
+                    values.append((made.value, scope))
+        complete = bool(values) and len(values) == owner.bindings.get(node.id)
+        if complete and owner is not self.environment.scope:
+            self.rely(node.id)
+        return values if complete else None
+
+    def rely(self, name: str) -> None:
+        if self.relying:
+            self.relied.add(f"={name}")
+
+    @cached_property
+    def uses(self) -> Uses:
+        return Uses(next(iter(self.scopes.by_node)))
+
+    def passed_as_parameter(self, node: ast.expr) -> Passed | None:
+        """What all callers pass as the parameter that this name is."""
+        owner = self.environment.scope.owner(node.id) if isinstance(node, ast.Name) else None
+        if not isinstance(node, ast.Name) or owner is None or owner.bindings.get(node.id) != 1:
+            return None
+        made = next((n for n, scope in self.scopes.by_node.items() if scope is owner), None)
+        if not isinstance(made, ast.FunctionDef) or node.id not in _plain_parameters(made):
+            return None
+        if owner.parent is not None and owner.parent.kind == "class":
+            return self._passed_to_method(made, node.id)
+        alone = owner.parent is not None and owner.parent.bindings.get(made.name) == 1
+        if not alone or made.decorator_list or not self.uses.only_called(made.name):
+            return None
+        self.relied.add(made.name)
+        return self._given(made, node.id, self._calls(made.name), 0)
+
+    def _calls(self, name: str) -> Passed:
+        nodes = ((n, s) for n, s in self.scopes.kept if isinstance(n, ast.Call))
+        return [(n, s) for n, s in nodes if isinstance(n.func, ast.Name) and n.func.id == name]
+
+    def _passed_to_method(self, made: ast.FunctionDef, name: str) -> Passed | None:
+        if self._calls_unbound:
+            return None
+        named = [m for m in self.scopes.methods.get(made.name, ()) if m is not made]
+        static = [d.id for d in made.decorator_list if isinstance(d, ast.Name)]
+        if named or (made.decorator_list and static not in (["classmethod"], ["staticmethod"])):
+            return None
+        if made.name == "__init__":
+            holder = self.uses.parent[made]
+            plain = isinstance(holder, ast.ClassDef) and not self._has_heirs(holder)
+            self.relied.add(getattr(holder, "name", ""))
+            calls = self._calls(holder.name) if plain else []  # type: ignore[attr-defined]
+        else:
+            self.relied.add(made.name)
+            calls = self._method_calls(made.name)
+        return self._given(made, name, calls, static != ["staticmethod"])
+
+    def _has_heirs(self, holder: ast.ClassDef) -> bool:
+        """Whether instances may be made otherwise than by the class's name: then who knows how."""
+        name = holder.name
+        if self.scopes.bound.get(name) is not holder or not self.uses.only_called(name):
+            return True
+        return "cls" in self.uses.loads or any(
+            isinstance(node, ast.Attribute) and node.attr == "__init__"
+            for node, _ in self.scopes.kept
+        )
+
+    def _method_calls(self, name: str) -> Passed:
+        """Calls of a method, none where it is also a value."""
+        calls: Passed = []
+        for node, scope in self.scopes.kept:
+            if isinstance(node, ast.Attribute) and node.attr == name:
+                call = self.uses.parent[node]
+                if not isinstance(call, ast.Call) or call.func is not node:
+                    return []
+                calls.append((call, scope))
+        return calls
+
+    def _given(self, made: ast.FunctionDef, name: str, calls: Passed, shift: int) -> Passed | None:
+        """What each call passes, or the default; None where one cannot be told."""
+        positional = [p.arg for p in (*made.args.posonlyargs, *made.args.args)]
+        place = positional.index(name) - shift if name in positional else len(positional)
+        outer = self.scopes.by_node[made].parent
+        found: Passed = []
+        for call, scope in calls:
+            if not isinstance(call, ast.Call):
+                return None
+            named = [k.value for k in call.keywords if k.arg == name]
+            if any(k.arg is None for k in call.keywords) or any(map(_is_starred, call.args)):
+                return None
+            given = named or call.args[place : place + 1] if place >= 0 else named
+            default = _default(made, name)
+            if given:
+                found.append((given[0], scope))
+            elif default is not None and outer is not None:
+                found.append((default, outer))
+            else:
+                return None
+        return found or None
+
+    def stored_as(self, node: ast.Attribute) -> Passed | None:
+        """All that the program stores under the name of an attribute of its own classes."""
+        name, values = node.attr, list[tuple[ast.expr, Scope]]()
+        if name not in self.scopes.stored_attributes or name in self.scopes.methods:
+            return None
+        if not self._is_self(node.value) or self._calls_unbound:
+            return None
+        places = 0
+        for made, scope in self.scopes.kept:
+            if isinstance(made, ast.Attribute) and made.attr == name:
+                places += not isinstance(made.ctx, ast.Load)
+            elif isinstance(made, ast.Assign) and len(made.targets) == 1:
+                target = made.targets[0]
+                own = isinstance(target, ast.Name) and scope.kind == "class"
+                if name == (target.id if own else getattr(target, "attr", "")):  # type: ignore[attr-defined]
+                    values.append((made.value, scope))
+        inner = [
+            s for s in self.scopes.by_node.values() if s.kind == "class" and name in s.bindings
+        ]
+        bound = sum(scope.bindings[name] for scope in inner)
+        if self._sets_by_text or not values or len(values) != places + bound:
+            return None
+        self.relied.add(f"={name}")
+        return values
+
+    def _is_self(self, node: ast.expr) -> bool:
+        """Whether it is a class of the program, or an instance in one of its methods."""
+        if not isinstance(node, ast.Name):
+            return False
+        owner = self.environment.scope.owner(node.id)
+        if owner is None or owner.bindings.get(node.id) != 1:
+            return False
+        if owner.parent is None:
+            return self.scopes.classes.get(node.id) == 1
+        made = next((n for n, scope in self.scopes.by_node.items() if scope is owner), None)
+        method = owner.parent.kind == "class" and isinstance(made, ast.FunctionDef)
+        first = made.args.args[:1] if method else []  # type: ignore[union-attr]
+        return [parameter.arg for parameter in first] == [node.id]
+
+    @cached_property
+    def _calls_unbound(self) -> bool:
+        """Whether a method is called through its class: with whatever as its instance."""
+        return any(
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in self.scopes.classes
+            and any(not each.decorator_list for each in self.scopes.methods.get(node.attr, ()))
+            for node, _ in self.scopes.kept
+        )
+
+    @cached_property
+    def _sets_by_text(self) -> bool:
+        return "setattr" in self.uses.loads or any(
+            isinstance(node, ast.Attribute) and node.attr in ("__setattr__", "__dict__")
+            for node, _ in self.scopes.kept
+        )
+
+
+def _plain_parameters(made: ast.FunctionDef) -> Iterable[str]:
+    stars = [made.args.vararg, made.args.kwarg]
+    return [p.arg for p in parameters_of(made.args) if p not in stars]
+
+
+def _default(made: ast.FunctionDef, name: str) -> ast.expr | None:
+    positional = [*made.args.posonlyargs, *made.args.args]
+    pairs = [
+        *zip(reversed(positional), reversed(made.args.defaults), strict=False),
+        *zip(made.args.kwonlyargs, made.args.kw_defaults, strict=True),
+    ]
+    return next((default for parameter, default in pairs if parameter.arg == name), None)
+
+
+def _is_starred(node: ast.expr) -> bool:
+    return isinstance(node, ast.Starred)
