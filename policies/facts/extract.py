@@ -337,6 +337,8 @@ class _Reader:
         """An argument; where its value is known, then also what has a role inside it."""
         argument = self.argument(spec, name, node, expression)
         yield argument
+        if type(argument.value) in _PLAIN:
+            return
         for path, value in inside(name, argument.value):
             role = spec.role(path)
             if role:
@@ -391,11 +393,7 @@ class _Reader:
         files = self.walk.graph.value[self.walk.files]
         if files:
             result[FILES] = self.origin_of_mask(files)
-        module = self.walk.environment
-        for name, versions in module.versions.items():
-            mask = 0
-            for node in versions:
-                mask |= self.walk.graph.value[node]
+        for name, mask in self._masks.items():
             origin = self.with_functions(mask)
             before = result.get(name)
             result[name] = origin if before is None else before.joined(origin)
@@ -448,15 +446,13 @@ class _Reader:
         """Variables that run something by being used, and what calling them may bind."""
         walk = self.walk
         live, written = set(walk.live), {name: set(names) for name, names in walk.written.items()}
-        for name, versions in walk.environment.versions.items():
-            mask = 0
-            for node in versions:
-                mask |= walk.graph.value[node]
+        earlier = bool(walk.live or walk.written)
+        for name, mask in self._masks.items():
             functions = self._functions(mask)
             if name in walk.scopes.iterators or self.is_live(mask, functions):
                 live.add(name)
             names = {bound for function in functions for bound in self.binds(function)}
-            for source in self.origin_of_mask(mask).sources:
+            for source in self.origin_of_mask(mask).sources if earlier else ():
                 before = source.removeprefix(STEP)
                 names |= walk.written.get(before, set())
                 if before in walk.live:
@@ -467,12 +463,7 @@ class _Reader:
 
     def is_live(self, mask: int, found: list[Function]) -> bool:
         """Whether it is more than a function that only a direct call runs."""
-        walk = self.walk
-        functions = walk.function_mask
-        running = walk.default_bit | walk.mutator_bit | sum(walk.deferred)
-        for record in walk.classes.values():
-            if record.methods or record.external or walk.graph.value[record.state] & functions:
-                running |= record.bit
+        walk, functions, running = self.walk, self.walk.function_mask, self._running
         if mask & running:
             return True
         if not found:
@@ -482,6 +473,17 @@ class _Reader:
             results |= walk.graph.value[function.result]
         held = bool(mask & ~functions) or any(function.scope.yields for function in found)
         return held or bool(results & (running | functions)) or any(map(self.keeps, found))
+
+    @cached_property
+    def _running(self) -> int:
+        """What may run code of the program by being used in any way."""
+        walk = self.walk
+        running = walk.default_bit | walk.mutator_bit | sum(walk.deferred)
+        for record in walk.classes.values():
+            state = walk.graph.value[record.state]
+            if record.methods or record.external or state & walk.function_mask:
+                running |= record.bit
+        return running
 
     def keeps(self, function: Function) -> bool:
         """Whether a function may hold, from one call to the next, what it was given."""
@@ -511,18 +513,15 @@ class _Reader:
     def captures(self) -> dict[str, set[str]]:
         """Names that functions read, by the variables that hold these functions."""
         found = {name: set(reads) for name, reads in self.walk.captures.items()}
-        for name, versions in self.walk.environment.versions.items():
+        for name, mask in self._masks.items():
             reads = found.setdefault(name, set())
-            mask = 0
-            for node in versions:
-                mask |= self.walk.graph.value[node]
             for function in self._functions(mask):
                 for read in function.scope.uses:
                     owner = function.scope.owner(read)
                     outer = owner is None and read not in self.walk.tools
                     if owner is self.walk.environment.scope or outer:
                         reads.add(read)
-            for source in self.origin_of_mask(mask).sources:
+            for source in self.origin_of_mask(mask).sources if self.walk.captures else ():
                 reads |= self.walk.captures.get(source.removeprefix(STEP), set())
         return _closed({name: reads for name, reads in found.items() if reads})
 
@@ -536,10 +535,7 @@ class _Reader:
         for name, versions in walk.environment.versions.items():
             nodes = found.setdefault(name, [])
             nodes += [node for node in versions if node != walk.literal]
-            mask = 0
-            for node in versions:
-                mask |= walk.graph.value[node]
-            for function in self._functions(mask):
+            for function in self._functions(self._masks[name]):
                 for read in function.scope.uses:
                     nodes += self.captured(function, read)
                 nodes += function.nodes.values()
@@ -564,7 +560,15 @@ class _Reader:
             if any(first <= site.line <= last for first, last in spans)
         )
 
+    @cached_property
+    def _masks(self) -> dict[str, int]:
+        """What each variable of the module may hold, in any of its versions."""
+        value, versions = self.walk.graph.value, self.walk.environment.versions
+        return {name: _union(value, nodes) for name, nodes in versions.items()}
+
     def _functions(self, mask: int) -> list[Function]:
+        if not mask & (self.walk.function_mask | self.walk.class_mask):
+            return []
         found = list(self.walk.functions_in(mask))
         for record in self.walk.classes_in(mask):
             found.extend(f for functions in record.methods.values() for f in functions)
@@ -585,6 +589,13 @@ class _Reader:
         while environment is not None and environment.scope is not owner:
             environment = environment.parent
         return [] if environment is None else environment.versions.get(name, [])
+
+
+def _union(value: Sequence[int], nodes: Collection[int]) -> int:
+    mask = 0
+    for node in nodes:
+        mask |= value[node]
+    return mask
 
 
 def _closed(captures: dict[str, set[str]]) -> dict[str, set[str]]:

@@ -34,7 +34,7 @@ def hosts_in(text: str) -> list[str]:
 
 def resources_in(strings: Sequence[ast.Constant]) -> tuple[Finding, ...]:
     """Findings of kinds host, path, email, sql, table, secret, personal, blob."""
-    found: dict[Finding, None] = {}
+    found: set[tuple[int, int, str, str]] = set()
     seen: dict[str, list[tuple[str, str]]] = {}
     for node in strings:
         value = node.value
@@ -43,8 +43,8 @@ def resources_in(strings: Sequence[ast.Constant]) -> tuple[Finding, ...]:
         if named is None:
             named = seen[text] = _look_at(text)
         for kind, name in named:
-            found[Finding(kind, name[:_SHOWN], node.lineno, node.col_offset)] = None
-    return tuple(sorted(found, key=lambda f: (f.line, f.column, f.kind, f.name)))
+            found.add((node.lineno, node.col_offset, kind, name[:_SHOWN]))
+    return tuple(Finding(kind, name, line, column) for line, column, kind, name in sorted(found))
 
 
 def _look_at(text: str) -> list[tuple[str, str]]:

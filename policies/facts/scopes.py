@@ -6,7 +6,7 @@ rely on, so the flow analysis never lets a later assignment hide an earlier one 
 """
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from policies.facts.library import (
     ITERATING_METHODS,
@@ -188,7 +188,7 @@ class Scopes:
         self._level = 1
         module = Scope("module", None)
         self.by_node[tree] = module
-        self.push(iter(tree.body), module)
+        self.push(tree.body, module)
         pending, handlers, kept = self._pending, _HANDLERS, self.kept
         while pending:
             node, scope, level = pending.pop()
@@ -233,11 +233,11 @@ class Scopes:
         pending, level = self._pending, self._level
         for name in _FIELDS[type(node)]:
             value = getattr(node, name, None)
-            if isinstance(value, list):
+            if type(value) is list:
                 for item in value:
                     if isinstance(item, ast.AST):
                         pending.append((item, scope, level))
-            elif isinstance(value, ast.AST):
+            elif value is not None and isinstance(value, ast.AST):
                 pending.append((value, scope, level))
 
     def bind(self, name: str, scope: Scope, node: ast.AST, value: ast.expr | None = None) -> None:
@@ -254,9 +254,9 @@ class Scopes:
         self.by_node[node] = inner
         return inner
 
-    def push(self, nodes: Iterator[ast.AST | None], scope: Scope) -> None:
+    def push(self, nodes: Iterable[ast.AST | None], scope: Scope) -> None:
         level = self._level
-        self._pending.extend((node, scope, level) for node in nodes if node is not None)
+        self._pending += [(node, scope, level) for node in nodes if node is not None]
 
     def _mark_captured(self) -> None:
         for scope in self.by_node.values():
@@ -297,15 +297,15 @@ def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
     if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
         _named(scopes, node.targets[0].id, node.value)
         scopes.bind(node.targets[0].id, scope, node.targets[0], node.value)
-        scopes.push(iter([node.value]), scope)
+        scopes.push([node.value], scope)
     elif len(node.targets) == 1 and (pairs := pairs_of(node.targets[0], node.value)) is not None:
         for target, value in pairs:
             if isinstance(target, ast.Name):
                 _named(scopes, target.id, value)
                 scopes.bind(target.id, scope, target, value)
             else:
-                scopes.push(iter([target]), scope)
-            scopes.push(iter([value]), scope)
+                scopes.push([target], scope)
+            scopes.push([value], scope)
     else:
         _kept(scopes, node, scope)
 
@@ -423,7 +423,7 @@ def _annotated(scopes: Scopes, node: ast.AnnAssign, scope: Scope) -> None:
     if isinstance(node.target, ast.Name):
         _named(scopes, node.target.id, node.value)
         scopes.bind(node.target.id, scope, node.target, node.value)
-        scopes.push(iter([node.annotation, node.value]), scope)
+        scopes.push([node.annotation, node.value], scope)
     else:
         scopes.children(node, scope)
 
@@ -433,7 +433,7 @@ def _attribute(scopes: Scopes, node: ast.Attribute, scope: Scope) -> None:
         scopes.stored_attributes.add(node.attr)
     elif node.attr == "defaultdict":
         scopes.defaults = True
-    scopes.push(iter([node.value]), scope)
+    scopes.push([node.value], scope)
 
 
 def _constant(scopes: Scopes, node: ast.Constant, _scope: Scope) -> None:
@@ -460,10 +460,10 @@ def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
     scopes.functions.append((node.name, inner))
     for parameter in parameters_of(node.args):
         scopes.bind(parameter.arg, inner, parameter)
-        scopes.push(iter([parameter.annotation]), scope)
-    scopes.push(iter([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]), scope)
-    scopes.push(iter([node.returns]), scope)
-    scopes.push(iter(node.body), inner)
+        scopes.push([parameter.annotation], scope)
+    scopes.push([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults], scope)
+    scopes.push([node.returns], scope)
+    scopes.push(node.body, inner)
 
 
 def _lambda(scopes: Scopes, node: ast.Lambda, scope: Scope) -> None:
@@ -472,8 +472,8 @@ def _lambda(scopes: Scopes, node: ast.Lambda, scope: Scope) -> None:
     inner = scopes.nested("lambda", node, scope)
     for parameter in parameters_of(node.args):
         scopes.bind(parameter.arg, inner, parameter)
-    scopes.push(iter([*node.args.defaults, *node.args.kw_defaults]), scope)
-    scopes.push(iter([node.body]), inner)
+    scopes.push([*node.args.defaults, *node.args.kw_defaults], scope)
+    scopes.push([node.body], inner)
 
 
 def _class(scopes: Scopes, node: ast.ClassDef, scope: Scope) -> None:
@@ -481,14 +481,14 @@ def _class(scopes: Scopes, node: ast.ClassDef, scope: Scope) -> None:
     scopes.definitions += 1
     scopes.classes[node.name] = scopes.classes.get(node.name, 0) + 1
     inner = scopes.nested("class", node, scope)
-    scopes.push(iter([*node.decorator_list, *node.bases, *node.keywords]), scope)
+    scopes.push([*node.decorator_list, *node.bases, *node.keywords], scope)
     for statement in node.body:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             scopes.stored_attributes.add(statement.target.id)
         elif isinstance(statement, ast.Assign):
             names = (target.id for target in statement.targets if isinstance(target, ast.Name))
             scopes.stored_attributes.update(names)
-    scopes.push(iter(node.body), inner)
+    scopes.push(node.body, inner)
 
 
 _WRITTEN = (ast.List, ast.Tuple, ast.Call)
@@ -522,7 +522,7 @@ def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
     scopes.bind(node.target.id, target, node.target)
     if target is not scope:
         target.captured.add(node.target.id)
-    scopes.push(iter([node.value]), scope)
+    scopes.push([node.value], scope)
 
 
 def _import(scopes: Scopes, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:

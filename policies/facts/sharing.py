@@ -106,12 +106,15 @@ def groups(graph: Graph, holders: Mapping[str, Iterable[int]]) -> list[list[str]
 
 def _reached(graph: Graph, taken: Mapping[int, list[int]], nodes: Iterable[int]) -> set[int]:
     back = graph.back
+    seen: set[int] = set()
     pending = list(nodes)
-    seen = set(pending)
     while pending:
         node = pending.pop()
-        for target in (*(edge >> 2 for edge in back.get(node, ())), *taken.get(node, ())):
-            if target not in seen:
-                seen.add(target)
-                pending.append(target)
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in back:
+            pending += [edge >> 2 for edge in back[node]]
+        if node in taken:
+            pending += taken[node]
     return seen

@@ -113,7 +113,7 @@ class ClassRecord:
         ]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Site:
     """A call site as the walk met it; its origins are read after the graph is solved.
 
@@ -332,7 +332,8 @@ class Walk:
 
     def join(self, *parts: int) -> int:
         """A fresh immutable value computed from all `parts`."""
-        distinct = {part for part in parts if part}
+        distinct = set(parts)
+        distinct.discard(0)
         if not distinct or distinct == {self.literal}:
             return self.literal
         result = self.graph.node()

@@ -168,6 +168,8 @@ class Statements(Calls):
 
     def left_since(self, first: int) -> bool:
         """Narrows to what was not left since there were `first` exits, if there are any."""
+        if len(self.exits) == first:
+            return False
         exits = self.exits[first:]
         paths = {path for path, _, _ in exits if path}
         guards = {guard for _, guard, _ in exits if guard}
@@ -177,7 +179,7 @@ class Statements(Calls):
             self.guard = self.join(self.guard, *guards) if len(guards) > 1 else guards.pop()
         if paths or guards:
             self.mark()
-        return bool(exits)
+        return True
 
     def nothing(self, node: ast.stmt) -> None:
         """`pass`, `global`, `nonlocal`: their effect is elsewhere."""
