@@ -100,7 +100,7 @@ def obligation(text: str) -> str:
         case "redact":
             return f"The field {name} of what the tool answers is withheld from program and model."
         case "mask":
-            return f"The argument {name} is hidden in the console until whoever reads opens it."
+            return f"The argument {name} is hidden in console and API until whoever reads opens it."
         case "notify":
             return f"{people(name, 2).removeprefix('two ').capitalize()} are told by mail."
     return text

@@ -18,7 +18,7 @@ SENTENCE = (
     "Ask three finance reviewers to countersign a call of create_payment when the amount is more"
     " than 1,000.00 or the amount is not known."
 )
-MASKED = "The argument account is hidden in the console until whoever reads opens it."
+MASKED = "The argument account is hidden in console and API until whoever reads opens it."
 TOLD = "Policy officers are told by mail."
 
 

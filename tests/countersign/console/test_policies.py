@@ -86,7 +86,7 @@ def test_a_rule_by_form_may_hide_and_tell(world: World, carol: Client) -> None:
     looked = post(carol, "v1/rules/new/amount/", more | {"look": "1"}, 200)
     told = (
         f"{SENTENCE} The field iban of what the tool answers is withheld from program and model."
-        " The argument account is hidden in the console until whoever reads opens it."
+        " The argument account is hidden in console and API until whoever reads opens it."
         " Policy officers are told by mail."
     )
     assert told in looked

@@ -153,7 +153,7 @@ def test_a_form_obliges_to_more_than_its_outcome(
 def test_what_follows_beside_the_outcome_has_a_sentence() -> None:
     assert [obligation(each) for each in ("redact:iban", "mask:body")] == [
         "The field iban of what the tool answers is withheld from program and model.",
-        "The argument body is hidden in the console until whoever reads opens it.",
+        "The argument body is hidden in console and API until whoever reads opens it.",
     ]
     assert obligation("notify:reviewer:treasury") == "Treasury reviewers are told by mail."
     assert obligation("notify:policy_officer") == "Policy officers are told by mail."

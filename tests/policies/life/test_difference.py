@@ -72,7 +72,7 @@ def test_what_follows_from_a_rule_is_a_difference_too() -> None:
     )
     found = difference(masked, BASE, tools=tools())
     [rule] = found.rules
-    assert "The argument account is hidden in the console" in rule.before
+    assert "The argument account is hidden in console and API" in rule.before
     assert rule.before != rule.after
     assert any(
         obligations(e.before) != obligations(e.after) and e.before.outcome is e.after.outcome
