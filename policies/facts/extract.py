@@ -241,6 +241,7 @@ class _Reader:
         self.task_text = task_text
         self._origins: dict[int, Origin] = {}
         self._written: dict[tuple[str, int], Origin] = {}
+        self._labels: dict[int, frozenset[str]] = {}
 
     def origin_of_mask(self, mask: int) -> Origin:
         origin = self._origins.get(mask)
@@ -274,11 +275,12 @@ class _Reader:
 
     def labels(self, *nodes: int) -> frozenset[str]:
         """Labels of what these values contain or were decided by."""
-        mask = 0
-        for node in nodes:
-            mask |= self.walk.graph.value[node]
-        origin = self.origin_of_mask(mask)
-        return origin.labels | origin.control
+        mask = _union(self.walk.graph.value, nodes)
+        labels = self._labels.get(mask)
+        if labels is None:
+            origin = self.origin_of_mask(mask)
+            labels = self._labels[mask] = origin.labels | origin.control
+        return labels
 
     # Call sites
 

@@ -9,6 +9,8 @@ from policies.facts.sensitive import emails_in, personal_in, secrets_in
 
 BLOB_LENGTH = 200
 _SHOWN = 100
+_SHORT = 16
+"""Letters alone, and fewer of them, are a word."""
 
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,10}://(?:[^\s/@]*@)?([^\s/:?#'\"<>]+)", re.IGNORECASE)
 _PATH = re.compile(
@@ -48,7 +50,7 @@ def resources_in(strings: Sequence[ast.Constant]) -> tuple[Finding, ...]:
 
 
 def _look_at(text: str) -> list[tuple[str, str]]:
-    if len(text) < 4:
+    if len(text) < 4 or (len(text) < _SHORT and text.isalpha()):
         return []
     found: list[tuple[str, str]] = []
     verb = _SQL.match(text) if " " in text or "\n" in text else None

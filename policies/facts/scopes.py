@@ -566,9 +566,15 @@ def _yield(scopes: Scopes, node: ast.Yield | ast.YieldFrom, scope: Scope) -> Non
     scopes.children(node, scope)
 
 
+def _value(scopes: Scopes, node: ast.keyword | ast.Expr, scope: Scope) -> None:
+    scopes.push((node.value,), scope)
+
+
 # Each handler takes the type of node that it is listed under.
 _HANDLERS: dict[type, Callable[..., None]] = {
     ast.Name: _name,
+    ast.keyword: _value,
+    ast.Expr: _value,
     ast.Assign: _assign,
     ast.AnnAssign: _annotated,
     ast.Attribute: _attribute,
