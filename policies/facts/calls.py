@@ -55,9 +55,11 @@ class Calls(Files):
             if function.id in self.tools:
                 return self.tool_call(self.tools[function.id], node)
             return self.named_call(function, node)
+        if isinstance(function, ast.Attribute) and self.is_standard_stream(function.value):
+            return self.written_out(function, node)
         module = self.module_of(function)
         if module is not None:
-            return self.library_call(module, node)
+            return self.library_call(module, self.without_stream(node))
         if isinstance(function, ast.Attribute):
             return self.method_call(function, node)
         if isinstance(function, ast.Call):
@@ -244,7 +246,11 @@ class Calls(Files):
             for value in arguments.all() or [self.literal]:
                 self.store(value, callee)  # its function may keep what it is given
         record = self.certain_class(name, environment)
-        self.may_build_class(callee, arguments, node)
+        method = self.class_method_of(name, environment)
+        if method is not None:
+            self.own_makers.append((callee, node, method))
+        elif record is None or record.is_enum:
+            self.may_build_class(callee, arguments, node)
         return (
             self.apply(callee, arguments) if record is None else self.construct(record, arguments)
         )
@@ -253,6 +259,18 @@ class Calls(Files):
         if environment is None or environment.scope.bindings.get(name) != 1:
             return None
         return self.classes.get(self.graph.value[environment.current.get(name, 0)])
+
+    def class_method_of(self, name: str, environment: Environment | None) -> ast.AST | None:
+        """The class method whose first parameter this name is: `cls`."""
+        function = self.function
+        if function is None or environment is None or environment.scope is not function.scope:
+            return None
+        made = function.node
+        plain = isinstance(made, ast.FunctionDef) and function.positional[:1] == [name]
+        if not plain or function.scope.bindings.get(name) != 1 or not function.is_method:
+            return None
+        decorators = made.decorator_list  # type: ignore[union-attr]
+        return made if [_name_of(d) for d in decorators] == ["classmethod"] else None
 
     def construct(self, record: ClassRecord, arguments: Arguments) -> int:
         """A new instance: it holds its arguments, and other instances do not."""
@@ -783,12 +801,20 @@ class Calls(Files):
         return ast.copy_location(ast.Call(node.func, node.args, kept), node)
 
     def is_stream(self, keyword: ast.keyword) -> bool:
-        stream = keyword.value
-        if keyword.arg != "file" or not isinstance(stream, ast.Attribute):
+        return keyword.arg in ("file", "stream") and self.is_standard_stream(keyword.value)
+
+    def is_standard_stream(self, stream: ast.expr) -> bool:
+        if not isinstance(stream, ast.Attribute) or stream.attr not in ("stdout", "stderr"):
             return False
         module = self.module_of(stream.value)
-        plain = module is not None and (module.path, module.member) == ("sys", "")
-        return plain and stream.attr in ("stdout", "stderr")
+        return module is not None and (module.path, module.member) == ("sys", "")
+
+    def written_out(self, function: ast.Attribute, node: ast.Call) -> int:
+        """`sys.stdout.write(…)` is a print; nothing else of the stream is known."""
+        if function.attr not in ("write", "flush", "writelines"):
+            self.feature("module-attribute", f"sys.stdout.{function.attr}", node)
+        values = self.arguments(node).all()
+        return self.join(*values, *self.callbacks(values))
 
     def super_of(self, result: int) -> None:
         """`super()` is the instance: the first parameter of the function around it."""
@@ -984,6 +1010,10 @@ def _passes_plain(node: ast.Call) -> bool:
     return len(texts) == len(given) and not any(
         isinstance(text, str) and ("{" in text or library.is_outside_path(text)) for text in texts
     )
+
+
+def _name_of(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_display(node: ast.expr) -> bool:

@@ -153,6 +153,8 @@ class Expressions(Walk, ABC):
         named = node.attr in library.READABLE_DUNDERS
         if named and isinstance(base, ast.Attribute) and base.attr == "__class__":
             return self.join(self.evaluate(base.value))  # the class's name, not the class
+        if named and isinstance(base, ast.Call) and self.is_type_of(base):
+            return self.join(self.evaluate(base.args[0]))
         if node.attr in self.reads:
             self.not_modelled("relied-on", node.attr, node)
         self.check_attribute(node.attr, node)
@@ -169,6 +171,13 @@ class Expressions(Walk, ABC):
             self.graph.add(result, self.mutator_bit)  # a bound method, kept for later
             self.graph.hold(result, receiver, ALIAS)
         return result
+
+    def is_type_of(self, node: ast.Call) -> bool:
+        """Whether it is `type(x)`."""
+        called = node.func
+        named = isinstance(called, ast.Name) and called.id == "type" and self.is_builtin("type")
+        plain = len(node.args) == 1 and not isinstance(node.args[0], ast.Starred)
+        return named and plain and not node.keywords
 
     def read_attribute(self, receiver: int, name: str) -> int:
         result = self.part(receiver)

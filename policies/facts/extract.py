@@ -202,9 +202,12 @@ _NOWHERE = ast.Pass(lineno=1, col_offset=0)
 def _computed_classes(walk: Statements) -> None:
     """What makes classes, or names attributes, in ways that only the whole program shows."""
     plain = walk.function_mask | walk.class_mask
+    everything = walk.type_bit | walk.enum_mask
     for made, makers in (
         (walk.class_builders, walk.type_bit | walk.enum_mask),
         (walk.class_bases, walk.type_bit),
+        # A class method makes instances of its own class, which is an enumeration or is not.
+        ([(c, n) for c, n, method in walk.own_makers if _may_be_enum(walk, method)], everything),
     ):
         for callee, node in made:
             mask = walk.graph.value[callee]
@@ -217,6 +220,15 @@ def _computed_classes(walk: Statements) -> None:
         for name in library.ATTRIBUTE_LISTS & scope.bindings.keys():
             if scope.bindings[name] > len(walk.special_names.get((scope, name), ())):
                 walk.feature("reflection", name, walk.scopes.bound[name])
+
+
+def _may_be_enum(walk: Statements, method: ast.AST) -> bool:
+    holders = (
+        record
+        for record in walk.classes.values()
+        if any(f.node is method for functions in record.methods.values() for f in functions)
+    )
+    return any(record.is_enum or record.external for record in holders)
 
 
 def _switches(walk: Statements) -> None:
@@ -369,8 +381,19 @@ class _Reader:
 
     def is_opaque(self, node: int) -> bool:
         """Whether a value may have fields that the program does not show."""
-        stored = self.walk.graph.shallow.get(node) or self.walk.graph.deep.get(node)
-        return bool(stored) or node not in self.walk.records
+        walk, pending, seen = self.walk, [node], {node}
+        while pending:
+            item = pending.pop()
+            if (
+                item not in walk.records
+                or walk.graph.shallow.get(item)
+                or walk.graph.deep.get(item)
+            ):
+                return True
+            inner = (i for f in walk.records[item].values() for i in walk.held.get(f, ()))
+            pending += (new := set(inner) - seen)
+            seen |= new
+        return False
 
     def written(self, source: str, mask: int) -> Origin:
         """The origin of a literal that stands at the call itself."""

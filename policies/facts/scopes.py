@@ -433,6 +433,8 @@ def _attribute(scopes: Scopes, node: ast.Attribute, scope: Scope) -> None:
         scopes.stored_attributes.add(node.attr)
     elif node.attr == "defaultdict":
         scopes.defaults = True
+    elif node.attr == "exit":
+        scopes.stops.add("SystemExit")
     scopes.push([node.value], scope)
 
 
@@ -530,6 +532,8 @@ def _import(scopes: Scopes, node: ast.Import | ast.ImportFrom, scope: Scope) -> 
         if alias.asname and (alias.name in ITERATOR_MODULES or alias.name in ITERATORS):
             scopes.loose = True  # what makes them is not known by its name
         scopes.defaults = scopes.defaults or alias.name == "defaultdict"
+        if alias.name == "exit":
+            scopes.stops.add("SystemExit")
         if alias.name != "*":
             scopes.bind(alias.asname or alias.name.split(".")[0], scope, node)
 

@@ -174,6 +174,8 @@ class Walk:
         self.mutator_bit = self.new_bit(None)
         self.type_bit = self.new_bit(None)  # a class made by `type(x)`, or a metaclass
         self.class_builders: list[tuple[int, ast.AST]] = []
+        # Calls of `cls`, and the class methods they stand in.
+        self.own_makers: list[tuple[int, ast.AST, ast.AST]] = []
         self.class_bases: list[tuple[int, ast.AST]] = []
         self.special_names: dict[tuple[Scope, str], set[ast.AST]] = {}
         self.loose_annotations: list[ast.expr] = []
