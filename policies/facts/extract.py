@@ -445,6 +445,10 @@ class _Reader:
         modules |= {n: m for (scope, n), m in walk.modules.items() if scope.parent is None}
         captures = self.captures()
         live, written = self.live_names()
+        for name, reads in captures.items():
+            names = set[str]().union(*(written.get(read, ()) for read in reads))
+            if names:
+                written.setdefault(name, set()).update(names)
         shared = sharing.groups(walk.graph, self.holders(captures))
         for key, notes in (
             (sharing.SHARED, shared),
@@ -560,10 +564,24 @@ class _Reader:
         for name, versions in walk.environment.versions.items():
             nodes = found.setdefault(name, [])
             nodes += [node for node in versions if node != walk.literal]
-            for function in self._functions(self._masks[name]):
+            for function in self.reached(self._masks[name]):
                 for read in function.scope.uses:
                     nodes += self.captured(function, read)
                 nodes += function.nodes.values()
+        return found
+
+    def reached(self, mask: int) -> list[Function]:
+        """The functions that a value holds, and those that they read, and so on."""
+        found = self._functions(mask)
+        known = set(map(id, found))
+        for function in found:  # it grows on the way
+            mask = 0
+            for read in function.scope.uses:
+                for node in self.captured(function, read):
+                    mask |= self.walk.graph.value[node]
+            new = [each for each in self._functions(mask) if id(each) not in known]
+            known.update(map(id, new))
+            found += new
         return found
 
     def with_functions(self, mask: int) -> Origin:
@@ -625,10 +643,14 @@ def _union(value: Sequence[int], nodes: Collection[int]) -> int:
 
 def _closed(captures: dict[str, set[str]]) -> dict[str, set[str]]:
     """What a function reads through the functions that it reads is read by it, too."""
-    for inner, further in captures.items():
+    grown = True
+    while grown:
+        grown = False
         for reads in captures.values():
-            if inner in reads:
-                reads.update(further)
+            before = len(reads)
+            for inner in tuple(reads & captures.keys()):
+                reads |= captures[inner]
+            grown = grown or len(reads) > before
     return captures
 
 

@@ -286,7 +286,7 @@ class _Looker:
         if name == "open" and not self._is_closed(node):
             yield "outer-variable", "a file that stays open", node
         elif name == "open" and self._inside():
-            yield from self._beyond("a file that is opened by a function", node)
+            yield from self._beyond("a file that is opened by a function", node, later=True)
         if name == "getcontext" and id(node) not in self.closed:
             yield "library", "decimal.getcontext as a value", node
         if name == "seed" and not all(isinstance(each, ast.Constant) for each in node.args):
@@ -339,13 +339,15 @@ class _Looker:
         if owner is None or (owner is not scope and owner.kind in ("module", *_FUNCTIONS)):
             yield from self._beyond(target.id, target, known=owner is not None)
 
-    def _beyond(self, name: str, node: ast.AST, *, known: bool = True) -> Iterator[Rough]:
+    def _beyond(
+        self, name: str, node: ast.AST, *, known: bool = True, later: bool = False
+    ) -> Iterator[Rough]:
         """A change of an outer variable: by a helper it is seen wherever that is called."""
         found = "outer-variable", name, node
         made = self._made(self.scope) if known else None
         yields = self.scope is not None and self.scope.yields
         if made is not None and not made.decorator_list and not yields and self._is_helper(made):
-            self.later.append(found)
+            self.later += [found] if later else []
         else:
             yield found
 

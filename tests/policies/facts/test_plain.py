@@ -270,11 +270,17 @@ def test_what_an_earlier_step_left_counts_in_later_ones() -> None:
 
 
 HELPER = "n = 0\ndef count():\n    global n\n    n += 1\ncount()\n"
+OPENER = "def log():\n    with open('a.txt', 'a') as f:\n        f.write('x')\nlog()\n"
 
 
-def test_what_a_helper_changes_outside_itself_counts_only_in_later_steps() -> None:
+def test_what_a_helper_changes_outside_itself_is_followed_in_all_steps() -> None:
     assert RULE not in decided(f"x = {LABELLED}()\n{HELPER}{WRITE}()")[1]
-    assert RULE in decided(f"x = {LABELLED}()\n{HELPER}", f"{WRITE}()")[1]
+    assert RULE not in decided(f"x = {LABELLED}()\n{HELPER}", f"{WRITE}()")[1]
+
+
+def test_a_file_that_a_helper_opens_counts_only_in_later_steps() -> None:
+    assert RULE not in decided(f"x = {LABELLED}()\n{OPENER}{WRITE}()")[1]
+    assert RULE in decided(f"x = {LABELLED}()\n{OPENER}", f"{WRITE}()")[1]
 
 
 @pytest.mark.parametrize(
