@@ -26,6 +26,7 @@ from policies.facts.record import (
     STEP,
     TASK,
     TASK_LITERAL,
+    TEXT,
     TOOL,
     UNKNOWN_LABEL,
     Argument,
@@ -547,8 +548,10 @@ def _source_kinds(argument: Argument) -> set[str]:
     for source in sources - {LITERAL}:
         if source in (TASK, TASK_LITERAL):
             kinds.add(TASK)
-        elif source == ADDRESS:
+        elif source == ADDRESS or (source == TEXT and argument.role == "recipient"):
             kinds.add(LITERAL)
+        elif source == TEXT:
+            continue
         elif source.startswith(TOOL):
             kinds.add("tool")
         else:

@@ -1,13 +1,14 @@
 """Calls: tools, functions of the program, methods, builtins and the library."""
 
 import ast
+import re
 from abc import abstractmethod
 from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.expressions import VISITORS
 from policies.facts.files import Files
-from policies.facts.flow import ALIAS, CHANGES, PART, STEER, STORE, TooComplexError
+from policies.facts.flow import ALIAS, CHANGES, PART, STEER, STORE, TOLD, TooComplexError
 from policies.facts.paths import MAX_DEPTH, below
 from policies.facts.record import CALLS, FINAL_ANSWER, ToolSpec
 from policies.facts.scopes import MAX_NODES, NEVER_CAUGHT
@@ -131,8 +132,10 @@ class Calls(Files):
         for name, value, _ in passed:
             if spec.effect == "read" and library.is_key(name, spec.roles.get(name, "")):
                 self.decide(value, result)
+            elif value == self.literal:
+                self.graph.add(result, self.literal_mask)
             else:
-                self.flow(value, result)
+                self.graph.edge(value, result, TOLD)
         self.decide(self.path, result)
         self.raises(result)
         if spec.name == FINAL_ANSWER:
@@ -635,9 +638,17 @@ class Calls(Files):
         told = isinstance(template, str) and library.is_part_of_address(template)
         if told or self.writes_text(written):
             values.append(self.graph.node(self.address_mask))
+        elif name == "join" and node.args and isinstance(node.args[0], ast.List | ast.Tuple):
+            pieces = self.graph.node()
+            self.put_together(pieces, node.args[0].elts)
+            values.append(pieces)
+        elif isinstance(template, str) and library.is_wordy(_between_fields(template)):
+            values.append(self.graph.node(self.text_mask))
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)
         elif name in library.KEYED_METHODS and arguments.positional:
+            wordy = any(map(_is_wordy, node.args[1:]))
+            self.default_text = self.text_mask if wordy else 0
             result = self.keyed(receiver, arguments)
         else:
             result = self.plain_method(name, receiver, values)
@@ -711,6 +722,7 @@ class Calls(Files):
         self.decide(key, result)
         for value in others:
             self.alias(value, result)
+        self.graph.add(result, self.default_text)
         self.raises(key)
         return result
 
@@ -762,7 +774,8 @@ class Calls(Files):
             self.feature("computed-type", "type(name, bases, body)", node)
         if name == "format":
             self.check_format_value(node)
-        values += self.callbacks(values)
+        if name not in library.SCALAR_FUNCTIONS:  # they run special methods, and nothing else
+            values += self.callbacks(values)
         if name == "next":
             self.change_silently(values[:1])
         if name == "map" and len(values) > 3:
@@ -1001,6 +1014,15 @@ _REWRITING = {"replace": 1, "maketrans": 1, "sub": 0, "subn": 0}
 def _rewritten(name: str, node: ast.Call) -> list[ast.expr]:
     index = _REWRITING.get(name)
     return [] if index is None else node.args[index : index + 1]
+
+
+def _is_wordy(node: ast.expr) -> bool:
+    text = node.value if isinstance(node, ast.Constant) else None
+    return isinstance(text, str) and library.is_wordy(text)
+
+
+def _between_fields(template: str) -> str:
+    return re.sub(r"\{[^{}]*\}", " ", template)
 
 
 def _passes_plain(node: ast.Call) -> bool:

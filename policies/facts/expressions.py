@@ -333,6 +333,8 @@ class Expressions(Walk, ABC):
     def binary(self, node: ast.BinOp) -> int:
         left, right = self.evaluate(node.left), self.evaluate(node.right)
         result = self.join(left, right)
+        if type(node.op) is ast.Mod and self.writes_letters(node.left):
+            result = self.join(result, self.graph.node(self.address_mask))
         if self.path_bit and type(node.op) is ast.Div:
             self.divided(node, left, right)
         if result != self.literal:
@@ -350,10 +352,16 @@ class Expressions(Walk, ABC):
         values: list[int] = []
         for operand in node.values:
             value = self.evaluate(operand)
+            if value == self.literal and self.is_word(operand):
+                value = self.graph.node(self.text_mask)
             values.append(value)
             self.narrow(value)
         self.path, self.guard = path, guard
         return self.merge(*values)
+
+    def is_word(self, node: ast.expr) -> bool:
+        text = node.value if isinstance(node, ast.Constant) else None
+        return isinstance(text, str) and library.is_wordy(text)
 
     def merge(self, *values: int) -> int:
         """One of `values`, as the same object."""
@@ -403,6 +411,8 @@ class Expressions(Walk, ABC):
         path, guard = self.path, self.guard
         self.narrow(condition)
         value = self.merge(self.evaluate(node.body), self.evaluate(node.orelse))
+        if value != self.literal and (self.is_word(node.body) or self.is_word(node.orelse)):
+            self.graph.add(value, self.text_mask)
         self.path, self.guard = path, guard
         if condition == self.literal:
             return value
@@ -539,8 +549,17 @@ class Expressions(Walk, ABC):
         """Text of the program beside other text: a written domain makes a written address."""
         for part in parts:
             text = self.constant(part)
-            if isinstance(text, str) and library.is_part_of_address(text):
+            if not isinstance(text, str):
+                continue
+            if library.is_part_of_address(text):
                 self.graph.add(result, self.address_mask)
+            elif library.is_wordy(text):
+                self.graph.add(result, self.text_mask)
+
+    def writes_letters(self, template: ast.expr) -> bool:
+        """`"%c" % 100`: letters are written by numbers."""
+        text = self.constant(template)
+        return isinstance(text, str) and "%c" in text
 
     @abstractmethod
     def divided(self, node: ast.BinOp, left: int, right: int) -> None: ...
@@ -553,6 +572,8 @@ class Expressions(Walk, ABC):
         if node.format_spec is None:
             return value
         result = self.join(value, self.evaluate(node.format_spec))
+        if _is_letter(node.format_spec):
+            result = self.join(result, self.graph.node(self.address_mask))
         self.raises(result)
         return result
 
@@ -779,6 +800,13 @@ class Expressions(Walk, ABC):
     def awaited(self, node: ast.Await) -> int:
         self.not_modelled("async", "await", node)
         return self.evaluate(node.value)
+
+
+def _is_letter(form: ast.expr) -> bool:
+    """`:c`: letters are written by numbers."""
+    last = form.values[-1] if isinstance(form, ast.JoinedStr) and form.values else None
+    text = last.value if isinstance(last, ast.Constant) else ""
+    return isinstance(text, str) and text.endswith("c")
 
 
 def _acts(node: ast.expr) -> bool:

@@ -649,7 +649,7 @@ def _closed(captures: dict[str, set[str]]) -> dict[str, set[str]]:
         for reads in captures.values():
             before = len(reads)
             for inner in tuple(reads & captures.keys()):
-                reads |= captures[inner]
+                reads.update(captures[inner])
             grown = grown or len(reads) > before
     return captures
 

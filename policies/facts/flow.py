@@ -4,7 +4,7 @@ Every node stands for a value and holds a bit mask of the sources it may come fr
 half of a mask is data, the high half control: the same sources, where they only decided
 which value it is. An edge copies a mask; a control edge moves the data half into the control
 half on the way, a steering edge passes the control half alone, a store edge mutates its
-target, a changes edge passes on only what was stored.
+target, a changes edge passes on only what was stored, a told edge leads through a tool.
 
 Mutation runs backwards. What is stored into an object is seen by everyone who holds the
 same object, so each node also has `shallow` (stored into the object itself) and `deep`
@@ -18,7 +18,7 @@ same object, so each node also has `shallow` (stored into the object itself) and
 from collections import defaultdict, deque
 from collections.abc import Callable
 
-COPY, CONTROL, STORE, CHANGES, STEER = range(5)
+COPY, CONTROL, STORE, CHANGES, STEER, TOLD = range(6)
 ALIAS, PART, WHOLE = 0, 1, 2
 MAX_STEPS = 150_000
 
@@ -40,6 +40,7 @@ class Graph:
         self.back: defaultdict[int, list[int]] = defaultdict(list)
         self.constant = 0  # a node that nothing flows into: all literals are one value
         self.edges = 0
+        self.untold = 0  # bits that do not pass through a tool
         self.special = 0  # bits whose every arrival is told
         self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
         self._queue: deque[int] = deque()
@@ -135,6 +136,8 @@ class Graph:
                 new = value[target] | changes
             elif kind == STEER:
                 new = value[target] | mask >> self.width << self.width
+            elif kind == TOLD:
+                new = value[target] | mask & ~self.untold
             else:
                 if mask & ~shallow.get(target, 0):
                     shallow[target] |= mask

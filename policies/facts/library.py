@@ -517,6 +517,14 @@ def is_address(text: str) -> bool:
     return _ACCOUNT.fullmatch(text) is not None
 
 
+def is_wordy(text: str) -> bool:
+    """Whether a text has letters or digits that spell something: more than a mark or an initial."""
+    return _WORD.search(text) is not None
+
+
+_WORD = re.compile(r"[A-Za-z0-9]{2}", re.ASCII)
+
+
 def is_part_of_address(text: str) -> bool:
     """Whether text that is put beside other text could make an address of it: a domain."""
     return _DOMAIN.search(text) is not None and not any(map(str.isspace, text))

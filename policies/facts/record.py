@@ -22,12 +22,13 @@ from policies.facts.paths import enclosing, is_open
 from policies.facts.paths import of_schema as paths_of_schema
 from policies.facts.shape import Syntax
 
-FACTS_VERSION = 4
+FACTS_VERSION = 5
 
 TASK = "task"
 TASK_LITERAL = "task:literal"
 LITERAL = "literal"
 ADDRESS = "literal:address"
+TEXT = "literal:text"
 TOOL = "tool:"
 STEP = "step:"
 UNBOUND = "unbound:"
@@ -108,7 +109,8 @@ class Origin:
         sources: "task", "literal", "tool:<name>", "step:<variable>", "unbound:<name>", and
             "calls:<tool>" for a value that holds a function which calls that tool. Most
             values were touched by a literal; "literal:address" says that a written address
-            or account, or a part of one, is among what this may be; "task:literal" is a
+            or account, or a part of one, is among what this may be, "literal:text" that
+            written words are put together in it with what others gave; "task:literal" is a
             literal that stands in the task.
         labels: labels of the data in the value.
         control: labels of what decided which value this is.

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 
 from policies.facts import library
 from policies.facts.flow import ALIAS, CONTROL, COPY, PART, STEER, STORE, WHOLE, Graph
-from policies.facts.record import ADDRESS, FILES, LITERAL, TOOL, Finding, Import, Origin, ToolSpec
+from policies.facts.record import (
+    ADDRESS,
+    FILES,
+    LITERAL,
+    TEXT,
+    TOOL,
+    Finding,
+    Import,
+    Origin,
+    ToolSpec,
+)
 from policies.facts.scopes import Scope, Scopes, parameters_of
 from policies.facts.sharing import (
     captures_in,
@@ -185,6 +195,9 @@ class Walk:
         self.literal_mask = self.source(LITERAL, Origin(frozenset({LITERAL})))
         address = Origin(frozenset({LITERAL, ADDRESS}))
         self.address_mask = self.literal_mask | self.source(ADDRESS, address)
+        words = Origin(frozenset({LITERAL, TEXT}))
+        self.text_mask = self.literal_mask | self.source(TEXT, words)
+        self.graph.untold = self.text_mask & ~self.literal_mask
         self.literal = self.graph.constant = self.graph.node(self.literal_mask)
         self.imports: list[Import] = []
         self.features: dict[Finding, None] = {}
@@ -227,6 +240,7 @@ class Walk:
         self.handled = self.graph.node()  # errors that some handler took
         # Divisions, which may make a path, and whether they then stay in the folder.
         self.divisions: list[tuple[int, int, ast.AST, bool]] = []
+        self.default_text = 0  # what a written default adds to what `get` returns
         self.relying = 0  # whether what is looked up now is relied on in later steps, too
         self.relied: set[str] = set(self.reads)  # names, as found then
         self.depth = 0

@@ -109,6 +109,7 @@ class Statements(Calls):
             result = self.graph.node()
             self.alias(old, result)
             self.put(value, result)
+            self.put_together(result, (node.value,))
             self.block += 1  # never replaces: `+=` may change the object in place
             self.assign(target.id, result)
             self.block -= 1
