@@ -608,7 +608,8 @@ class Calls(Files):
             if name in library.CHANGING_VALUES or name in library.CONSUMING_METHODS:
                 self.may_change(receiver, arguments)
             method = self.read_attribute(receiver, name)
-            self.may_build_class(method, arguments, node)
+            if name not in self.scopes.methods or name in self.also_stored:
+                self.may_build_class(method, arguments, node)
             return self.apply(method, arguments, receiver)
         if name == "send":
             for value in arguments.all():
@@ -838,13 +839,19 @@ class Calls(Files):
         """What getattr and its kin do is plain attribute access when the name is a literal."""
         arguments = self.arguments(node)
         self.relying += 1
-        attribute = self.constant(node.args[1]) if len(node.args) > 1 else None
+        attributes = self.strings_of(node.args[1]) if len(node.args) > 1 else None
         self.relying -= 1
-        if node.keywords or arguments.spread or not isinstance(attribute, str):
+        if node.keywords or arguments.spread or not attributes:
             self.feature("reflection", name, node)
             return self.apply(self.literal, arguments)
         if self.module_of(node.args[0]) is not None:
             self.feature("reflection", name, node)
+        results = [
+            self.reflected(name, each, node, arguments) for each in dict.fromkeys(attributes)
+        ]
+        return results[0] if len(results) == 1 else self.merge(*results)
+
+    def reflected(self, name: str, attribute: str, node: ast.Call, arguments: Arguments) -> int:
         if name in ("setattr", "delattr"):
             self.check_written_attribute(node.args[0], attribute, node)
         self.check_attribute(attribute, node)

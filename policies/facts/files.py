@@ -13,6 +13,7 @@ from policies.facts import library
 from policies.facts.filenames import stays_inside
 from policies.facts.texts import Texts
 
+_LISTINGS = frozenset({("os", "listdir"), ("os", "walk")})
 _OPENER = 7  # position of the argument of `open`
 
 
@@ -112,7 +113,30 @@ class Files(Texts):
         if not isinstance(node, ast.Name) or owner is None or owner.bindings.get(node.id) != 1:
             return False
         known = owner.parent is None and node.id in self.known
-        return not known and isinstance(owner.looped.get(node.id), ast.Call)
+        return not known and self.is_listing(owner.looped.get(node.id))
+
+    def is_listing(self, node: ast.expr | None, depth: int = 4) -> bool:
+        """Whether all that this holds are names of files that are there."""
+        if isinstance(node, ast.Name) and depth:
+            made = self.single_value(node.id)
+            if made is None:
+                return self.is_listed(node) and self.only_read(node.id)
+            return self.is_listing(made, depth - 1) and self.only_read(node.id)
+        if isinstance(node, ast.ListComp) and len(node.generators) == 1 and depth:
+            loop = node.generators[0]
+            kept = isinstance(loop.target, ast.Name) and isinstance(node.elt, ast.Name)
+            same = kept and loop.target.id == node.elt.id  # type: ignore[attr-defined]
+            return same and self.is_listing(loop.iter, depth - 1)
+        if not isinstance(node, ast.Call) or not depth:
+            return False
+        called = node.func
+        if isinstance(called, ast.Name) and called.id in ("sorted", "list") and node.args:
+            return self.is_listing(node.args[0], depth - 1)
+        module = self.module_of(called)
+        if module is not None or not isinstance(called, ast.Attribute):
+            return module is not None and (module.path, module.member) in _LISTINGS
+        globbed = called.attr in library.LISTINGS and called.attr not in self.scopes.methods
+        return globbed and stays_inside(called.value, self.written_as, self.joined_path)
 
     def joined_path(self, node: ast.expr) -> list[ast.expr] | None:
         """The parts of `os.path.join(…)`, `Path(…)` and `path / name`, in their order."""

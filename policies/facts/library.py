@@ -318,7 +318,7 @@ REFLECTIVE_MEMBERS: Final = frozenset({("operator", "attrgetter"), ("functools",
 FILE_FUNCTIONS: Final = _words(
     "listdir makedirs mkdir exists isfile isdir getsize getcwd remove rename walk relpath abspath"
 )
-PLAIN_FILE_FUNCTIONS: Final = _words("listdir makedirs mkdir exists isfile isdir getsize")
+PLAIN_FILE_FUNCTIONS: Final = _words("listdir walk makedirs mkdir exists isfile isdir getsize")
 FILE_CHANGES: Final = _words("makedirs mkdir remove rename")
 
 # Methods of path objects: which take names, read and change files, and lead out of the directory.
@@ -411,7 +411,7 @@ ITERATING_METHODS: Final = _words(
     "itermonthdays itermonthdays2 itermonthdays3 itermonthdays4 ndiff unified_diff context_diff "
     "diff_bytes restore summarize_address_range collapse_addresses glob rglob iterdir"
 )
-LISTINGS: Final = _words("glob rglob iterdir listdir")
+LISTINGS: Final = _words("glob rglob iterdir")
 LAZY_BUILTINS: Final = _words("iter map filter zip reversed enumerate")
 ITERATOR_MODULES: Final = _words("itertools io csv re heapq")
 TAKING_ALL: Final = _words("all any bytes dict frozenset list max min next set sorted sum tuple")

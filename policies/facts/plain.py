@@ -108,7 +108,7 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
         " ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP getcontext"
     ),
     "enum": _ENUMS | _words("auto unique"),
-    "functools": _words("cache cmp_to_key lru_cache partial reduce wraps"),
+    "functools": _words("cache cached_property cmp_to_key lru_cache partial reduce wraps"),
     "heapq": _ALL,
     "io": _words("BytesIO StringIO"),
     "logging": library.MODULES["logging"] - _words("Formatter NullHandler"),
@@ -116,7 +116,7 @@ _MODULES: Final[Mapping[str, frozenset[str] | None]] = {
         "add and_ attrgetter contains countOf eq floordiv ge getitem gt itemgetter le lt mod mul"
         " ne neg not_ or_ pos sub truediv"
     ),
-    "os": library.MODULES["os"] - _words("walk"),
+    "os": _ALL,
     "os.path": _ALL,
     "pathlib": _ALL,
     "traceback": _ALL,
@@ -420,29 +420,40 @@ class _Looker:
 
         A context manager is one that only `with` opens, and that calls no tool.
         """
-        made = self._made(self.scope)
+        made = self._made(self.scope, methods=True)
         if made is None or not isinstance(self.uses.parent[node], ast.Expr):
             return False
         managing = [_last(decorator) for decorator in made.decorator_list] == ["contextmanager"]
         if made.decorator_list and not managing:
             return False
         taken = self.managers if managing else self.consumed | self._delegated
-        calls = self.uses.calls_of(made.name)
+        method = made.name in self.scopes.methods
+        calls = self._method_calls(made) if method else self.uses.calls_of(made.name)
         called = {_last(p.func) for p in ast.walk(made) if isinstance(p, ast.Call)}
         tools = [tool for name, tool in self.tools.items() if name in called]
         reading = bool(calls) and all(tool.effect == "read" and not managing for tool in tools)
-        return reading and self._is_helper(made) and all(id(call) in taken for call in calls)
+        alone = method or self._is_helper(made)
+        return reading and alone and all(id(call) in taken for call in calls)
+
+    def _method_calls(self, made: ast.FunctionDef) -> list[ast.AST]:
+        """Calls of a method; what is not a call is among them where it is also a value."""
+        nodes = (n for n, _ in self.scopes.kept if isinstance(n, ast.Attribute))
+        named = [node for node in nodes if node.attr == made.name]
+        alone = len(self.scopes.methods[made.name]) == 1 and made.name not in self.uses.loads
+        plain = all(id(node) in self.callees for node in named) and alone
+        return [self.uses.parent[node] if plain else node for node in named]
 
     @cached_property
     def _delegated(self) -> set[int]:
         nodes = (node for node, _ in self.scopes.kept)
         return {id(node.value) for node in nodes if isinstance(node, ast.YieldFrom)}
 
-    def _made(self, scope: Scope | None) -> ast.FunctionDef | None:
-        """The definition of a function that stands outside classes."""
+    def _made(self, scope: Scope | None, *, methods: bool = False) -> ast.FunctionDef | None:
+        """The definition of a function, methods only where they are asked for."""
         nodes = (node for node, inner in self.scopes.by_node.items() if inner is scope)
         made = next(nodes, None)
-        plain = scope is not None and scope.parent is not None and scope.parent.kind != "class"
+        outer = scope.parent if scope is not None else None
+        plain = outer is not None and (methods or outer.kind != "class")
         return made if plain and isinstance(made, ast.FunctionDef) else None
 
     def _is_helper(self, made: ast.FunctionDef) -> bool:
@@ -464,6 +475,8 @@ class _Looker:
                 own = name in self.scopes.bound or name in _DECORATORS
                 if not own and not (name == "property" and self._tells(node)):
                     yield "decorator", name, decorator
+            elif name == "cached_property" and self._tells(node):
+                continue
             elif name not in _DECORATORS and not (name in _MEMORIES and self._reads(node)):
                 yield "decorator", name, decorator
 

@@ -11,6 +11,7 @@ classes from text.
 import ast
 import re
 import string
+from abc import abstractmethod
 
 from policies.facts import library
 from policies.facts.expressions import Expressions
@@ -230,6 +231,9 @@ class Reflection(Expressions):
 
     def strings_of_items(self, node: ast.expr) -> list[str] | None:
         holder = self.single_value(node.id) if isinstance(node, ast.Name) else node
+        kept = isinstance(node, ast.Name) and not isinstance(holder, ast.Tuple)
+        if kept and not self.only_read(node.id):  # type: ignore[attr-defined]
+            return None
         if isinstance(holder, ast.Dict):
             items = list(holder.values)
         elif isinstance(holder, ast.List | ast.Tuple):
@@ -239,6 +243,9 @@ class Reflection(Expressions):
         values = [self.constant(item) for item in items]
         texts = [value for value in values if isinstance(value, str)]
         return texts if len(texts) == len(values) else None
+
+    @abstractmethod
+    def only_read(self, name: str) -> bool: ...
 
     def single_value(self, name: str) -> ast.expr | None:
         self.resolved += 1

@@ -13,7 +13,6 @@ from policies.facts.library import (
     ITERATOR_MODULES,
     ITERATORS,
     LAZY_BUILTINS,
-    LISTINGS,
     TAKING_ALL,
     is_hook,
 )
@@ -66,7 +65,7 @@ class Scope:
 
     Attributes:
         single: what is assigned to a name that is assigned once.
-        looped: the written list, or the listing of files, that a `for` takes a name from.
+        looped: what a loop takes a name from: a display, a call or another name.
     """
 
     __slots__ = (
@@ -89,7 +88,7 @@ class Scope:
         self.parent = parent
         self.bindings: dict[str, int] = {}
         self.single: dict[str, ast.expr] = {}
-        self.looped: dict[str, ast.List | ast.Tuple | ast.Call] = {}
+        self.looped: dict[str, ast.List | ast.Tuple | ast.Call | ast.Name] = {}
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
         self.uses: set[str] = set()
@@ -493,7 +492,7 @@ def _class(scopes: Scopes, node: ast.ClassDef, scope: Scope) -> None:
     scopes.push(node.body, inner)
 
 
-_WRITTEN = (ast.List, ast.Tuple, ast.Call)
+_WRITTEN = (ast.List, ast.Tuple, ast.Call, ast.Name)  # where a loop may take names from
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -505,15 +504,17 @@ def _comprehension(scopes: Scopes, node: Comprehension, scope: Scope) -> None:
     scopes.children(node, scopes.nested(kind, node, scope))
 
 
-def _for(scopes: Scopes, node: ast.For, scope: Scope) -> None:
-    if isinstance(node.target, ast.Name) and isinstance(node.iter, _WRITTEN):
-        listing = node.iter
-        if isinstance(listing, ast.Call) and _last(listing.func) == "sorted" and listing.args:
-            listing = listing.args[0]  # type: ignore[assignment]
-        plain = not isinstance(listing, ast.Call) or _last(listing.func) in LISTINGS
-        if plain and isinstance(listing, _WRITTEN):
-            scope.looped[node.target.id] = listing
+def _loop(scopes: Scopes, node: ast.For | ast.comprehension, scope: Scope) -> None:
+    names = node.target.elts if isinstance(node.target, ast.Tuple) else [node.target]
+    if isinstance(node.iter, _WRITTEN) and (len(names) == 1 or _last_called(node.iter) == "walk"):
+        for target in names:
+            if isinstance(target, ast.Name):
+                scope.looped[target.id] = node.iter
     scopes.children(node, scope)
+
+
+def _last_called(node: ast.expr) -> str:
+    return _last(node.func) if isinstance(node, ast.Call) else ""
 
 
 def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
@@ -611,7 +612,8 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.BoolOp: _kept,
     ast.Match: _kept,
     ast.IfExp: _kept,
-    ast.For: _for,
+    ast.For: _loop,
+    ast.comprehension: _loop,
     ast.NamedExpr: _walrus,
     ast.YieldFrom: _yield,
 }

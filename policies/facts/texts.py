@@ -99,6 +99,31 @@ class Texts(Reflection):
         if self.relying:
             self.relied.add(f"={name}")
 
+    def only_read(self, name: str) -> bool:
+        """Whether nothing can change the list or dictionary of this name, nor get at it."""
+        if self.relying and self.environment.scope.owner(name) is not self.environment.scope:
+            self.relied.add(name)
+        return all(self.uses.is_read(load) for load in self.uses.loads.get(name, ()))
+
+    @cached_property
+    def also_stored(self) -> frozenset[str]:
+        """Names of attributes that are assigned, and not only defined as methods."""
+        stored = {
+            node.attr
+            for node, _ in self.scopes.kept
+            if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+        }
+        inner = (scope for scope in self.scopes.by_node.values() if scope.kind == "class")
+        for scope in inner:
+            defined = {n for n in scope.bindings if n in self.scopes.methods}
+            stored |= scope.bindings.keys() - defined
+            stored |= {n for n in defined if scope.bindings[n] > len(self.scopes.methods[n])}
+        return frozenset(stored) if not self._sets_by_text else self._every_name
+
+    @property
+    def _every_name(self) -> frozenset[str]:
+        return frozenset(self.scopes.methods)
+
     @cached_property
     def uses(self) -> Uses:
         return Uses(next(iter(self.scopes.by_node)))

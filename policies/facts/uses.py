@@ -11,6 +11,8 @@ import ast
 _LOOPS = (ast.For, ast.While, ast.AsyncFor)
 _CLOSED = (ast.Lambda, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_READING = frozenset({"get", "items", "keys", "values"})
+_LOOKING = frozenset({"len", "sorted", "enumerate", "print", "sum", "set", "tuple", "str"})
 _EITHER = (ast.BoolOp, ast.IfExp)
 
 
@@ -40,6 +42,21 @@ class Uses:
     def _is_callee(self, load: ast.Name) -> bool:
         call = self.parent[load]
         return isinstance(call, ast.Call) and call.func is load
+
+    def is_read(self, load: ast.Name) -> bool:
+        """Whether a list or dictionary is only looked into here."""
+        parent = self.parent[load]
+        if isinstance(parent, ast.Subscript):
+            return parent.value is load and isinstance(parent.ctx, ast.Load)
+        if isinstance(parent, ast.Attribute):
+            call = self.parent[parent]
+            called = isinstance(call, ast.Call) and call.func is parent
+            return called and parent.attr in _READING
+        if isinstance(parent, ast.For | ast.comprehension):
+            return parent.iter is load
+        if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Name):
+            return parent.func is not load and parent.func.id in _LOOKING
+        return isinstance(parent, ast.Compare)
 
     def in_order(self, target: ast.AST, name: str, consumed: set[int]) -> bool:
         """Whether an iterator of this name is used up in a straight line from where it is bound.
