@@ -604,6 +604,11 @@ class Calls(Files):
             self.check_query(name, node)
         if len(arguments.positional) > 3 or arguments.spread:
             self.class_builder(arguments.all()[0], node)
+        values = arguments.all()
+        if self.path_bit and name in library.PATH_METHODS:
+            handle = self.path_method(name, node, values)
+            if handle is not None:
+                return handle
         if name in self.scopes.stored_attributes:
             if name in library.CHANGING_VALUES or name in library.CONSUMING_METHODS:
                 self.may_change(receiver, arguments)
@@ -617,11 +622,6 @@ class Calls(Files):
         if name == "throw":
             for value in arguments.all():
                 self.flow(value, self.thrown)
-        values = arguments.all()
-        if self.path_bit and name in library.PATH_METHODS:
-            handle = self.path_method(name, node, values)
-            if handle is not None:
-                return handle
         if name in library.DRAWING_METHODS:
             values.append(self.drawn(values))
         if name in library.CLOCK_METHODS:
@@ -970,6 +970,8 @@ class Calls(Files):
             self.switches.append((member, node, [*values, self.path, self.rounds]))
         elif path in ("functools", "itertools") and values:
             self.class_builder(values[0], node)
+        elif path == "operator" and member in ("truediv", "itruediv") and self.path_bit:
+            self.not_modelled("file-path", member, node)
         elif path in ("os", "os.path", "pathlib"):
             self.check_files(path, member, node, values)
         elif path == "traceback":

@@ -289,7 +289,8 @@ class Expressions(Walk, ABC):
         """A module or library member used as a value, not as the callee of a call."""
         if not module.member:
             self.feature("module-as-value", module.path, node)
-        leading = module.path == "pathlib" or module.member in library.FILE_FUNCTIONS
+        dividing = module.path == "operator" and "truediv" in module.member and self.path_bit
+        leading = dividing or module.path == "pathlib" or module.member in library.FILE_FUNCTIONS
         if module.member and (leading or library.leads_out(module.path, module.member)):
             self.not_modelled("outside", f"{module.path}.{module.member}", node)
         if module.path in library.STATEFUL_MODULES:

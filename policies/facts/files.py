@@ -172,14 +172,18 @@ class Files(Texts):
         below = ast.BinOp(ast.Constant("a"), node.op, node.right)
         self.relying += 1
         seen = stays_inside(below, self.written_as, self.joined_path)
+        folder = stays_inside(node.left, self.written_as, self.joined_path)
         self.relying -= 1
         self.divisions.append((left, right, node, seen))
+        if not folder:  # what is no path itself may be a root
+            self.divisions.append((right, left, node, False))
 
     def check_divisions(self) -> None:
+        value = self.graph.value
         for left, right, node, seen in self.divisions:
-            if (self.graph.value[left] | self.graph.value[right]) & self.path_bit:
+            if (value[left] | value[right]) & self.path_bit:
                 self.named_files.append((right, node))
-                if not seen:
+                if not seen and not value[right] & self.path_bit:
                     self.feature("file-path", "not a literal", node)
 
     def path_method(self, name: str, node: ast.Call, values: list[int]) -> int | None:

@@ -328,8 +328,8 @@ PATH_NAMING: Final = _words(
 PATH_READING: Final = _words("read_text read_bytes exists is_file is_dir iterdir glob rglob stat")
 PATH_CHANGES: Final = _words("write_text write_bytes mkdir unlink rmdir touch rename replace")
 PATHS_OUT: Final = _words(
-    "home cwd expanduser symlink_to hardlink_to link_to readlink chmod lchmod owner group absolute "
-    "resolve samefile"
+    "home cwd expanduser symlink_to hardlink_to link_to readlink chmod lchmod absolute resolve "
+    "samefile"
 )
 PATH_METHODS: Final = PATH_NAMING | PATH_READING | PATH_CHANGES | PATHS_OUT | {"open"}
 

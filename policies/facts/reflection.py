@@ -131,6 +131,8 @@ class Reflection(Expressions):
 
     def check_bound_format(self, name: str, receiver: ast.expr | None, node: ast.AST) -> None:
         """`"…".format` as a value: what is called later, or by the library, is checked here."""
+        if self.path_bit and name in library.PATH_METHODS:
+            self.not_modelled("file-path", f"{name} as a value", node)
         if name not in _FORMATS or (receiver is not None and self.is_own_object(receiver, name)):
             return
         self.relying += 1

@@ -157,6 +157,7 @@ class Scopes:
         lazy: number of generator expressions.
         generators: whether there are functions that yield.
         defaults: whether it uses `defaultdict`.
+        paths: whether it imports `pathlib`.
         stops: what functions raise by name, "?" for all else that may end them and their caller.
     """
 
@@ -174,6 +175,7 @@ class Scopes:
         self.generators = False
         self.lazy = 0
         self.defaults = False
+        self.paths = False
         self.nodes = 0
         self.depth = 0
         self.kept: list[tuple[ast.AST, Scope]] = []
@@ -535,6 +537,8 @@ def _import(scopes: Scopes, node: ast.Import | ast.ImportFrom, scope: Scope) -> 
         scopes.defaults = scopes.defaults or alias.name == "defaultdict"
         if alias.name == "exit":
             scopes.stops.add("SystemExit")
+        if "pathlib" in (alias.name, getattr(node, "module", "")):
+            scopes.paths = True
         if alias.name != "*":
             scopes.bind(alias.asname or alias.name.split(".")[0], scope, node)
 

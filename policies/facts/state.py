@@ -224,7 +224,11 @@ class Walk:
         self._take_over(known)
         self._begin(scopes)
         self._take_notes(scopes)
-        if self.paths_kept or any(m.path == "pathlib" for m in self.kept_modules.values()):
+        if (
+            scopes.paths
+            or self.paths_kept
+            or any(m.path == "pathlib" for m in self.kept_modules.values())
+        ):
             self.path_bit = self.new_bit(None)
         self.budget = 4_000
         self.kept_methods = False

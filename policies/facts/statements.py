@@ -110,6 +110,9 @@ class Statements(Calls):
             self.alias(old, result)
             self.put(value, result)
             self.put_together(result, (node.value,))
+            if self.path_bit and isinstance(node.op, ast.Div):
+                whole = ast.BinOp(ast.Name(target.id, ast.Load()), node.op, node.value)
+                self.divided(ast.copy_location(whole, node), old, value)
             self.block += 1  # never replaces: `+=` may change the object in place
             self.assign(target.id, result)
             self.block -= 1
@@ -488,8 +491,6 @@ class Statements(Calls):
         self.imports.append(Import(module, name, node.lineno, node.col_offset, allowed))
 
     def bind_module(self, name: str, module: Module, node: ast.stmt) -> None:
-        if module.path == "pathlib" and not self.path_bit:
-            self.path_bit = self.new_bit(None)
         owner = self.environment.scope.owner(name) or self.environment.scope
         before = self.modules.setdefault((owner, name), module)
         self.import_counts[owner, name] = self.import_counts.get((owner, name), 0) + 1

@@ -137,59 +137,21 @@ class Texts(Reflection):
         if not isinstance(made, ast.FunctionDef) or node.id not in _plain_parameters(made):
             return None
         if owner.parent is not None and owner.parent.kind == "class":
-            return self._passed_to_method(made, node.id)
+            return None  # who calls a method does not show
         alone = owner.parent is not None and owner.parent.bindings.get(made.name) == 1
         if not alone or made.decorator_list or not self.uses.only_called(made.name):
             return None
         self.relied.add(made.name)
-        return self._given(made, node.id, self._calls(made.name), 0)
+        return self._given(made, node.id, self._calls(made.name))
 
     def _calls(self, name: str) -> Passed:
         nodes = ((n, s) for n, s in self.scopes.kept if isinstance(n, ast.Call))
         return [(n, s) for n, s in nodes if isinstance(n.func, ast.Name) and n.func.id == name]
 
-    def _passed_to_method(self, made: ast.FunctionDef, name: str) -> Passed | None:
-        if self._calls_unbound:
-            return None
-        named = [m for m in self.scopes.methods.get(made.name, ()) if m is not made]
-        static = [d.id for d in made.decorator_list if isinstance(d, ast.Name)]
-        if named or (made.decorator_list and static not in (["classmethod"], ["staticmethod"])):
-            return None
-        if made.name == "__init__":
-            holder = self.uses.parent[made]
-            plain = isinstance(holder, ast.ClassDef) and not self._has_heirs(holder)
-            self.relied.add(getattr(holder, "name", ""))
-            calls = self._calls(holder.name) if plain else []  # type: ignore[attr-defined]
-        else:
-            self.relied.add(made.name)
-            calls = self._method_calls(made.name)
-        return self._given(made, name, calls, static != ["staticmethod"])
-
-    def _has_heirs(self, holder: ast.ClassDef) -> bool:
-        """Whether instances may be made otherwise than by the class's name: then who knows how."""
-        name = holder.name
-        if self.scopes.bound.get(name) is not holder or not self.uses.only_called(name):
-            return True
-        return "cls" in self.uses.loads or any(
-            isinstance(node, ast.Attribute) and node.attr == "__init__"
-            for node, _ in self.scopes.kept
-        )
-
-    def _method_calls(self, name: str) -> Passed:
-        """Calls of a method, none where it is also a value."""
-        calls: Passed = []
-        for node, scope in self.scopes.kept:
-            if isinstance(node, ast.Attribute) and node.attr == name:
-                call = self.uses.parent[node]
-                if not isinstance(call, ast.Call) or call.func is not node:
-                    return []
-                calls.append((call, scope))
-        return calls
-
-    def _given(self, made: ast.FunctionDef, name: str, calls: Passed, shift: int) -> Passed | None:
+    def _given(self, made: ast.FunctionDef, name: str, calls: Passed) -> Passed | None:
         """What each call passes, or the default; None where one cannot be told."""
         positional = [p.arg for p in (*made.args.posonlyargs, *made.args.args)]
-        place = positional.index(name) - shift if name in positional else len(positional)
+        place = positional.index(name) if name in positional else len(positional)
         outer = self.scopes.by_node[made].parent
         found: Passed = []
         for call, scope in calls:
@@ -198,7 +160,7 @@ class Texts(Reflection):
             named = [k.value for k in call.keywords if k.arg == name]
             if any(k.arg is None for k in call.keywords) or any(map(_is_starred, call.args)):
                 return None
-            given = named or call.args[place : place + 1] if place >= 0 else named
+            given = named or call.args[place : place + 1]
             default = _default(made, name)
             if given:
                 found.append((given[0], scope))
@@ -209,54 +171,34 @@ class Texts(Reflection):
         return found or None
 
     def stored_as(self, node: ast.Attribute) -> Passed | None:
-        """All that the program stores under the name of an attribute of its own classes."""
-        name, values = node.attr, list[tuple[ast.expr, Scope]]()
-        if name not in self.scopes.stored_attributes or name in self.scopes.methods:
-            return None
-        if not self._is_self(node.value) or self._calls_unbound:
-            return None
-        places = 0
-        for made, scope in self.scopes.kept:
-            if isinstance(made, ast.Attribute) and made.attr == name:
-                places += not isinstance(made.ctx, ast.Load)
-            elif isinstance(made, ast.Assign) and len(made.targets) == 1:
-                target = made.targets[0]
-                own = isinstance(target, ast.Name) and scope.kind == "class"
-                if name == (target.id if own else getattr(target, "attr", "")):  # type: ignore[attr-defined]
-                    values.append((made.value, scope))
-        inner = [
-            s for s in self.scopes.by_node.values() if s.kind == "class" and name in s.bindings
+        """A class variable that nothing else in the program has the name of."""
+        name = node.attr
+        holders = [
+            scope
+            for scope in self.scopes.by_node.values()
+            if scope.kind == "class" and name in scope.bindings
         ]
-        bound = sum(scope.bindings[name] for scope in inner)
-        if self._sets_by_text or not values or len(values) != places + bound:
+        if len(holders) != 1 or name in _OF_LIBRARY or name not in holders[0].single:
+            return None
+        if not isinstance(node.value, ast.Name) or self._sets_by_text or self._named(name):
             return None
         self.relied.add(f"={name}")
-        return values
+        return [(holders[0].single[name], holders[0])]
 
-    def _is_self(self, node: ast.expr) -> bool:
-        """Whether it is a class of the program, or an instance in one of its methods."""
-        if not isinstance(node, ast.Name):
-            return False
-        owner = self.environment.scope.owner(node.id)
-        if owner is None or owner.bindings.get(node.id) != 1:
-            return False
-        if owner.parent is None:
-            return self.scopes.classes.get(node.id) == 1
-        made = next((n for n, scope in self.scopes.by_node.items() if scope is owner), None)
-        method = owner.parent.kind == "class" and isinstance(made, ast.FunctionDef)
-        first = made.args.args[:1] if method else []  # type: ignore[union-attr]
-        return [parameter.arg for parameter in first] == [node.id]
-
-    @cached_property
-    def _calls_unbound(self) -> bool:
-        """Whether a method is called through its class: with whatever as its instance."""
-        return any(
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and node.value.id in self.scopes.classes
-            and any(not each.decorator_list for each in self.scopes.methods.get(node.attr, ()))
-            for node, _ in self.scopes.kept
-        )
+    def _named(self, name: str) -> bool:
+        """Whether the program gives this name to an attribute otherwise, or could."""
+        if name == "template" and "Template" in self.uses.loads:
+            return True
+        for node, _ in self.scopes.kept:
+            if isinstance(node, ast.Attribute):
+                stored = node.attr == name and not isinstance(node.ctx, ast.Load)
+                if stored or node.attr == "Template":
+                    return True
+            elif isinstance(node, ast.Call) and any(k.arg in (None, name) for k in node.keywords):
+                made = isinstance(node.func, ast.Name) and node.func.id in self.scopes.bound
+                if not made or any(k.arg == name for k in node.keywords):
+                    return True
+        return any(text.value == name for text in self.scopes.strings)
 
     @cached_property
     def _sets_by_text(self) -> bool:
@@ -278,6 +220,12 @@ def _default(made: ast.FunctionDef, name: str) -> ast.expr | None:
         *zip(made.args.kwonlyargs, made.args.kw_defaults, strict=True),
     ]
     return next((default for parameter, default in pairs if parameter.arg == name), None)
+
+
+_OF_LIBRARY = frozenset({
+    "args", "pattern", "string", "msg", "text", "tail", "tag", "doc", "reason", "object",
+    "filename", "strerror", "name", "value",
+})  # fmt: skip
 
 
 def _is_starred(node: ast.expr) -> bool:
