@@ -12,6 +12,7 @@ from policies.facts.state import Environment, Function, Module, Place, Walk
 
 SEQUENCES = (ast.Tuple, ast.List)
 
+_WITHIN = frozenset({ast.In, ast.NotIn})
 _A_NUMBER = 1_000_000
 """From here on a number may be that of a telephone or an account, to be written out as text."""
 
@@ -399,12 +400,37 @@ class Expressions(Walk, ABC):
     def compare(self, node: ast.Compare) -> int:
         path, guard = self.path, self.guard
         result = self.evaluate(node.left)
+        asked = self.asked_for(node) if type(node.ops[0]) in _WITHIN else None
+        if asked is not None:
+            return asked
         for index, comparator in enumerate(node.comparators):
             if index:
                 self.narrow(result)  # in `a < b < c` only what holds is gone on with
             result = self.join(result, self.evaluate(comparator))
         self.path, self.guard = path, guard
         self.raises(result)
+        return result
+
+    def asked_for(self, node: ast.Compare) -> int | None:
+        """`"rates" in globals()`: whether a name is bound, and nothing else."""
+        holder, name = node.comparators[0], node.left
+        if not isinstance(holder, ast.Call) or holder.args or len(node.ops) > 1:
+            return None
+        called = holder.func
+        if not isinstance(called, ast.Name) or called.id not in ("globals", "locals"):
+            return None
+        if not isinstance(name, ast.Constant) or not self.is_builtin(called.id):
+            return None
+        text = str(name.value)
+        imported = isinstance(self.scopes.bound.get(text), ast.Import | ast.ImportFrom)
+        if imported or text in self.kept_modules:
+            return None  # which import ran is not followed
+        bound = self.variable(text)
+        if bound is None and text in self.known:
+            bound = self.outside(text)
+        result = self.graph.node(self.literal_mask)
+        self.decide(bound or 0, result)
+        self.decide(self.everything if bound is None and text in self.rebound else 0, result)
         return result
 
     def conditional(self, node: ast.IfExp) -> int:
