@@ -604,28 +604,51 @@ class Calls(Files):
             self.check_query(name, node)
         if len(arguments.positional) > 3 or arguments.spread:
             self.class_builder(arguments.all()[0], node)
-        values = arguments.all()
+        more = self.met(name, arguments.all())
         if self.path_bit and name in library.PATH_METHODS:
-            handle = self.path_method(name, node, values)
+            handle = self.path_method(name, node, more)
             if handle is not None:
                 return handle
         if name in self.scopes.stored_attributes:
-            if name in library.CHANGING_VALUES or name in library.CONSUMING_METHODS:
-                self.may_change(receiver, arguments)
-            method = self.read_attribute(receiver, name)
-            if name not in self.scopes.methods or name in self.also_stored:
-                self.may_build_class(method, arguments, node)
-            return self.apply(method, arguments, receiver)
+            return self.own_method(name, receiver, arguments, node, more)
+        return self.builtin_method(function, receiver, arguments, node, more)
+
+    def met(self, name: str, given: list[int]) -> list[int]:
+        """What a method gets at beside its receiver: what it is given, and a clock or a source."""
+        values = list(given)
         if name == "send":
-            for value in arguments.all():
+            for value in given:
                 self.flow(value, self.sent)
         if name == "throw":
-            for value in arguments.all():
+            for value in given:
                 self.flow(value, self.thrown)
         if name in library.DRAWING_METHODS:
-            values.append(self.drawn(values))
+            values.append(self.drawn(given))
         if name in library.CLOCK_METHODS:
             values.append(self.looked())
+        return values
+
+    def own_method(
+        self, name: str, receiver: int, arguments: Arguments, node: ast.Call, more: list[int]
+    ) -> int:
+        """A method of the program's classes, or of something else that has one of this name."""
+        if name in library.CHANGING_VALUES or name in library.CONSUMING_METHODS:
+            self.may_change(receiver, arguments)
+        method = self.read_attribute(receiver, name)
+        if name not in self.scopes.methods or name in self.also_stored:
+            self.may_build_class(method, arguments, node)
+        met = more[len(arguments.all()) :]
+        return self.apply(method, arguments, self.merge(receiver, *met) if met else receiver)
+
+    def builtin_method(
+        self,
+        function: ast.Attribute,
+        receiver: int,
+        arguments: Arguments,
+        node: ast.Call,
+        values: list[int],
+    ) -> int:
+        name = function.attr
         values += self.callbacks([receiver, *values])
         silent = not values or name in library.KEYED_METHODS  # else `plain_method` stores them
         if name in library.CONSUMING_METHODS or (
@@ -634,17 +657,7 @@ class Calls(Files):
             self.change_silently([receiver])
         if name == "pop" or name in library.CONSUMING_METHODS:
             self.steer(arguments.all(), receiver)
-        written = [function.value] if name == "join" else _rewritten(name, node)
-        template = self.constant(function.value) if name == "format" else None
-        told = isinstance(template, str) and library.is_part_of_address(template)
-        if told or self.writes_text(written):
-            values.append(self.graph.node(self.address_mask))
-        elif name == "join" and node.args and isinstance(node.args[0], ast.List | ast.Tuple):
-            pieces = self.graph.node()
-            self.put_together(pieces, node.args[0].elts)
-            values.append(pieces)
-        elif isinstance(template, str) and library.is_wordy(_between_fields(template)):
-            values.append(self.graph.node(self.text_mask))
+        values += self.words_of(function, node)
         if name in library.SCALAR_METHODS:
             result = self.join(receiver, *values)
         elif name in library.KEYED_METHODS and arguments.positional:
@@ -656,6 +669,21 @@ class Calls(Files):
         self.decide(self.path, result) if result != self.literal else None
         self.raises(result)
         return result
+
+    def words_of(self, function: ast.Attribute, node: ast.Call) -> list[int]:
+        """Written words, or parts of an address, that a method puts into a text."""
+        name = function.attr
+        written = [function.value] if name == "join" else _rewritten(name, node)
+        template = self.constant(function.value) if name == "format" else None
+        told = isinstance(template, str) and library.is_part_of_address(template)
+        if told or self.writes_text(written):
+            return [self.graph.node(self.address_mask)]
+        if name == "join" and node.args and isinstance(node.args[0], ast.List | ast.Tuple):
+            pieces = self.graph.node()
+            self.put_together(pieces, node.args[0].elts)
+            return [pieces]
+        wordy = isinstance(template, str) and library.is_wordy(_between_fields(template))
+        return [self.graph.node(self.text_mask)] if wordy else []
 
     def drawn(self, values: list[int]) -> int:
         """Numbers of the one random source: how many were drawn shows in the next one."""
