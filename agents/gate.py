@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents import artifacts, conversation, sightings, spending, tracing
+from agents import artifacts, conversation, provenance, sightings, spending, tracing
 from agents.bound import BoundTool, bind
 from agents.models import Call, Run, Step
 from agents.ruling import rules_for
@@ -18,6 +18,7 @@ from audit.canonical import JSON
 from audit.services import Actor
 from policies import requests
 from policies.engine import Decision, FiredRule, Outcome, PolicySet, decide
+from policies.facts.paths import value_at
 from policies.facts.record import (
     ADDRESS,
     FILES,
@@ -34,6 +35,7 @@ from policies.selectors import active_policy
 from policies.services import DecisionDraft
 
 UNTRUSTED = "untrusted"
+RECIPIENT = "recipient"
 FILE = "file"
 """Says of a value, to people, that a file of outsiders has a part in it."""
 
@@ -118,7 +120,11 @@ def decide_call(
     seen_at_all = any(site.tool == tool.name for site in facts.calls)
     named = arguments if seen_at_all else {}
     parts = (*named, *requests.inner_paths(tool.spec, named))
+    planned = list(planned)
     origins = {name: facts.origins_of(tool.name, name, arguments) for name in parts}
+    for name in filter(lambda part: tool.spec.role(part) == RECIPIENT, parts):
+        value, waiting = value_at(arguments, name), {call.token for call in planned}
+        origins[name] = provenance.held_to(origins[name], value, session, waiting)
     day = spending.foresee(session.run, tool.version, arguments, planned)
     context = replace(
         _of(session, step.number),

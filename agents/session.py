@@ -47,6 +47,7 @@ class Session:
         given: the files that came with the task.
         reader: what was found in all that its model has been told.
         unsaid: starts and stops of jails that the log does not have yet: action, detail.
+        heard: call id → what the tool gave, as recipients are looked for in it (`provenance`).
     """
 
     lease: Lease
@@ -62,6 +63,7 @@ class Session:
     given: tuple[GivenFile, ...] = ()
     unsaid: list[tuple[str, dict[str, JSON]]] = field(default_factory=list)
     reader: Reader[Step] = field(default_factory=Reader)
+    heard: dict[Any, str] = field(default_factory=dict)
     lost: bool = False
     cleared: Any = None
     _jail: Jail | None = None
