@@ -91,12 +91,12 @@ def test_a_reply_without_a_program_teaches_the_model_the_form(stage: Stage) -> N
 
 
 def test_a_refused_program_does_not_run_and_the_agent_is_told_the_rule(stage: Stage) -> None:
-    run = stage.play(stage.start(program("import os\nprint(os.environ)"), DONE))
+    run = stage.play(stage.start(program("import socket\nprint(socket.gethostname())"), DONE))
     step = stage.steps(run)[0]
     assert step.state == StepState.DENIED
     assert step.status == ""
     assert "rule" in step.observation
-    assert "- line 1: the import of os, which is not on the allowed list" in step.observation
+    assert "- line 1: the import of socket, which is not on the allowed list" in step.observation
     assert run.state == RunState.SUCCEEDED
 
 
