@@ -93,10 +93,12 @@ _IBAN = re.compile(
     rf"\b[A-Z]{{2}}\d{{2}}(?:{_GAP}[A-Z0-9]{{4}}){{2,7}}(?:{_GAP}[A-Z0-9]{{1,3}})?\b"
 )
 # By the first digits of the issuers and the lengths they use: any other number of sixteen
-# digits is a card for every tenth order number.
+# digits is a card for every tenth order number. Digits in a row behind a point are a fraction:
+# one printed number in seventy would be a card (measured).
 _CARD = re.compile(
-    r"\b(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|6011|65\d\d|35\d\d)(?:[ -]?\d{4}){3}\b"
-    r"|\b3[47]\d\d[ -]?\d{6}[ -]?\d{5}\b",
+    r"(?:(?<!\d\.)|(?=\d{4}[ -]))\b(?:"
+    r"(?:4\d{3}|5[1-5]\d\d|2[2-7]\d\d|6011|65\d\d|35\d\d)(?:[ -]?\d{4}){3}"
+    r"|3[47]\d\d[ -]?\d{6}[ -]?\d{5})\b",
 )
 _PHONE = re.compile(r"\+\d[\d\s()/.-]{6,30}\d")
 

@@ -71,6 +71,9 @@ def test_ordinary_text_holds_no_secret(text: str) -> None:
         ("DE89 3704 0044 0532 0130 00", "iban"),
         ("card 4111 1111 1111 1111", "card"),
         ("amex 378282246310005", "card"),
+        ("1. 4111-1111-1111-1111", "card"),
+        ("nr.4111111111111111", "card"),
+        ("2.4111 1111 1111 1111", "card"),
         ("+49 30 901820", "phone"),
         ("+49\u00a030\u00a0901820", "phone"),
         ("ann@corp.example", "email"),
@@ -95,6 +98,8 @@ def test_personal_data_is_found(text: str, kind: str) -> None:
         "version 1.2.3.4567",
         "lat +52.520008, lon 13.404954",
         "000-12-3456",
+        "0.4111111111111111",
+        "-13.378282246310005",
     ],
 )
 def test_other_numbers_are_nobodys(text: str) -> None:
