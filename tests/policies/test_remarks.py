@@ -16,7 +16,7 @@ def told(code: str) -> list[tuple[str, str]]:
     ("code", "expected"),
     [
         ("x = 1\neval('1')", ("line 2", "eval, which hides what is run")),
-        ("\nimport os", ("line 2", "the import of os, which is not on the allowed list")),
+        ("\nimport ctypes", ("line 2", "the import of ctypes, which is not on the allowed list")),
         ("x = (1", ("line 1", "not valid Python: '(' was never closed")),
         ("x.__class__", ("line 1", "the special name __class__")),
         ("f = send_mail", ("line 1", "the tool send_mail used otherwise than by calling it")),

@@ -112,7 +112,7 @@ def test_variables_survive_an_error_and_a_refused_step(stage: Stage) -> None:
     run = stage.play(
         stage.start(
             program("kept = 7\nraise ValueError('no')"),
-            program("import os"),
+            program("import subprocess"),
             program("final_answer({'done': kept})"),
         )
     )
