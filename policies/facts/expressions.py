@@ -622,6 +622,10 @@ class Expressions(Walk, ABC):
         self.deepest_loop = max(self.deepest_loop, self.loops)
         first = self.evaluate(generators[0].iter)
         inner = Environment(self.scopes.by_node[node], outer, self.block)
+        late = self.graph.node() if node in self.stopping and (self.asked or _acts(node)) else 0
+        if late:  # another element is asked for only if the one before was no hit
+            self.path = self.join(self.path, late) if self.path else late
+            self.guard = self.join(self.guard, late) if self.guard else late
         for index, generator in enumerate(generators):
             if generator.is_async:
                 self.not_modelled("async", "async for", node)
@@ -633,12 +637,10 @@ class Expressions(Walk, ABC):
             self.bind_loop(generator.target, generator.iter, first)
             self.repeat(first)
             for condition in generator.ifs:
-                self.narrow(self.evaluate(condition))
+                kept = self.evaluate(condition)
+                self.narrow(kept)
+                self.flow(kept, late) if late else None
         result = self.graph.node(self.literal_mask)
-        late = self.graph.node() if node in self.stopping and _acts(node) else 0
-        if late:  # another element is asked for only if the one before was no hit
-            self.flow(self.path, late) if self.path else None
-            self.path = self.guard = late
         values = [self.evaluate(element) for element in elements]
         for value in values:
             self.put(value, result)

@@ -305,6 +305,7 @@ def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
                 _named(scopes, target.id, value)
                 scopes.bind(target.id, scope, target, value)
             else:
+                scopes.loose = scopes.loose or _makes_iterator(value)
                 scopes.push([target], scope)
             scopes.push([value], scope)
     else:
