@@ -677,7 +677,7 @@ def _chosen(argument: Argument, labels: frozenset[str]) -> Argument:
     origin = argument.origin
     if labels <= origin.control:
         return argument
-    return replace(argument, origin=replace(origin, control=origin.control | labels))
+    return argument._replace(origin=replace(origin, control=origin.control | labels))
 
 
 def _same_place(first: CallSite, second: CallSite) -> CallSite:
@@ -685,8 +685,7 @@ def _same_place(first: CallSite, second: CallSite) -> CallSite:
     names = dict.fromkeys(passed.name for passed in (*first.arguments, *second.arguments))
     arguments = {name: _joined(name, first, second) for name in names}
     counts = first.maximum, second.maximum
-    return replace(
-        first,
+    return first._replace(
         arguments=tuple(arguments.values()),
         guarded_by=first.guarded_by | second.guarded_by,
         looped_by=first.looped_by | second.looped_by,
@@ -700,7 +699,7 @@ def _joined(name: str, first: CallSite, second: CallSite) -> Argument:
     """What either passes as `name`; a path may be known of one alone, and in all of the other's."""
     found = [*first.passed_as(name), *second.passed_as(name)]
     exact = [passed for passed in found if passed.name == name]
-    around = [replace(passed, known=False) for passed in found if passed.name != name]
+    around = [passed._replace(known=False) for passed in found if passed.name != name]
     return reduce(_either, exact + around if "." in name else exact)
 
 
@@ -709,7 +708,7 @@ def _either(first: Argument, second: Argument) -> Argument:
     known = first.known and second.known and first.value == second.value
     value = first.value if known else None
     origin = first.origin.joined(second.origin)
-    return replace(first, known=known, value=value, origin=origin)
+    return first._replace(known=known, value=value, origin=origin)
 
 
 _PLAIN = (str, int, float, bool, type(None))

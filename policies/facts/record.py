@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from policies.facts.library import CONTENT_ROLES, role_of
 from policies.facts.paths import enclosing, is_open
@@ -181,9 +181,8 @@ class Import:
         }
 
 
-@dataclass(frozen=True)
-class Argument:
-    """One argument of a call site.
+class Argument(NamedTuple):
+    """One argument of a call site. A tuple, as `CallSite`: programs have many, soon made.
 
     Attributes:
         name: parameter name, or the path of what has a role inside one (`order.iban`); "*" or
@@ -213,8 +212,7 @@ class Argument:
         }
 
 
-@dataclass(frozen=True)
-class CallSite:
+class CallSite(NamedTuple):
     """One place where the program may call a tool.
 
     Attributes:
