@@ -12,9 +12,10 @@ import pytest
 from django.db import connections
 
 from audit import checkpoints, drafts
+from audit.daemon import BUSY, BUSY_POLL_S, POLL_S, pause_after
 from audit.errors import SequencerBusy
 from audit.merkle import Frontier, frontier
-from audit.sequencer import LOCK, Sequencer
+from audit.sequencer import BATCH, LOCK, Round, Sequencer
 from audit.services import Draft, Subject, record
 from audit.transactions import in_workspace
 from audit.tree import GrowingTree, StoredTree
@@ -127,6 +128,12 @@ def test_a_round_reads_no_positions_below_its_floor(history: History) -> None:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}")
         plan = cursor.fetchone()[0][0]["Plan"]
     assert sum(_rows_of(plan, "audit_position")) == 0
+
+
+def test_many_entries_are_placed_in_fewer_rounds() -> None:
+    assert pause_after(Round(placed=BATCH, full=True)) == 0
+    assert pause_after(Round(placed=BUSY)) == BUSY_POLL_S > pause_after(Round(placed=1)) == POLL_S
+    assert pause_after(Round(), 3600.0) > POLL_S
 
 
 class _Watch:

@@ -192,7 +192,7 @@ def _row(seq: int) -> tuple[bytes, tuple[object, ...]]:
 @contextmanager
 def _sequencer(url: Callable[[str], str]) -> Iterator[list[float]]:
     """Run a sequencer beside; yields the lags (ms) it has seen."""
-    from audit.daemon import POLL_S
+    from audit.daemon import pause_after
     from audit.sequencer import Sequencer
 
     lags: list[float] = []
@@ -205,8 +205,7 @@ def _sequencer(url: Callable[[str], str]) -> Iterator[list[float]]:
             done = sequencer.round()
             if done.placed:
                 lags.append(done.oldest_s * 1000)
-            if not done.full:
-                time.sleep(POLL_S)
+            time.sleep(pause_after(done))
         sequencer.catch_up()
         sequencer.connection.close()
 
