@@ -12,6 +12,7 @@ from uuid import UUID
 from agents import artifacts, conversation, provenance, sightings, spending, tracing
 from agents.bound import BoundTool, bind
 from agents.models import Call, Run, Step
+from agents.provenance import UNTRUSTED
 from agents.ruling import rules_for
 from agents.session import Session
 from audit.canonical import JSON
@@ -34,7 +35,6 @@ from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
 
-UNTRUSTED = "untrusted"
 RECIPIENT = "recipient"
 FILE = "file"
 """Says of a value, to people, that a file of outsiders has a part in it."""
