@@ -15,7 +15,7 @@ same object, so each node also has `shallow` (stored into the object itself) and
 - WHOLE: this value holds the target: what is deep here may be in the target.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable
 
 COPY, CONTROL, STORE, CHANGES, STEER, TOLD = range(6)
@@ -43,17 +43,13 @@ class Graph:
         self.untold = 0  # bits that do not pass through a tool
         self.special = 0  # bits whose every arrival is told
         self.watchers: dict[int, list[tuple[int, Callable[[int], None]]]] = {}
-        self._queue: deque[int] = deque()
-        self._queued = bytearray()  # by node; empty until the graph is being solved
+        self._waiting = bytearray()  # by node; empty until the graph is being solved
 
     def node(self, mask: int = 0) -> int:
         self.value.append(mask)
-        node = len(self.value) - 1
-        if self._queued:
-            self._queued.append(0)
-            if mask:
-                self._wake(node)
-        return node
+        if self._waiting:
+            self._waiting.append(mask != 0)
+        return len(self.value) - 1
 
     def edge(self, source: int, target: int, kind: int = COPY) -> None:
         if target == self.constant:
@@ -63,69 +59,67 @@ class Graph:
             self.edges += 1
             if self.edges > MAX_STEPS:
                 raise TooComplexError
-            if self._queued and self.value[source]:
-                self._wake(source)
+            if self._waiting and self.value[source]:
+                self._waiting[source] = 1
 
     def hold(self, value: int, target: int, kind: int) -> None:
         """Adds a back edge: what is stored into `value` reaches `target`."""
         if value and target and value != target and target != self.constant:
             self.back[value].append(target << 2 | kind)
             self.edges += 1
-            if value in self.shallow or value in self.deep:
-                self._wake(value)
+            if self._waiting and (value in self.shallow or value in self.deep):
+                self._waiting[value] = 1
 
     def add(self, node: int, mask: int) -> None:
         if node and mask & ~self.value[node]:
             self.value[node] |= mask
-            if self._queued:
-                self._wake(node)
+            if self._waiting:
+                self._waiting[node] = 1
 
     def watch(self, node: int, mask: int, call: Callable[[int], None]) -> None:
         """Calls `call(bits)` whenever new bits of `mask` reach `node`."""
         self.watchers.setdefault(node, []).append((mask, call))
         self.edges += 1
-        if self._queued and self.value[node]:
-            self._wake(node)
-
-    def _wake(self, node: int) -> None:
-        """Has `node` pushed once more; `solve` begins with all that hold anything."""
-        if not self._queued[node]:
-            self._queued[node] = 1
-            self._queue.append(node)
+        if self._waiting and self.value[node]:
+            self._waiting[node] = 1
 
     def solve(self, broadcast: Callable[[int, int], None]) -> None:
-        """Pushes until nothing changes; calls `broadcast(node, bits)` for new `special` bits."""
+        """Pushes until nothing changes; calls `broadcast(node, bits)` for new `special` bits.
+
+        Values are made in the order in which they are computed, so the nodes that wait are
+        taken in that order, round after round: most are then pushed once.
+        """
         seen: dict[tuple[int, int], int] = {}
         spread: dict[int, int] = {}
-        queue, queued = self._queue, self._queued = (
-            deque(node for node, mask in enumerate(self.value) if mask),
-            bytearray(map(bool, self.value)),
-        )
+        waiting = self._waiting = bytearray(map(bool, self.value))
         budget = MAX_STEPS
-        while queue:
+        node = -1
+        while (node := waiting.find(1, node + 1)) >= 0 or (node := waiting.find(1)) >= 0:
             budget -= 1
             if budget < 0:
                 raise TooComplexError
-            node = queue.popleft()
-            queued[node] = 0
+            waiting[node] = 0
             self._push(node)
-            mask = self.value[node]
             if node in self.watchers:
+                mask = self.value[node]
                 for index, (wanted, call) in enumerate(self.watchers[node]):
                     new = mask & wanted & ~seen.get((node, index), 0)
                     if new:
                         seen[node, index] = seen.get((node, index), 0) | new
                         call(new)
-            new = mask & self.special & ~spread.get(node, 0)
-            if new:
-                spread[node] = spread.get(node, 0) | new
-                broadcast(node, new)
+            if self.special:
+                new = self.value[node] & self.special & ~spread.get(node, 0)
+                if new:
+                    spread[node] = spread.get(node, 0) | new
+                    broadcast(node, new)
         self.watchers.clear()  # they hold what made the graph: nothing need wait for a collector
 
     def _push(self, node: int) -> None:
-        value, shallow, deep = self.value, self.shallow, self.deep
-        changes = shallow.get(node, 0) | deep.get(node, 0)
-        mask = value[node] = value[node] | changes
+        value, waiting = self.value, self._waiting
+        mask, changes = value[node], 0
+        if self.shallow:
+            changes = self.shallow.get(node, 0) | self.deep.get(node, 0)
+            mask = value[node] = mask | changes
         for edge in self.forward.get(node, ()):
             target, kind = edge >> 3, edge & 7
             if kind == COPY:
@@ -139,13 +133,13 @@ class Graph:
             elif kind == TOLD:
                 new = value[target] | mask & ~self.untold
             else:
-                if mask & ~shallow.get(target, 0):
-                    shallow[target] |= mask
-                    self._wake(target)
+                if mask & ~self.shallow.get(target, 0):
+                    self.shallow[target] |= mask
+                    waiting[target] = 1
                 continue
             if new != value[target]:
                 value[target] = new
-                self._wake(target)
+                waiting[target] = 1
         if changes:
             self._push_back(node)
 
@@ -162,7 +156,7 @@ class Graph:
             if top & ~shallow.get(target, 0) or below & ~deep.get(target, 0):
                 shallow[target] |= top
                 deep[target] |= below
-                self._wake(target)
+                self._waiting[target] = 1
 
     def as_control(self, mask: int) -> int:
         return (mask & self.low) << self.width | (mask >> self.width) << self.width

@@ -41,6 +41,8 @@ def resources_in(strings: Sequence[ast.Constant]) -> tuple[Finding, ...]:
     for node in strings:
         value = node.value
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if len(text) < _SHORT and (len(text) < 4 or text.isalpha()):
+            continue
         named = seen.get(text)
         if named is None:
             named = seen[text] = _look_at(text)
@@ -50,8 +52,6 @@ def resources_in(strings: Sequence[ast.Constant]) -> tuple[Finding, ...]:
 
 
 def _look_at(text: str) -> list[tuple[str, str]]:
-    if len(text) < 4 or (len(text) < _SHORT and text.isalpha()):
-        return []
     found: list[tuple[str, str]] = []
     verb = _SQL.match(text) if " " in text or "\n" in text else None
     if verb and (tables := _TABLE.findall(text)):

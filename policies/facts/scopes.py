@@ -190,7 +190,7 @@ class Scopes:
         module = Scope("module", None)
         self.by_node[tree] = module
         self.push(tree.body, module)
-        pending, handlers, kept = self._pending, _HANDLERS, self.kept
+        pending, handlers, kept, children = self._pending, _HANDLERS, self.kept, Scopes.children
         while pending:
             node, scope, level = pending.pop()
             self.nodes += 1
@@ -202,11 +202,7 @@ class Scopes:
             kind = type(node)
             if kind in KEPT:
                 kept.append((node, scope))
-            handler = handlers.get(kind)
-            if handler:
-                handler(self, node, scope)
-            else:
-                self.children(node, scope)
+            handlers.get(kind, children)(self, node, scope)
             if self.nodes > MAX_NODES:
                 raise TooLargeError
         self._mark_captured()
@@ -232,13 +228,12 @@ class Scopes:
 
     def children(self, node: ast.AST, scope: Scope) -> None:
         pending, level = self._pending, self._level
+        fields = vars(node)
         for name in _FIELDS[type(node)]:
-            value = getattr(node, name, None)
+            value = fields.get(name)
             if type(value) is list:
-                for item in value:
-                    if isinstance(item, ast.AST):
-                        pending.append((item, scope, level))
-            elif value is not None and isinstance(value, ast.AST):
+                pending += [(item, scope, level) for item in value if isinstance(item, ast.AST)]
+            elif isinstance(value, ast.AST):
                 pending.append((value, scope, level))
 
     def bind(self, name: str, scope: Scope, node: ast.AST, value: ast.expr | None = None) -> None:
@@ -258,6 +253,9 @@ class Scopes:
     def push(self, nodes: Iterable[ast.AST | None], scope: Scope) -> None:
         level = self._level
         self._pending += [(node, scope, level) for node in nodes if node is not None]
+
+    def push_one(self, node: ast.AST, scope: Scope) -> None:
+        self._pending.append((node, scope, self._level))
 
     def _mark_captured(self) -> None:
         for scope in self.by_node.values():
@@ -354,7 +352,7 @@ def _last(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def _makes_iterator(value: ast.expr | None) -> bool:
+def _makes_iterator(value: ast.AST | None) -> bool:
     if isinstance(value, ast.Call):
         called = value.func
         if isinstance(called, ast.Name):
@@ -370,11 +368,10 @@ def _makes_iterator(value: ast.expr | None) -> bool:
 
 def _kept(scopes: Scopes, node: ast.AST, scope: Scope) -> None:
     """What may be put into something else here: an iterator that has no name of its own."""
-    if not scopes.loose:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.Call | ast.GeneratorExp) and _makes_iterator(child):
-                scopes.loose = True
+    before = len(scopes._pending)
     scopes.children(node, scope)
+    if not scopes.loose:
+        scopes.loose = any(_makes_iterator(child) for child, _, _ in scopes._pending[before:])
 
 
 def _stored(scopes: Scopes, arguments: list[ast.expr]) -> None:
@@ -385,22 +382,24 @@ def _stored(scopes: Scopes, arguments: list[ast.expr]) -> None:
 
 def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
     function, arguments = node.func, node.args
-    if isinstance(function, ast.Name) and (arguments or node.keywords):
-        scopes.passed.append(node)
-        scopes.lazy_values -= function.id in LAZY_BUILTINS
-    if isinstance(function, ast.Name) and arguments:
-        if function.id == "next" and isinstance(arguments[0], ast.Name):
+    if type(function) is ast.Name:
+        name = function.id
+        if arguments or node.keywords:
+            scopes.passed.append(node)
+            scopes.lazy_values -= name in LAZY_BUILTINS
+        if name == FINAL_ANSWER and scope.parent is not None:
+            scopes.stops.add(NEVER_CAUGHT)
+        elif name == "next" and arguments and isinstance(arguments[0], ast.Name):
             scopes.iterators.add(arguments[0].id)
-        elif function.id == "setattr":
+        elif name == "setattr" and arguments:
             _stored(scopes, arguments)
-    elif isinstance(function, ast.Attribute) and function.attr == "__setattr__":
-        _stored(scopes, arguments)
-    elif isinstance(function, ast.Attribute) and function.attr in _KEEPING:
-        scopes.loose = scopes.loose or any(map(_makes_iterator, arguments))
+    elif type(function) is ast.Attribute:
+        if function.attr == "__setattr__":
+            _stored(scopes, arguments)
+        elif function.attr in _KEEPING:
+            scopes.loose = scopes.loose or any(map(_makes_iterator, arguments))
     if node.keywords and not scopes.loose:
         scopes.loose = any(_makes_iterator(keyword.value) for keyword in node.keywords)
-    if scope.parent is not None and isinstance(function, ast.Name) and function.id == FINAL_ANSWER:
-        scopes.stops.add(NEVER_CAUGHT)
     scopes.children(node, scope)
 
 
@@ -437,7 +436,7 @@ def _attribute(scopes: Scopes, node: ast.Attribute, scope: Scope) -> None:
         scopes.defaults = True
     elif node.attr == "exit":
         scopes.stops.add("SystemExit")
-    scopes.push([node.value], scope)
+    scopes.push_one(node.value, scope)
 
 
 def _constant(scopes: Scopes, node: ast.Constant, _scope: Scope) -> None:
@@ -577,7 +576,7 @@ def _yield(scopes: Scopes, node: ast.Yield | ast.YieldFrom, scope: Scope) -> Non
 
 
 def _value(scopes: Scopes, node: ast.keyword | ast.Expr, scope: Scope) -> None:
-    scopes.push((node.value,), scope)
+    scopes.push_one(node.value, scope)
 
 
 # Each handler takes the type of node that it is listed under.

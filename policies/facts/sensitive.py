@@ -59,6 +59,8 @@ _MAYBE_SECRET = re.compile(
     r"://[^\s/@:]{1,100}:[^\s/@]{1,200}@|xox[baprs]-",
     re.ASCII,
 )
+# What every secret and every number of a person has something of, and most words do not.
+_TELLING = re.compile(r"[\d\n\u0080-\U0010ffff]")
 # What stands around such a part, and how much of it is looked at together: some of the
 # libraries' patterns take the square of a text's length.
 _BEFORE, _AFTER, _PIECE, _OVERLAP = 60, 100, 1_000, 300
@@ -193,6 +195,8 @@ def secrets_in(text: str) -> tuple[str, ...]:
     """Kinds of secrets found in `text`, e.g. "AWS Access Key"; never the secret itself."""
     if len(text) > MAX_TEXT:
         return (UNREAD,)
+    if _is_plain(text):
+        return ()
     return tuple(sorted({kind for kind, _ in _secrets(_readable(text))}))
 
 
@@ -200,6 +204,8 @@ def personal_in(text: str) -> tuple[str, ...]:
     """Kinds of personal data found in `text`, of `PERSONAL_KINDS`."""
     if len(text) > MAX_TEXT:
         return (UNREAD,)
+    if _is_plain(text):
+        return ("email",) if "@" in text and _EMAIL.search(text) else ()
     text, found = _readable(text), set()
     for kind, pattern, is_valid in _looked_for(text):
         if kind not in found and _any(pattern, text, is_valid):
@@ -221,6 +227,12 @@ def values_in(text: str) -> tuple[Found, ...]:
 
 def emails_in(text: str) -> tuple[str, ...]:
     return tuple(_EMAIL.findall(text[:MAX_TEXT])) if "@" in text else ()
+
+
+def _is_plain(text: str) -> bool:
+    """Whether `text` can hold nothing that is looked for but addresses."""
+    telling = _TELLING.search(text) or "://" in text or "PRIVATE KEY" in text or "xox" in text
+    return not telling
 
 
 def _readable(text: str) -> str:
