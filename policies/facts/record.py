@@ -17,9 +17,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from policies.facts.library import CONTENT_ROLES, role_of
 from policies.facts.paths import enclosing, is_open
 from policies.facts.paths import of_schema as paths_of_schema
+from policies.facts.roles import CONTENT_ROLES, role_of
 from policies.facts.shape import Syntax
 
 FACTS_VERSION = 5

@@ -79,6 +79,12 @@ class Reflection(Expressions):
             elif isinstance(inner, ast.Name):
                 self.check_name(inner.id, node)
 
+    def check_written_attribute(self, base: ast.expr, name: str, node: ast.Call) -> None:
+        if isinstance(base, ast.Name) and self.is_builtin(base.id):
+            self.feature("monkeypatch", f"{base.id}.{name}", node)
+        if name not in self.scopes.stored_attributes:  # put together, so as not to be read
+            self.feature("reflection", f"attribute {name}", node)
+
     # Packages that were allowed additionally
 
     def check_package(self, path: str, member: str, node: ast.Call) -> None:

@@ -1,8 +1,11 @@
 """What the walk over a program carries: sources, environments, the current path.
 
-The walk (statements.py, expressions.py, calls.py) visits every statement once, in order, and
-turns it into a value graph (flow.py). `Frame`, `Function` and `ClassRecord` are its notes
-about definitions; `Walk` holds the state and the small operations all visitors share.
+The walk visits every statement once, in order, and turns it into a value graph (flow.py). It is
+one class, parted into a line of classes by what they visit, each in its module: names, displays,
+targets, comprehensions, expressions; reflection, texts, files; functions, earlier steps, calls of
+tools, of the library, of methods and of builtins; imports, definitions, statements. `Walk`, below
+all of them, holds the state and the small operations they share; `Function` and `ClassRecord` are
+notes about definitions.
 """
 
 import ast
@@ -410,6 +413,35 @@ class Walk:
         """Evaluating this may raise, with the value in the exception."""
         if self.error and value != self.literal:
             self.graph.edge(value, self.error, COPY)
+
+    def merge(self, *values: int) -> int:
+        """One of `values`, as the same object."""
+        if set(values) == {self.literal}:
+            return self.literal
+        result = self.graph.node()
+        for value in values:
+            self.alias(value, result)
+        return result
+
+    # Where the walk is
+
+    def narrow(self, condition: int) -> None:
+        """What follows happens only if `condition` said so."""
+        if condition == self.literal or not condition:
+            return
+        self.path = self.join(self.path, condition) if self.path else condition
+        self.guard = self.join(self.guard, condition) if self.guard else condition
+        self.mark()
+
+    def repeat(self, iterable: int) -> None:
+        """What follows happens as often as `iterable` has elements.
+
+        In a round this says nothing that the number of rounds does not say; what it leaves
+        behind, in variables and objects, depends on it (`leave_loop`, `store`).
+        """
+        if iterable and iterable != self.literal:
+            self.rounds = self.join(self.rounds, iterable) if self.rounds else iterable
+            self.mark()
 
     # Variables
 

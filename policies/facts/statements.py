@@ -1,23 +1,23 @@
-"""Statements and definitions: the order in which a program does things."""
+"""Statements: the order in which a program does things."""
 
 import ast
 from collections.abc import Callable, Sequence
 
 from policies.facts import library
-from policies.facts.calls import Arguments, Calls
-from policies.facts.flow import ALIAS, STEER, STORE
-from policies.facts.record import FINAL_ANSWER, Import
-from policies.facts.scopes import Definition, pairs_of, parameters_of, raised_name
-from policies.facts.state import ClassRecord, Environment, Function, Module
+from policies.facts.definitions import Definitions
+from policies.facts.exits import breaks, ends_program
+from policies.facts.flow import STORE
+from policies.facts.functions import Arguments
+from policies.facts.imports import Imports
+from policies.facts.scopes import pairs_of, raised_name
 
 _FRESH = frozenset({
     ast.Dict, ast.List, ast.Set, ast.Tuple, ast.ListComp, ast.SetComp, ast.DictComp,
     ast.GeneratorExp, ast.Call, ast.BinOp, ast.JoinedStr, ast.Subscript, ast.Lambda,
 })  # fmt: skip
-_EXITS = (ast.Return, ast.Break, ast.Continue, ast.Raise, ast.Assert)
 
 
-class Statements(Calls):
+class Statements(Imports, Definitions):
     """Visits every kind of statement."""
 
     def run(self, statements: Sequence[ast.stmt]) -> None:
@@ -48,7 +48,7 @@ class Statements(Calls):
 
     def expression(self, node: ast.Expr) -> None:
         self.evaluate(node.value)
-        if _ends_program(node.value):
+        if ends_program(node.value):
             self.leaving()
 
     def assignment(self, node: ast.Assign) -> None:
@@ -81,23 +81,6 @@ class Statements(Calls):
             self.check_name(node.target.id, node.target)  # a dataclass makes it a field
         else:
             self.evaluate(node.target)
-
-    def annotation(self, node: ast.expr | None) -> None:
-        """Annotations are evaluated too, and may hold calls; names in them are only names."""
-        if node is None:
-            return
-        if any(self.is_loose(inner) for inner in ast.walk(node)):
-            self.loose_annotations.append(node)
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Call | ast.NamedExpr | ast.Lambda | ast.Attribute):
-                self.evaluate(node)
-                return
-            if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                self.check_annotation_text(inner)
-            elif isinstance(inner, ast.Name):
-                self.check_name(inner.id, inner)
-                if inner.id in self.tools:
-                    self.feature("tool-as-value", inner.id, inner)
 
     def augmented(self, node: ast.AugAssign) -> None:
         value = self.evaluate(node.value)
@@ -212,7 +195,7 @@ class Statements(Calls):
         self.repeat(iterable)
         self.bind_loop(node.target, node.iter, iterable)
         self.loop_body(node.body, before)
-        if _breaks(node.body):
+        if breaks(node.body):
             self.left_over(iterable)
         self.multiplicity = outer
         self.leave_loop(old)
@@ -232,7 +215,7 @@ class Statements(Calls):
         self.deepest_loop = max(self.deepest_loop, self.loops)
 
     def loop_body(self, body: Sequence[ast.stmt], before: int) -> None:
-        if not self.scopes.stops and not _breaks(body):
+        if not self.scopes.stops and not breaks(body):
             self.nested(body)
         else:
             # What leaves a round decides about every further one; so may errors of functions.
@@ -293,7 +276,7 @@ class Statements(Calls):
         self.block -= 1
         self.repeat(condition)
         endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
-        if endless and not _breaks(node.body):
+        if endless and not breaks(node.body):
             self.unbounded += 1
         self.narrow(condition)
         if any(isinstance(inner, ast.Call) for inner in ast.walk(node.test)):
@@ -443,283 +426,6 @@ class Statements(Calls):
             if isinstance(child, ast.pattern):
                 self.pattern(child, inner)
 
-    # Imports
-
-    def importing(self, node: ast.Import) -> None:
-        for alias in node.names:
-            allowed = self.may_import(alias.name)
-            self.note_import(node, alias.name, "", allowed=allowed)
-            path = alias.name if alias.asname else alias.name.split(".")[0]
-            self.bind_module(alias.asname or path, Module(path), node)
-
-    def importing_from(self, node: ast.ImportFrom) -> None:
-        source = node.module or ""
-        if node.level:
-            self.note_import(node, "." * node.level + source, "", allowed=False)
-            return
-        for alias in node.names:
-            self.dispatches = self.dispatches or alias.name in library.DISPATCHERS
-            below = f"{source}.{alias.name}"
-            is_module = below in library.MODULES or below in library.PACKAGES
-            allowed = self.may_import(below if is_module else source) and alias.name != "*"
-            if allowed and not is_module and source != "__future__":
-                allowed = self.may_take(source, alias.name)
-            self.note_import(node, source, alias.name, allowed=allowed)
-            if alias.name != "*":
-                module = Module(below) if is_module else Module(source, alias.name)
-                self.bind_module(alias.asname or alias.name, module, node)
-
-    def may_import(self, module: str) -> bool:
-        if module in self.allowed:
-            return True
-        extra = self.allowed - library.DEFAULT_IMPORTS
-        parts = module.split(".")
-        parents = {".".join(parts[:length]) for length in range(1, len(parts))}
-        if parents & extra and not set(parts[1:]) & library.ESCAPES:
-            return not any(part.startswith("_") for part in parts)
-        return module in library.PACKAGES and any(a.startswith(module + ".") for a in self.allowed)
-
-    def may_take(self, module: str, name: str) -> bool:
-        names = library.MODULES.get(module)
-        if names is not None:
-            return name in names
-        if module in library.PACKAGES and module not in self.allowed:
-            return False  # only the way to its modules
-        return not name.startswith("_") and name not in library.ESCAPES
-
-    def note_import(self, node: ast.stmt, module: str, name: str, *, allowed: bool) -> None:
-        self.imports.append(Import(module, name, node.lineno, node.col_offset, allowed))
-
-    def bind_module(self, name: str, module: Module, node: ast.stmt) -> None:
-        owner = self.environment.scope.owner(name) or self.environment.scope
-        before = self.modules.setdefault((owner, name), module)
-        self.import_counts[owner, name] = self.import_counts.get((owner, name), 0) + 1
-        if (before.path, before.member) != (module.path, module.member):
-            self.not_modelled("module-rebound", name, node)
-
-    # Definitions
-
-    def function_definition(self, node: Definition) -> None:
-        if isinstance(node, ast.AsyncFunctionDef):
-            self.not_modelled("async", node.name, node)
-        in_class = self.environment.scope.kind == "class"
-        if library.is_dunder(node.name) and not (
-            in_class and node.name in library.ORDINARY_DUNDERS
-        ):
-            self.feature("dunder", node.name, node)
-        function = self.make_function(node, is_method=in_class)
-        self.defaults(node.args, function.nodes)
-        for parameter in parameters_of(node.args):
-            self.annotation(parameter.annotation)
-        self.annotation(node.returns)
-        value = self.graph.node(function.bit)
-        if in_class and self.class_record is not None:
-            self.class_record.methods.setdefault(node.name, []).append(function)
-        value = self.decorated(node.decorator_list, value)
-        self.assign(node.name, value, fresh=True)
-        if in_class:
-            self.alias(value, self.attribute_node(node.name))
-
-    def decorated(self, decorators: Sequence[ast.expr], value: int) -> int:
-        for decorator in reversed(decorators):
-            named = decorator.func if isinstance(decorator, ast.Call) else decorator
-            plain = isinstance(named, ast.Name) and self.is_builtin(named.id)
-            if isinstance(decorator, ast.Call):
-                self.applied.add(decorator)
-            module = self.module_of(named)
-            if plain or (module is not None and library.keeps_function(module.path, module.member)):
-                made = self.evaluate(decorator)
-                self.graph.hold(value, made, ALIAS)  # `wraps` shares what the function holds
-                continue
-            if module is not None and (module.path, module.member) != ("functools", "partial"):
-                self.not_modelled("decorator", f"{module.path}.{module.member}", decorator)
-            applied = self.apply(self.evaluate(decorator), Arguments([value], {}, []))
-            value = self.merge(value, applied)
-        return value
-
-    def class_definition(self, node: ast.ClassDef) -> None:
-        for keyword in node.keywords:
-            if keyword.arg == "metaclass" and self.is_plain_metaclass(keyword.value):
-                continue
-            self.evaluate(keyword.value)
-            if keyword.arg not in ("frozen", "total", "boundary"):
-                self.not_modelled("metaclass", keyword.arg or "**", node)
-        record = ClassRecord(0, node, self.graph.node())
-        record.bit = self.new_bit(record)
-        record.factories = bool(node.decorator_list)
-        self.classes[record.bit] = record
-        self.class_mask |= record.bit
-        for base in node.bases:
-            self.inherit(base, record, node)
-        value = self.graph.node(record.bit)
-        value = self.decorated(node.decorator_list, value)
-        outer, outer_record = self.environment, self.class_record
-        self.environment = Environment(self.scopes.by_node[node], outer, self.block)
-        self.class_record = record
-        self.run(node.body)
-        inner = self.environment
-        self.environment, self.class_record = outer, outer_record
-        for name, versions in inner.versions.items():
-            for version in versions:
-                self.alias(version, self.attribute_node(name))
-                if version != self.literal and self.graph.value[version] not in self.functions:
-                    self.put(version, record.state)
-        self.graph.edge(record.state, value)
-        self.graph.hold(value, record.state, 0)
-        if record.external:
-            self.called_by_library(record)
-        if record.implicit:
-            self.graph.special |= record.bit
-            # Where Python calls them does not show: anything from here on may be ended by them.
-            self.stops += [(f.stop, "?") for f in record.implicit if f.stop]
-        if record.is_enum:
-            self.enum_mask |= record.bit
-        self.assign(node.name, value, fresh=True)
-
-    def called_by_library(self, record: ClassRecord) -> None:
-        """What its base makes of a method, and when, nobody knows: anything may get there."""
-        self.scopes.hooks = True
-        anything = self.everything
-        for function in (each for named in record.methods.values() for each in named):
-            self.enter(function, (anything, anything, anything, self.error, 0))
-            for parameter in function.nodes.values():
-                self.flow(anything, parameter)
-
-    def is_plain_metaclass(self, node: ast.expr) -> bool:
-        module = self.module_of(node)
-        return module is not None and (module.path, module.member) == ("abc", "ABCMeta")
-
-    def inherit(self, base: ast.expr, record: ClassRecord, node: ast.ClassDef) -> None:
-        module = self.module_of(base.value if isinstance(base, ast.Subscript) else base)
-        if module is not None:
-            record.is_enum = record.is_enum or module.member in library.ENUMERATIONS
-            record.external = record.external or module.member not in library.PLAIN_BASES
-            if module.member in library.METACLASSES:
-                self.not_modelled("metaclass", module.member, node)
-            if module.path == "pathlib":
-                self.not_modelled("outside", f"a class of {module.member}", node)
-        elif isinstance(base, ast.Name) and base.id == "type":
-            self.not_modelled("metaclass", "type", node)
-        value = self.evaluate(base) if not isinstance(base, ast.Name) else 0
-        named = base.value if isinstance(base, ast.Subscript) else base
-        if isinstance(base, ast.Subscript):
-            self.class_bases.append((value, node))
-        if isinstance(named, ast.Name):
-            value = self.name(named)
-            if module is None:
-                self.class_bases.append((value, node))
-            # What it is by now, not the use of it here, which the graph still has to fill.
-            known = self.variable(named.id) or value
-            parent = self.classes.get(self.graph.value[known])
-            if parent is None and module is None and not self.is_builtin(named.id):
-                self.not_modelled("computed-base", named.id, node)
-            if parent is not None:
-                self.put(parent.state, record.state)
-                record.is_enum = record.is_enum or parent.is_enum
-                record.external = record.external or parent.external
-                record.factories = record.factories or parent.factories
-                for name, functions in parent.methods.items():
-                    record.methods.setdefault(name, list(functions))
-        elif module is None:
-            self.not_modelled("computed-base", ast.unparse(base)[:60], node)
-        self.graph.edge(value, record.state, STEER)  # what chose the base
-
-    def walk_body(self, function: Function, *, inline: bool = False) -> None:
-        """Walks a function's body with the given parameters."""
-        saved = self.save()
-        node = function.node
-        self.block = 0
-        self.environment = Environment(function.scope, function.environment, 0)
-        for name, value in function.nodes.items():
-            self.environment.set(name, value)
-        self.path, self.guard, self.error = function.path, function.guard, function.error
-        self.rounds, self.loop_names = function.rounds, []
-        self.function, self.result = function, function.result
-        self.class_record = None
-        self.moment = 0
-        self.stops, self.before, self.exits = function.stops, 0, []
-        if not inline:
-            self.multiplicity, self.ran = None, frozenset(self.tools)
-        if isinstance(node, ast.Lambda):
-            self.alias(self.evaluate(node.body), function.result)
-            self.decide(self.path, function.result)
-        else:
-            if inline:
-                self.budget -= 10 * len(node.body)
-            self.run(node.body)
-        ran = self.ran
-        for decider, _ in function.stops if function.stop else ():
-            self.flow(decider, function.stop)
-        self.restore(saved)
-        if inline:
-            self.ran |= ran
-
-    def walk_uncalled(self) -> None:
-        """Bodies that no direct call has walked: reached through values, or not at all."""
-        done = 0
-        while done < len(self.functions):
-            for function in list(self.functions.values())[done:]:
-                done += 1
-                if not function.inlined:
-                    self.share(function)
-
-    def share(self, function: Function) -> None:
-        """Walks the one shared instance of a function, if that has not been done."""
-        if not function.shared:
-            function.shared = True
-            self.walk_body(function)
-
-    def run_implicitly(self, node: int, bits: int) -> None:
-        """A value that may be an instance: Python may call its special methods on it.
-
-        A generator runs in the same way, as far as whoever has it takes from it.
-        """
-        place = self.place_of(node)
-        for function in self.functions_in(bits):
-            self.enter(function, place)
-        for bit, own in self.deferred.items():
-            if bits & bit:
-                for decider, target in zip(place, own, strict=False):
-                    self.flow(decider, target)
-        for record in self.classes_in(bits):
-            for function in record.implicit:
-                self.enter(function, place)
-                self.choose(node, function)
-                names = function.positional
-                for index, name in enumerate(names):
-                    self.alias(node, function.nodes[name])
-                    if index:
-                        self.flow(self.sent, function.nodes[name])
-                self.flow(node, function.path)
-                self.alias(function.result, node)
-
-    def save(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in _CONTEXT)
-
-    def restore(self, saved: tuple[object, ...]) -> None:
-        for name, value in zip(_CONTEXT, saved, strict=True):
-            setattr(self, name, value)
-
-
-_CONTEXT = (
-    "block",
-    "environment",
-    "path",
-    "guard",
-    "rounds",
-    "loop_names",
-    "error",
-    "function",
-    "result",
-    "class_record",
-    "multiplicity",
-    "ran",
-    "moment",
-    "stops",
-    "before",
-    "exits",
-)
-
 
 def _handled(kinds: ast.expr | None) -> list[str]:
     """Names of the errors that a handler takes."""
@@ -727,46 +433,6 @@ def _handled(kinds: ast.expr | None) -> list[str]:
         return ["BaseException"]
     listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
     return [kind.id for kind in listed if isinstance(kind, ast.Name)]
-
-
-def _leaves(node: ast.stmt | ast.ExceptHandler | ast.match_case) -> bool:
-    """Whether a statement inside leaves the block around `node`."""
-    return _holds(node, _EXITS)
-
-
-def _breaks(body: Sequence[ast.stmt]) -> bool:
-    return any(_leaves(statement) for statement in body)
-
-
-def _ends_program(node: ast.expr) -> bool:
-    """`final_answer(…)` never returns."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return node.func.attr == "exit"
-    if isinstance(node, ast.BoolOp | ast.IfExp):
-        return any(isinstance(n, ast.Call) and _ends_program(n) for n in ast.walk(node))
-    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    return called and node.func.id == FINAL_ANSWER  # type: ignore[attr-defined]
-
-
-_CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AugAssign)
-_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-
-
-def _holds(
-    node: ast.stmt | ast.ExceptHandler | ast.match_case, kinds: tuple[type[ast.stmt], ...]
-) -> bool:
-    """Whether `node` is, or has in its blocks, a statement of these kinds."""
-    if isinstance(node, kinds):
-        return True
-    if isinstance(node, ast.Expr):
-        return _ends_program(node.value)
-    if isinstance(node, _CLOSED):
-        return False
-    for block in _BLOCKS:
-        for inner in getattr(node, block, ()):
-            if _holds(inner, kinds):
-                return True
-    return False
 
 
 _VISITORS: dict[type, Callable[..., None]] = {

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TypeVar
 
+from policies.facts import library
 from policies.facts.reflection import Reflection
 from policies.facts.scopes import Scope, parameters_of
 from policies.facts.state import Environment
@@ -230,3 +231,12 @@ _OF_LIBRARY = frozenset({
 
 def _is_starred(node: ast.expr) -> bool:
     return isinstance(node, ast.Starred)
+
+
+def passes_plain(node: ast.Call) -> bool:
+    """Whether all that is passed is written out, and neither a template nor a way out."""
+    given = [*node.args, *(keyword.value for keyword in node.keywords)]
+    texts = [each.value for each in given if isinstance(each, ast.Constant)]
+    return len(texts) == len(given) and not any(
+        isinstance(text, str) and ("{" in text or library.is_outside_path(text)) for text in texts
+    )
