@@ -80,6 +80,7 @@ _CHANGES_ENUM: Final = _words("_missing_ _generate_next_value_")
 _SETTINGS: Final = _words("level format datefmt stream force")
 _COMPUTING: Final = library.SCALAR_MODULES | _words("decimal re json")
 _OUTWARD: Final = _words("untrusted external outward public egress")
+_PARTICULAR: Final = _words("next defaultdict open getcontext seed wraps basicConfig")
 _MEMORIES: Final = _words("cache lru_cache cached_property")
 
 _ALL: Final[frozenset[str] | None] = None
@@ -192,21 +193,21 @@ class _Looker:
     def _note(self, node: ast.AST) -> None:
         if isinstance(node, ast.Call):
             self.callees.add(id(node.func))
-            if _last(node.func) in _CONSUMERS:
+            if node.args and _last(node.func) in _CONSUMERS:
                 self.consumed.update(map(id, node.args))
-        elif isinstance(node, ast.For | ast.comprehension):
-            self.consumed.add(id(node.iter))
-        elif isinstance(node, ast.Starred):
-            self.consumed.add(id(node.value))
+        elif isinstance(node, ast.Attribute):
+            self.closed.add(id(node.value))
         elif isinstance(node, ast.Assign):
             if isinstance(node.targets[0], ast.Tuple | ast.List):
                 self.consumed.add(id(node.value))
             if isinstance(node.value, ast.Constant):
                 self.constants.update(map(id, node.targets))
+        elif isinstance(node, ast.For | ast.comprehension):
+            self.consumed.add(id(node.iter))
+        elif isinstance(node, ast.Starred):
+            self.consumed.add(id(node.value))
         elif isinstance(node, ast.With):
             self.managers.update(id(item.context_expr) for item in node.items)
-        elif isinstance(node, ast.Attribute):
-            self.closed.add(id(node.value))
         elif isinstance(node, ast.FunctionDef):
             self.decorators.update(map(id, node.decorator_list))
         elif isinstance(node, ast.Import):
@@ -279,6 +280,14 @@ class _Looker:
         name = _last(node.func)
         if self._is_lazy(node.func, name) and not self._is_used_up(node, name):
             yield "iterator", name, node
+        if name in _PARTICULAR:
+            yield from self._particular(name, node)
+        if node.args or node.keywords:
+            yield from self._passed(name, node)
+        if name in _CHANGING and isinstance(node.func, ast.Attribute):
+            yield from self._outer(node.func.value)
+
+    def _particular(self, name: str, node: ast.Call) -> Iterator[Rough]:
         if name == "next" and not (node.args and self._is_fresh(node.args[0])):
             yield "iterator", name, node
         if name == "defaultdict" and node.args and not self._is_plain_factory(node.args[0]):
@@ -295,10 +304,6 @@ class _Looker:
             yield "library", "functools.wraps", node
         if name == "basicConfig" and any(k.arg not in _SETTINGS for k in node.keywords):
             yield "library", "logging.basicConfig", node
-        yield from self._passed(name, node)
-        outer = node.func.value if isinstance(node.func, ast.Attribute) else None
-        if name in _CHANGING and outer is not None:
-            yield from self._outer(outer)
 
     def _passed(self, name: str, node: ast.Call) -> Iterator[Rough]:
         for keyword in node.keywords:
