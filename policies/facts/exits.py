@@ -19,12 +19,14 @@ def breaks(body: Sequence[ast.stmt]) -> bool:
 
 def ends_program(node: ast.expr) -> bool:
     """`final_answer(…)` never returns."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        return node.func.attr == "exit"
+    if isinstance(node, ast.Call):
+        called = node.func
+        if isinstance(called, ast.Attribute):
+            return called.attr == "exit"
+        return isinstance(called, ast.Name) and called.id == FINAL_ANSWER
     if isinstance(node, ast.BoolOp | ast.IfExp):
         return any(isinstance(n, ast.Call) and ends_program(n) for n in ast.walk(node))
-    called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    return called and node.func.id == FINAL_ANSWER  # type: ignore[attr-defined]
+    return False
 
 
 _CLOSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AugAssign)
@@ -41,8 +43,9 @@ def _holds(
         return ends_program(node.value)
     if isinstance(node, _CLOSED):
         return False
+    fields = vars(node)
     for block in _BLOCKS:
-        for inner in getattr(node, block, ()):
+        for inner in fields.get(block, ()):
             if _holds(inner, kinds):
                 return True
     return False

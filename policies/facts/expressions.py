@@ -25,11 +25,11 @@ class Expressions(Comprehensions):
             return self.literal
         if type(node) is ast.Constant:
             value = node.value
-            if type(value) is bytes:
+            if isinstance(value, bytes):
                 value = value.decode("latin-1")
-            if type(value) is int and value >= _A_NUMBER:
+            elif isinstance(value, int) and value >= _A_NUMBER:
                 value = str(value)
-            written = type(value) is str and addresses.is_address(value)
+            written = isinstance(value, str) and addresses.is_address(value)
             return self.graph.node(self.address_mask) if written else self.literal
         visitor = _VISITORS.get(type(node))
         if visitor is None:

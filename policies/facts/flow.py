@@ -52,9 +52,9 @@ class Graph:
         return len(self.value) - 1
 
     def edge(self, source: int, target: int, kind: int = COPY) -> None:
-        if target == self.constant:
+        if target == self.constant or not source or not target:
             return
-        if source and target and (source != target or kind == STORE):
+        if source != target or kind == STORE:
             self.forward[source].append(target << 3 | kind)
             self.edges += 1
             if self.edges > MAX_STEPS:

@@ -58,6 +58,7 @@ class Imports(Calls):
 
     def bind_module(self, name: str, module: Module, node: ast.stmt) -> None:
         owner = self.environment.scope.owner(name) or self.environment.scope
+        self.imported.add(name)
         before = self.modules.setdefault((owner, name), module)
         self.import_counts[owner, name] = self.import_counts.get((owner, name), 0) + 1
         if (before.path, before.member) != (module.path, module.member):

@@ -29,14 +29,15 @@ class Names(Walk, ABC):
         if self.environment.scope.kind == "class":
             value = self.class_name(name, value)
         if value is not None:
-            self.may_be_unbound(value)
+            if self.error:
+                self.decide(value, self.error)  # it may have been deleted, or not bound yet
             if self.moment:
                 self.meet(name, value)
             if name in self.known:
                 self.touch(name, node)
             if name in self.reads and node is not self.direct:
                 self.not_modelled("relied-on", name, node)
-            return self.used(value)
+            return self.used(value) if self.marking else value
         if name in library.BUILTINS and name not in self.known:
             if name == "type":
                 return self.graph.node(self.type_bit)
@@ -49,7 +50,8 @@ class Names(Walk, ABC):
         if name in library.UNBOUND_MODULES and name not in self.known:
             self.feature("unbound-module", name, node)
         value = self.outside(name)
-        self.may_be_unbound(value)
+        if self.error:
+            self.decide(value, self.error)
         if name in self.reads and node is not self.direct:
             self.not_modelled("relied-on", name, node)
         self.touch(name, node)
@@ -57,14 +59,7 @@ class Names(Walk, ABC):
 
     def used(self, value: int) -> int:
         """The value at this place: what runs by being used, runs here."""
-        if not self.marking or value == self.literal or value in self.records:
-            return value
-        return self.merge(value)
-
-    def may_be_unbound(self, value: int) -> None:
-        """Reading a name raises where it has been deleted, or never been bound."""
-        if self.error:
-            self.decide(value, self.error)
+        return value if value == self.literal or value in self.records else self.merge(value)
 
     def class_name(self, name: str, value: int | None) -> int | None:
         """Until a class body has bound a name of its own, it means the global one."""
@@ -102,6 +97,8 @@ class Names(Walk, ABC):
         return self._first(module, name)
 
     def check_name(self, name: str, node: ast.AST) -> None:
+        if name[0] != "_" and name not in library.CRITICAL_BUILTINS:
+            return
         if name in library.HARMLESS_TO_SHADOW and self.environment_of(name) is not None:
             return
         if name in library.CRITICAL_BUILTINS:
@@ -222,6 +219,8 @@ class Names(Walk, ABC):
     def module_of(self, node: ast.expr) -> Module | None:
         """The module or library member that `node` names, if it is such a dotted name."""
         if type(node) is ast.Name:
+            if node.id not in self.imported and node.id not in self.kept_modules:
+                return None
             owner = self.environment.scope.owner(node.id)
             found = None if owner is None else self.modules.get((owner, node.id))
             if found is None and node.id in self.kept_modules:

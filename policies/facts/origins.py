@@ -1,6 +1,6 @@
 """Origins of values, read off the solved graph."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from policies.facts.record import Origin
 from policies.facts.statements import Statements
@@ -23,35 +23,33 @@ class Origins:
     def _read(self, mask: int) -> Origin:
         graph = self.walk.graph
         data, steering = mask & graph.low, mask >> graph.width
-        sources: set[str] = set()
-        labels: set[str] = set()
-        control: set[str] = set()
-        for bit, meaning in self._meanings(data | steering):
+        sources = labels = control = frozenset[str]()
+        bits = data | steering
+        while bits:
+            bit = bits & -bits
+            bits ^= bit
+            meaning = self.walk.origins[bit.bit_length() - 1]
+            if not isinstance(meaning, Origin):
+                continue  # it stands for a function or a class
             if data & bit:
                 sources |= meaning.sources
                 labels |= meaning.labels
                 control |= meaning.control
             else:
                 control |= meaning.labels | meaning.control
-        return Origin(frozenset(sources), frozenset(labels), frozenset(control))
-
-    def _meanings(self, bits: int) -> Iterator[tuple[int, Origin]]:
-        """The sources among these bits; others stand for functions and classes."""
-        while bits:
-            bit = bits & -bits
-            bits ^= bit
-            meaning = self.walk.origins[bit.bit_length() - 1]
-            if isinstance(meaning, Origin):
-                yield bit, meaning
+        return Origin(sources, labels, control)
 
     def labels(self, *nodes: int) -> frozenset[str]:
         """Labels of what these values contain or were decided by."""
         mask = union(self.walk.graph.value, nodes)
-        labels = self._labels.get(mask)
+        labels = self._labels.get(mask) if mask else _NONE
         if labels is None:
             origin = self.origin_of_mask(mask)
             labels = self._labels[mask] = origin.labels | origin.control
         return labels
+
+
+_NONE = frozenset[str]()
 
 
 def union(value: Sequence[int], nodes: Collection[int]) -> int:

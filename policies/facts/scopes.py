@@ -177,7 +177,6 @@ class Scopes:
         self.defaults = False
         self.paths = False
         self.nodes = 0
-        self.depth = 0
         self.kept: list[tuple[ast.AST, Scope]] = []
         self.loose = False
         self.properties = 0
@@ -190,23 +189,26 @@ class Scopes:
         module = Scope("module", None)
         self.by_node[tree] = module
         self.push(tree.body, module)
+        self._visit_all()
+        self._mark_captured()
+        self._mark_iterators()
+
+    def _visit_all(self) -> None:
         pending, handlers, kept, children = self._pending, _HANDLERS, self.kept, Scopes.children
+        nodes = 0
         while pending:
             node, scope, level = pending.pop()
-            self.nodes += 1
-            if level > self.depth:
-                self.depth = level
-                if level > MAX_DEPTH:
-                    raise TooDeepError
+            nodes += 1
+            if level > MAX_DEPTH:
+                raise TooDeepError
+            if nodes > MAX_NODES:
+                raise TooLargeError
             self._level = level + 1
             kind = type(node)
             if kind in KEPT:
                 kept.append((node, scope))
             handlers.get(kind, children)(self, node, scope)
-            if self.nodes > MAX_NODES:
-                raise TooLargeError
-        self._mark_captured()
-        self._mark_iterators()
+        self.nodes += nodes
 
     def _mark_iterators(self) -> None:
         """Other names of iterators; those that functions get as arguments have any name."""
@@ -353,6 +355,8 @@ def _last(node: ast.expr) -> str:
 
 
 def _makes_iterator(value: ast.AST | None) -> bool:
+    if type(value) is ast.Name or type(value) is ast.Constant:
+        return False
     if isinstance(value, ast.Call):
         called = value.func
         if isinstance(called, ast.Name):
@@ -398,9 +402,13 @@ def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
             _stored(scopes, arguments)
         elif function.attr in _KEEPING:
             scopes.loose = scopes.loose or any(map(_makes_iterator, arguments))
-    if node.keywords and not scopes.loose:
-        scopes.loose = any(_makes_iterator(keyword.value) for keyword in node.keywords)
-    scopes.children(node, scope)
+    scopes.push_one(function, scope)
+    scopes.push(arguments, scope)
+    if node.keywords:
+        values = [keyword.value for keyword in node.keywords]
+        scopes.loose = scopes.loose or any(map(_makes_iterator, values))
+        scopes.push(values, scope)
+        scopes.nodes += len(values)
 
 
 _KEEPING = frozenset({"append", "appendleft", "add", "insert", "setdefault", "put"})

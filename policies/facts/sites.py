@@ -55,20 +55,9 @@ class Sites(Origins):
             # That there is this answer, and no other, tells what led here.
             led = self.labels(site.guard, site.rounds, site.path)
             arguments = tuple(_chosen(argument, led) for argument in arguments)
-        return CallSite(
-            tool=spec.name,
-            effect=spec.effect,
-            tier=spec.tier,
-            tool_labels=spec.labels,
-            line=site.line,
-            column=site.column,
-            arguments=arguments,
-            guarded_by=self.labels(site.guard),
-            looped_by=self.labels(site.rounds, site.path),
-            in_loop=site.in_loop,
-            maximum=site.maximum,
-            after=site.after,
-        )
+        called = spec.name, spec.effect, spec.tier, spec.labels, site.line, site.column
+        decided = self.labels(site.guard), self.labels(site.rounds, site.path)
+        return CallSite(*called, arguments, *decided, site.in_loop, site.maximum, site.after)
 
     def arguments(self, site: Site) -> tuple[Argument, ...]:
         module = self.walk.environment
@@ -80,23 +69,22 @@ class Sites(Origins):
 
     def _arguments(self, site: Site) -> tuple[Argument, ...]:
         found: dict[str, Argument] = {}
-        for name, node, expression in _spread(site, self.walk.graph.value):
-            if "." in name and not self.walk.graph.value[node]:
+        value = self.walk.graph.value
+        for name, node, expression in _spread(site, value):
+            if not value[node] and "." in name:
                 continue  # a field that is not there
-            for argument in self.passed(site.spec, name, node, expression):
-                before = found.get(argument.name)
-                found[argument.name] = argument if before is None else _either(before, argument)
+            argument = self.argument(site.spec, name, node, expression)
+            found[name] = _either(found[name], argument) if name in found else argument
+            if type(argument.value) in PLAIN:
+                continue
+            for part in self.inner(site.spec, argument, node):
+                before = found.get(part.name)
+                found[part.name] = part if before is None else _either(before, part)
         return tuple(found.values())
 
-    def passed(
-        self, spec: ToolSpec, name: str, node: int, expression: ast.expr | None
-    ) -> Iterator[Argument]:
-        """An argument; where its value is known, then also what has a role inside it."""
-        argument = self.argument(spec, name, node, expression)
-        yield argument
-        if type(argument.value) in PLAIN:
-            return
-        for path, value in inside(name, argument.value):
+    def inner(self, spec: ToolSpec, argument: Argument, node: int) -> Iterator[Argument]:
+        """What has a role inside an argument whose value is known."""
+        for path, value in inside(argument.name, argument.value):
             role = spec.role(path)
             if role:
                 source = self.literal_source(value, role)

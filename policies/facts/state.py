@@ -208,6 +208,7 @@ class Walk:
         self.unbound: dict[str, None] = {}
         self.sites: list[Site] = []
         self.modules: dict[tuple[Scope, str], Module] = {}
+        self.imported: set[str] = set()  # the names among them
         self.records: dict[int, dict[str, int]] = {}  # fields of dictionaries, where known
         self.held: dict[int, list[int]] = {}  # dictionaries that a field may hold
         # What a call passes by `**`, and the dictionary, whose fields may still grow.

@@ -17,26 +17,17 @@ class ToolCalls(Functions):
     def tool_call(self, spec: ToolSpec, node: ast.Call) -> int:
         passed = self.tool_arguments(spec, node)
         for name, value, expression in tuple(passed):
-            if name in spec.parameter_names:
+            if (value in self.records or spec.role_paths) and name in spec.parameter_names:
                 passed += self.inner_arguments(spec, name, value, expression)
-        site = Site(
-            spec=spec,
-            environment=self.environment,
-            line=node.lineno,
-            column=node.col_offset,
-            arguments=passed,
-            guard=self.guarded(),
-            path=self.path,
-            rounds=self.rounds,
-            in_loop=self.multiplicity != 1,
-            maximum=self.multiplicity,
-            after=self.ran,
-        )
-        self.sites.append(site)
+        place = spec, self.environment, node.lineno, node.col_offset
+        decided = self.guarded(), self.path, self.rounds
+        often = self.multiplicity != 1, self.multiplicity
+        self.sites.append(Site(*place, passed, *decided, *often, self.ran))
         self.ran |= {spec.name}
         result = self.graph.node(self.result_of(spec))
+        reads = spec.effect == "read"
         for name, value, _ in passed:
-            if spec.effect == "read" and is_key(name, spec.roles.get(name, "")):
+            if reads and is_key(name, spec.roles.get(name, "")):
                 self.decide(value, result)
             elif value == self.literal:
                 self.graph.add(result, self.literal_mask)

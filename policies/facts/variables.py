@@ -69,7 +69,7 @@ class Variables(Origins):
         return [
             name
             for name, versions in walk.environment.versions.items()
-            if any(walk.graph.value[node] & walk.path_bit for node in versions)
+            if walk.path_bit and any(walk.graph.value[node] & walk.path_bit for node in versions)
         ]
 
     def live_names(self) -> tuple[set[str], dict[str, set[str]]]:
