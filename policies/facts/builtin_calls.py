@@ -6,6 +6,8 @@ from policies.facts import library
 from policies.facts.flow import ALIAS, PART
 from policies.facts.functions import Arguments, Functions
 
+_STOPPING = frozenset({"all", "any", "next"})
+
 
 class BuiltinCalls(Functions):
     """Visits calls of builtins; `getattr` and its kin are read as plain attributes."""
@@ -17,7 +19,8 @@ class BuiltinCalls(Functions):
             return self.open_file(node)
         if name == "print":
             node = self.without_stream(node)
-        arguments = self.arguments(node)
+        late = name in _STOPPING and any(map(self.calls_lazily, node.args))
+        arguments = self.until_hit(node) if late else self.arguments(node)
         values = arguments.all()
         if name == "print":
             targets = [arguments.named.pop("file", 0), *arguments.spread]
@@ -63,6 +66,26 @@ class BuiltinCalls(Functions):
         self.raises(result)
         return result
 
+    def calls_lazily(self, node: ast.expr) -> bool:
+        """Whether it calls a function for each element that is asked for: `map(f, xs)`."""
+        if not isinstance(node, ast.Call):
+            return False
+        module = self.module_of(node.func)
+        if module is not None:
+            return module.path == "itertools"
+        return isinstance(node.func, ast.Name) and node.func.id in ("map", "filter")
+
+    def until_hit(self, node: ast.Call) -> Arguments:
+        """Arguments of what stops at the first hit: the next call depends on what came before."""
+        path, guard = self.path, self.guard
+        late = self.graph.node()
+        self.narrow(late)
+        arguments = self.arguments(node)
+        for value in arguments.all():
+            self.flow(value, late)
+        self.path, self.guard = path, guard
+        return arguments
+
     def without_stream(self, node: ast.Call) -> ast.Call:
         """`print(…, file=sys.stderr)` is a print; as a value the stream stays refused."""
         kept = [keyword for keyword in node.keywords if not self.is_stream(keyword)]
@@ -102,10 +125,19 @@ class BuiltinCalls(Functions):
             return self.apply(self.literal, arguments)
         if self.module_of(node.args[0]) is not None:
             self.feature("reflection", name, node)
+        path, guard = self.path, self.guard
+        self.narrow(arguments.positional[1])  # what chose the name chose what is read or set
         results = [
             self.reflected(name, each, node, arguments) for each in dict.fromkeys(attributes)
         ]
-        return results[0] if len(results) == 1 else self.merge(*results)
+        self.path, self.guard = path, guard
+        if arguments.positional[1] == self.literal:
+            return results[0] if len(results) == 1 else self.merge(*results)
+        result = self.graph.node(self.literal_mask)
+        for each in results:
+            self.alias(each, result)
+        self.decide(arguments.positional[1], result)
+        return result
 
     def reflected(self, name: str, attribute: str, node: ast.Call, arguments: Arguments) -> int:
         if name in ("setattr", "delattr"):

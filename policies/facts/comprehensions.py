@@ -1,6 +1,7 @@
 """Comprehensions and generator expressions, and how many rounds a loop has."""
 
 import ast
+from abc import abstractmethod
 
 from policies.facts import library
 from policies.facts.state import Environment
@@ -24,12 +25,13 @@ class Comprehensions(Targets):
         deferred = self.deferral(node)
         self.loops += len(generators)
         self.deepest_loop = max(self.deepest_loop, self.loops)
-        first = self.evaluate(generators[0].iter)
-        inner = Environment(self.scopes.by_node[node], outer, self.block)
         late = self.graph.node() if node in self.stopping and (self.asked or _acts(node)) else 0
+        lazy = late and self.calls_lazily(generators[0].iter)
+        first = 0 if lazy else self.evaluate(generators[0].iter)
+        inner = Environment(self.scopes.by_node[node], outer, self.block)
         if late:  # another element is asked for only if the one before was no hit
-            self.path = self.join(self.path, late) if self.path else late
-            self.guard = self.join(self.guard, late) if self.guard else late
+            self.narrow(late)
+            first = self.evaluate(generators[0].iter) if lazy else self.used(first)
         for index, generator in enumerate(generators):
             if generator.is_async:
                 self.not_modelled("async", "async for", node)
@@ -62,6 +64,9 @@ class Comprehensions(Targets):
         self.multiplicity = multiplicity
         self.loop_ran(before)
         return result
+
+    @abstractmethod
+    def calls_lazily(self, node: ast.expr) -> bool: ...
 
     def deferral(self, node: ast.expr) -> int:
         """A generator expression with effects has them where something is taken from it."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 
 from policies.facts import addresses
 from policies.facts.comprehensions import Comprehensions
+from policies.facts.flow import WHOLE
+from policies.facts.targets import SEQUENCES
 
 _WITHIN = frozenset({ast.In, ast.NotIn})
 _A_NUMBER = 1_000_000
@@ -45,6 +47,11 @@ class Expressions(Comprehensions):
 
     def binary(self, node: ast.BinOp) -> int:
         left, right = self.evaluate(node.left), self.evaluate(node.right)
+        if type(node.op) is ast.Mult and left != right:
+            if self.is_sequence(node.left):
+                return self.repeated(left, right)
+            if self.is_sequence(node.right):
+                return self.repeated(right, left)
         result = self.join(left, right)
         if type(node.op) is ast.Mod and self.writes_letters(node.left):
             result = self.join(result, self.graph.node(self.address_mask))
@@ -58,6 +65,26 @@ class Expressions(Comprehensions):
             if type(node.op) in (ast.Add, ast.Mult, ast.BitOr):  # may be lists or mappings
                 for operand in {left, right} - {self.literal}:
                     self.graph.hold(result, operand, 2)
+        return result
+
+    def is_sequence(self, node: ast.expr) -> bool:
+        """Whether it is a list or tuple for certain."""
+        if isinstance(node, ast.Name):
+            return isinstance(self.single_value(node.id), SEQUENCES)
+        return isinstance(node, SEQUENCES)
+
+    @abstractmethod
+    def single_value(self, name: str) -> ast.expr | None: ...
+
+    def repeated(self, whole: int, count: int) -> int:
+        """`[line] * n`: the same elements; how many of them tells the number."""
+        result = self.graph.node()
+        self.flow(whole, result)
+        self.graph.hold(result, whole, WHOLE)
+        self.columns(result, [whole])
+        for made in (result, *self.records.get(result, {}).values()):
+            self.decide(count, made)
+        self.raises(count)
         return result
 
     def boolean(self, node: ast.BoolOp) -> int:
@@ -140,6 +167,8 @@ class Expressions(Comprehensions):
             environment = environment.parent
         inner, self.environment = self.environment, environment
         self.assign(node.target.id, value)
+        if inner is not environment:  # in a comprehension: as often as it has elements
+            self.decide(self.rounds, environment.current[node.target.id])
         self.environment, self.block = inner, block
         return value
 

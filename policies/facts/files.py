@@ -186,20 +186,24 @@ class Files(Texts):
                 if not seen and not value[right] & self.path_bit:
                     self.feature("file-path", "not a literal", node)
 
-    def path_method(self, name: str, node: ast.Call, values: list[int]) -> int | None:
+    def path_method(
+        self, name: str, node: ast.Call, receiver: int, values: list[int]
+    ) -> int | None:
         """A method that may be a path's, in a program that has paths."""
+        called = self.graph.node(self.literal_mask)  # that there is a file of this name tells it
+        self.decide(receiver, called)
         if name in library.PATHS_OUT:
             self.feature("file-path", name, node)
         if name in library.PATH_NAMING and (name != "replace" or len(node.args) == 1):
             self.check_names(node.args, node)
         if name == "open":
             self.check_opener(node)
-            return self.opened(values)
+            return self.opened([called, *values])
         if name in library.PATH_READING:
             self.raises(self.files)
             values.append(self.files)
         if name == "stat":
             values.append(self.state_of("time"))
         if name in library.PATH_CHANGES and (name != "replace" or len(node.args) == 1):
-            self.change_files(values)
+            self.change_files([called, *values])
         return None

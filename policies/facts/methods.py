@@ -44,7 +44,7 @@ class Methods(LibraryCalls):
             self.class_builder(arguments.all()[0], node)
         more = self.met(name, arguments.all())
         if self.path_bit and name in library.PATH_METHODS:
-            handle = self.path_method(name, node, more)
+            handle = self.path_method(name, node, receiver, more)
             if handle is not None:
                 return handle
         if name in self.scopes.stored_attributes:

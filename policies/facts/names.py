@@ -265,6 +265,8 @@ class Names(Walk, ABC):
         leading = dividing or module.path == "pathlib" or module.member in library.FILE_FUNCTIONS
         if module.member and (leading or library.leads_out(module.path, module.member)):
             self.not_modelled("outside", f"{module.path}.{module.member}", node)
+        if (module.path, module.member) == ("sys", "exit"):
+            self.not_modelled("outside", "sys.exit as a value", node)
         if module.path in library.STATEFUL_MODULES:
             # Called from a container or by the library, it may change the state.
             state = self.graph.node(self.mutator_bit)
@@ -278,9 +280,12 @@ class Names(Walk, ABC):
         ):
             return self.graph.node(self.type_bit)
         told = library.tells_time(module.path, module.member)
-        if told or library.draws(module.path, module.member):
+        draws = library.draws(module.path, module.member)
+        if told or draws:
             changing = self.graph.node(self.mutator_bit)
-            self.alias(self.state_of("time" if told else "random"), changing)
+            for shown, changes in (("time", told), ("random", draws)):
+                if changes:
+                    self.alias(self.state_of(shown), changing)
             self.kept_methods = True
             return changing
         shared = self.state_of(library.shared_object(module.path, module.member))

@@ -77,7 +77,7 @@ _STR_LIKE: Final = _LIKE_BUILTINS - _words(
 )
 """Methods that functions of the library call on whatever they are given: `html.escape(x)`."""
 _CHANGES_ENUM: Final = _words("_missing_ _generate_next_value_")
-_SETTINGS: Final = _words("level format datefmt stream force")
+_SETTINGS: Final = _words("level format datefmt force")
 _COMPUTING: Final = library.SCALAR_MODULES | _words("decimal re json")
 _OUTWARD: Final = _words("untrusted external outward public egress")
 _PARTICULAR: Final = _words("next defaultdict open getcontext seed wraps basicConfig")
@@ -302,7 +302,7 @@ class _Looker:
             yield "library", "random.seed of what is computed", node
         if name == "wraps" and id(node) not in self.decorators:
             yield "library", "functools.wraps", node
-        if name == "basicConfig" and any(k.arg not in _SETTINGS for k in node.keywords):
+        if name == "basicConfig" and not all(map(_is_setting, node.keywords)):
             yield "library", "logging.basicConfig", node
 
     def _passed(self, name: str, node: ast.Call) -> Iterator[Rough]:
@@ -592,6 +592,13 @@ _STORED: Final = (ast.Attribute, ast.Subscript, ast.Global, ast.Nonlocal)
 
 def _is_read(node: ast.AST) -> bool:
     return isinstance(getattr(node, "ctx", None), ast.Load)
+
+
+def _is_setting(keyword: ast.keyword) -> bool:
+    """Of `logging.basicConfig`; a stream that can be read back shows the time in its records."""
+    if keyword.arg == "stream":
+        return _last(keyword.value) in ("stdout", "stderr")
+    return keyword.arg in _SETTINGS
 
 
 def _is_phrase(name: str) -> bool:

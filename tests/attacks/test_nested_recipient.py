@@ -113,3 +113,17 @@ def test_objects_nested_to_explode_end_as_too_complex() -> None:
     ]
     facts = facts_of("\n".join([*lines, "pay(a8)"]))
     assert [problem.kind for problem in facts.problems] == ["too-complex"]
+
+
+@pytest.mark.parametrize(
+    "lines", ['[{"iban": "DE01"}] * count', 'count * [{"iban": "DE01"}]', "written * count"]
+)
+def test_a_number_from_a_tool_does_not_make_a_written_recipient_the_tools(lines: str) -> None:
+    staff = ToolSpec("count_staff", effect="read", labels=frozenset({"confidential"}))
+    line = {"type": "object", "properties": {"iban": {"type": "string"}}}
+    lists = {"type": "object", "properties": {"order": {"type": "array", "items": line}}}
+    tools = (staff, ToolSpec("pay", tier=1, parameters=lists))
+    code = f'written = [{{"iban": "DE01"}}]\ncount = count_staff()\npay({lines})'
+    origin = facts_of(code, tools).origins_of("pay", "order.iban", {"order": [{"iban": "DE01"}]})
+    assert origin.sources == {"literal"}
+    assert "confidential" in origin.control
