@@ -24,11 +24,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from agents import artifacts, gate, journal, manifest, switches, tracing
+from agents import gate, journal, tracing
+from agents.approvals import manifest
 from agents.bound import BoundTool
 from agents.errors import BudgetCrossed, Divergence, ReplayDiverged, SwitchedOff
+from agents.files import artifacts
+from agents.kill_switches import switches
 from agents.models import Call, CallState, Effect, KillSwitch, Step
-from agents.redaction import told
 from agents.sandbox.contract import Deferred, EndStep, GuestCall, Raise, Reply, Value
 from agents.session import Session
 from agents.tools.errors import (
@@ -40,6 +42,7 @@ from agents.tools.errors import (
     ToolUnreachable,
 )
 from agents.tools.invoke import ToolContext, invoke, validate_arguments
+from agents.tools.redaction import told
 from audit import canonical
 from audit.canonical import JSON
 from policies.engine import Decision, Outcome

@@ -9,8 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents import artifacts, conversation, provenance, sightings, spending, tracing
+from agents import provenance, tracing
 from agents.bound import BoundTool, bind
+from agents.budgets import spending
+from agents.conversation import messages, sightings
+from agents.files import artifacts
 from agents.models import Call, Run, Step
 from agents.provenance import UNTRUSTED
 from agents.ruling import rules_for
@@ -70,9 +73,7 @@ def decide_model(session: Session) -> Gated:
     """May this run send its conversation, with all it has read, to its model?"""
     endpoint = session.version.endpoint
     model = requests.ModelSpec(endpoint.name, frozenset(endpoint.labels))
-    found = session.reader.read(
-        lambda: conversation.opening(session), session.steps, conversation.turn
-    )
+    found = session.reader.read(lambda: messages.opening(session), session.steps, messages.turn)
     return _gated(session, requests.use_model(_of(session, session.next_number), model, found))
 
 
@@ -81,8 +82,8 @@ def located(session: Session, gated: Gated) -> Gated:
     prompt = gated.request.context["prompt"]
     if not prompt["secrets"] and not prompt["personal"]:
         return gated
-    turns = [spoken for step in session.steps for spoken in conversation.turn(step)]
-    found = sightings.sightings([*conversation.opening(session), *turns])
+    turns = [spoken for step in session.steps for spoken in messages.turn(step)]
+    found = sightings.sightings([*messages.opening(session), *turns])
     return replace(gated, found=tuple(found))
 
 

@@ -18,26 +18,22 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models.functions import Now
 
-from agents import (
-    artifacts,
-    countersigned,
-    entries,
-    gate,
-    keeping,
-    leases,
-    observation,
-    spending,
-    switches,
-)
-from agents.endpoints import endpoint_spec
+from agents import entries, gate
+from agents.approvals import countersigned
+from agents.budgets import spending
+from agents.conversation import observation
+from agents.conversation.parsing import Problem, Program
 from agents.errors import LeaseLost, ReplayDiverged, SwitchedOff
-from agents.leases import LOOK_AGAIN, Lease, held, locked, recording
+from agents.files import artifacts, keeping
+from agents.kill_switches import switches
 from agents.llm.chat import ChatReply, Usage
 from agents.llm.errors import ModelRefused, ModelUnavailable
 from agents.models import Call, CallState, KillSwitch, Run, RunState, Step, StepState
-from agents.parsing import Problem, Program
 from agents.sandbox.contract import Raise, StepResult, Value
 from agents.session import Session
+from agents.worker import leases
+from agents.worker.endpoints import endpoint_spec
+from agents.worker.leases import LOOK_AGAIN, Lease, held, locked, recording
 from audit import canonical, rows
 from audit.canonical import JSON
 from audit.services import Draft, record
@@ -47,8 +43,8 @@ from policies.engine import Outcome
 from policies.facts.record import Facts
 
 if TYPE_CHECKING:
+    from agents.approvals.drift import Changed
     from agents.broker import Broker
-    from agents.drift import Changed
 
 MODEL_FAILURES = 20
 """How often in a row a model may be unavailable before its run is given up."""

@@ -16,30 +16,23 @@ open during a model call, a tool call or a program. All writes are `journal`'s, 
 
 import time
 
-from agents import (
-    approvals,
-    artifacts,
-    checks,
-    drift,
-    editing,
-    gate,
-    journal,
-    observation,
-    replay,
-    switches,
-    tracing,
-)
+from agents import checks, gate, journal, tracing
+from agents.approvals import asking, drift, editing
 from agents.broker import Broker, Ending
-from agents.conversation import chat_request
-from agents.endpoints import endpoint_spec
+from agents.budgets.limits import crossed
+from agents.conversation import observation
+from agents.conversation.messages import chat_request
+from agents.conversation.parsing import Program, parse_code
 from agents.errors import LeaseLost, ReplayDiverged
-from agents.limits import crossed
+from agents.files import artifacts
+from agents.kill_switches import switches
 from agents.llm.chat import ChatModel, ChatReply
 from agents.llm.errors import ModelCancelled, ModelRefused, ModelUnavailable
 from agents.models import RunState, Step, StepState
-from agents.parsing import Program, parse_code
+from agents.replay import restoring
 from agents.sandbox.contract import StepResult, StepStatus
 from agents.session import Session
+from agents.worker.endpoints import endpoint_spec
 from policies.engine import Outcome
 
 PLANS = frozenset({StepStatus.COMPLETED, StepStatus.FINAL, StepStatus.STOPPED})
@@ -71,7 +64,7 @@ def turn(session: Session, model: ChatModel) -> bool:
         return journal.run_stopped(session, switch)
     step = session.last_step
     if step is not None and step.state == StepState.AWAITING_APPROVAL:
-        if not approvals.resume(session, step):
+        if not asking.resume(session, step):
             return False
     elif step is None or step.state != StepState.READY:
         step = propose(session, model)
@@ -111,7 +104,7 @@ def _decided(session: Session, reply: ChatReply, program: Program) -> Step:
     facts = session.facts(number, program.code)
     gated = gate.decide_execute(session, number, facts)
     if gated.decision.outcome is Outcome.REVIEW:
-        return approvals.ask_for_code(session, reply, program, facts, gated)
+        return asking.ask_for_code(session, reply, program, facts, gated)
     return journal.step_proposed(session, reply, program, facts, gated)
 
 
@@ -123,7 +116,7 @@ def execute(session: Session, step: Step) -> bool:
             return True
         if not session.has_jail:
             with tracing.span("restore"):
-                replay.restore(session, before=step.number)
+                restoring.restore(session, before=step.number)
         broker = Broker(session, step, session.recorded(step), approved=step.applying)
         with tracing.span("jail") as span:
             result = session.execute(step, broker)
@@ -148,7 +141,7 @@ def finish(session: Session, step: Step, broker: Broker, result: StepResult, ms:
         told = observation.answer_refused(problem)
         return journal.step_executed(session, step, broker, result, ms, told, release=gated)
     if gated.decision.outcome is Outcome.REVIEW:
-        return approvals.ask_for_answer(session, step, broker, result, ms, gated)
+        return asking.ask_for_answer(session, step, broker, result, ms, gated)
     return journal.answer_released(session, step, broker, result, ms, gated)
 
 
@@ -167,7 +160,7 @@ def _settle(session: Session, step: Step, broker: Broker, result: StepResult, ms
         return journal.manifest_broken(session, step, broker, result, ms)
     if broker.planned and result.status in PLANS:
         session.drop_jail()
-        return approvals.ask_for_manifest(session, step, broker, ms)
+        return asking.ask_for_manifest(session, step, broker, ms)
     if result.status is StepStatus.FINAL:
         return finish(session, step, broker, result, ms)
     if result.status not in (StepStatus.COMPLETED, StepStatus.ERROR):

@@ -17,7 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING
 
-from agents import manifest
+from agents.approvals import manifest
 from agents.models import Call, CallState
 from audit.canonical import JSON
 from policies.facts.record import ADDRESS, TASK, TASK_LITERAL, TOOL, Origin, join_origins

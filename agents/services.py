@@ -9,11 +9,12 @@ from uuid import UUID
 
 import jsonschema
 
-from agents import editing, entries, tracing
+from agents import entries, tracing
+from agents.approvals import editing
 from agents.errors import NotFound
-from agents.leases import locked
 from agents.models import FINAL_STATES, Call, CallState, Run, RunState
 from agents.starting import Started, run_start, wake
+from agents.worker.leases import locked
 from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record

@@ -5,11 +5,12 @@ from typing import Any
 
 from django.db.models import Exists, OuterRef
 
-from agents import artifacts, jails, tracing
+from agents import tracing
 from agents.bound import BoundTool, bind
+from agents.budgets.limits import Limits, Spent
+from agents.conversation.sightings import Reader
 from agents.errors import LeaseLost
-from agents.leases import Lease
-from agents.limits import Limits, Spent
+from agents.files import artifacts
 from agents.models import AgentVersion, Call, CallState, Effect, Run, Step, StepState
 from agents.ruling import rules_for
 from agents.sandbox.contract import (
@@ -22,7 +23,8 @@ from agents.sandbox.contract import (
 from agents.sandbox.errors import JailClosed
 from agents.sandbox.runtime import Runtime
 from agents.sandbox.session import Jail
-from agents.sightings import Reader
+from agents.worker import jails
+from agents.worker.leases import Lease
 from audit.canonical import JSON
 from audit.transactions import in_workspace
 from policies import selectors as policies

@@ -15,11 +15,13 @@ import jsonschema
 from celery import current_app
 from django.db import IntegrityError, transaction
 
-from agents import artifacts, entries, gate, keeping, switches, tracing
-from agents.artifacts import Given, Upload
+from agents import entries, gate, tracing
 from agents.errors import InputsInvalid, NotFound, Refused
-from agents.leases import hold
+from agents.files import artifacts, keeping
+from agents.files.artifacts import Given, Upload
+from agents.kill_switches import switches
 from agents.models import AgentVersion, Run, RunState
+from agents.worker.leases import hold
 from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor, record

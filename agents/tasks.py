@@ -12,12 +12,14 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection
 
-from agents import journal, leases, loop, replays, services, tracing
-from agents.endpoints import chat_model
+from agents import journal, loop, services, tracing
 from agents.errors import ToolChanged
 from agents.models import RunState
+from agents.replay import service as replays
 from agents.sandbox.errors import RuntimeBuildError, SandboxUnavailable
 from agents.session import open_session
+from agents.worker import leases
+from agents.worker.endpoints import chat_model
 from policies import selectors as policies
 
 keeper = leases.Keeper()

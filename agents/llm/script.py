@@ -67,8 +67,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from agents.conversation.parsing import visible
 from agents.llm.chat import FinishReason, Message, Role, ToolCall
-from agents.parsing import visible
 
 MAX_SCRIPT_BYTES = 4_000_000
 _PATTERN_PARTS = ("task", "last", "seen", "said", "system")

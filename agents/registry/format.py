@@ -59,9 +59,9 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from agents.budgets import Budget
+from agents.budgets.effects import Budget
+from agents.budgets.limits import Limits
 from agents.errors import LimitsInvalid
-from agents.limits import Limits
 from agents.llm.endpoint import EndpointError, EndpointKind, EndpointSpec
 from agents.registry import apis
 from agents.registry.apis import OperationEntry

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from agents import artifacts as files
 from agents.errors import NotFound
+from agents.files import artifacts as files
+from agents.files.sniffing import IMAGES, TABLE, TEXT
 from agents.models import Artifact, Run
-from agents.sniffing import IMAGES, TABLE, TEXT
 from audit.transactions import in_workspace
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

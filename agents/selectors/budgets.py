@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from agents import spending
-from agents.budgets import NO_CURRENCY, SIGN, Budget, Used
+from agents.budgets import spending
+from agents.budgets.effects import NO_CURRENCY, SIGN, Budget, Used
 from audit.transactions import in_workspace
 
 

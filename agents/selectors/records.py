@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from agents.limits import Limits
+from agents.budgets.limits import Limits
 from agents.llm.endpoint import EndpointSpec
 from agents.models import FINAL_STATES, CallState, Effect, RunState, StepState
 from policies import masks

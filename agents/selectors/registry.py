@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.db.models import Count, Max, QuerySet
 
+from agents.budgets.limits import Limits
 from agents.errors import NotFound
-from agents.limits import Limits
 from agents.models import (
     Agent,
     AgentTool,

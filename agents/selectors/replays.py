@@ -6,8 +6,8 @@ from uuid import UUID
 
 from agents.errors import NotFound
 from agents.models import Replay, ReplayState, Run
-from agents.replay import Replayed
-from agents.replays import STALE, steps_of
+from agents.replay.restoring import Replayed
+from agents.replay.service import STALE, steps_of
 from audit.transactions import in_workspace
 
 

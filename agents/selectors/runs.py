@@ -24,8 +24,8 @@ from django.db.models import (
 from django.db.models.functions import Cast, Greatest, Left, Now
 from django.utils.dateparse import parse_datetime
 
+from agents.budgets.limits import Limits
 from agents.errors import NotFound, Refused
-from agents.limits import Limits
 from agents.models import Call, CallState, Effect, Run, RunState, Step, StepState
 from agents.selectors.records import (
     CURRENCY,

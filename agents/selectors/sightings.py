@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Iterator
 from uuid import UUID
 
-from agents import conversation
+from agents.conversation import messages
+from agents.conversation.sightings import Sighting, Spoken, at_fault, sightings
 from agents.models import AgentVersion, Run, RunState, Step
-from agents.sightings import Sighting, Spoken, at_fault, sightings
 from audit.transactions import in_workspace
 from policies.engine import Outcome
 from policies.models import DecisionRecord
@@ -31,9 +31,9 @@ def prompt_sightings(workspace_id: UUID, run_id: UUID) -> tuple[Sighting, ...]:
 
 def _said(run: Run, steps: Iterable[Step]) -> Iterator[Spoken]:
     yield Spoken("instructions", 0, _own(run.agent_version))
-    yield conversation.task(run)
+    yield messages.task(run)
     for step in steps:
-        yield from conversation.turn(step)
+        yield from messages.turn(step)
 
 
 def _own(version: AgentVersion) -> str:

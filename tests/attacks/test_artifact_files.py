@@ -12,14 +12,14 @@ from django.db.utils import ProgrammingError
 from django.test import Client
 
 from agents import selectors, services
-from agents.artifacts import Upload
 from agents.errors import InputsInvalid, NotFound
+from agents.files.artifacts import Upload
+from agents.files.sniffing import sniff
 from agents.models import Artifact, ArtifactContent, Run
 from agents.registry import register
 from agents.sandbox.errors import ProtocolViolation
 from agents.sandbox.files import MAX_FILE_BYTES, Taking
 from agents.sandbox.protocol import Done, Piece, Taken
-from agents.sniffing import sniff
 from audit.services import Actor
 from audit.transactions import in_workspace
 from countersign.accounts.models import User

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.test import Client
 
 from agents import services
-from agents.artifacts import Upload
+from agents.files.artifacts import Upload
 from agents.models import Run
 from countersign.accounts.models import User
 from countersign.console import effects

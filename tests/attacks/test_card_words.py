@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agents import manifest
-from agents.editing import as_program
-from agents.manifest import Entry
+from agents.approvals import manifest
+from agents.approvals.editing import as_program
+from agents.approvals.manifest import Entry
 from countersign.console import code, effects, values
 
 TOKEN = "tokentokentoken1"

@@ -6,7 +6,8 @@ import threading
 import pytest
 from django.db import connection
 
-from agents import services, spending
+from agents import services
+from agents.budgets import spending
 from agents.models import CallState, EffectSpend, Run, RunState
 from audit.transactions import in_workspace
 from tests.agents.runs.stage import REGISTER, Replies, Stage, program, register_signed

@@ -9,13 +9,16 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.utils import ProgrammingError
 
-from agents import countersigned, leases, loop, switches
+from agents import loop
+from agents.approvals import countersigned
 from agents.broker import Broker
 from agents.errors import NotFound
-from agents.kill_switches import Lift, kill_lift, kill_set
+from agents.kill_switches import switches
+from agents.kill_switches.service import Lift, kill_lift, kill_set
 from agents.models import KillScope, KillSwitch, Run, RunState
 from agents.sandbox.contract import GuestCall
 from agents.session import open_session
+from agents.worker import leases
 from audit.models import Entry
 from audit.services import Actor
 from audit.transactions import in_workspace

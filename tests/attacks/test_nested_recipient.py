@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.budgets import weigh
+from agents.budgets.effects import weigh
 from policies.engine import Decision, Outcome, compile_policy, decide
 from policies.facts.extract import extract
 from policies.facts.record import Facts, ToolSpec

@@ -9,10 +9,10 @@ import pytest
 from django.db import ProgrammingError
 from pytest_django import Settings
 
-from agents import jails
 from agents.llm.chat import ChatReply, ChatRequest, Delta
 from agents.models import RunState
 from agents.sandbox.errors import SandboxUnavailable
+from agents.worker import jails
 from tests.agents.runs.stage import Replies, Stage, make_stage, program
 from tests.agents.runs.tools import bank
 from tests.countersign.accounts.cast import make_cast

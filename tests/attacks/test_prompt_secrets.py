@@ -16,10 +16,12 @@ import pytest
 from pytest_django import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
-from agents import conversation, gate, leases, loop, services
+from agents import gate, loop, services
+from agents.conversation import messages
 from agents.models import Run, RunState
 from agents.registry import register
 from agents.session import Session, open_session
+from agents.worker import leases
 from audit.models import Entry
 from audit.services import Actor
 from audit.transactions import in_workspace
@@ -185,7 +187,7 @@ def test_what_was_cut_out_of_the_conversation_still_counts(stage: Stage) -> None
             other.number, other.observation = number, "word " * 3_000
         session.steps = [step, *later]
         session.version.endpoint.settings = {"context_tokens": 8_000, "max_output_tokens": 100}
-        sent = conversation.chat_request(session, cancelled=lambda: False).messages
+        sent = messages.chat_request(session, cancelled=lambda: False).messages
         assert not any(KEY in message.content for message in sent)
         assert gate.decide_model(session).decision.outcome is Outcome.DENY
 
@@ -203,9 +205,9 @@ def test_a_worker_that_takes_the_run_up_finds_the_same(stage: Stage) -> None:
 def test_all_that_a_model_is_sent_was_read(stage: Stage) -> None:
     run = begun(stage, reading("mail"), reading("quiet"), "No program.", DONE)
     with taken(stage, run, 3) as session:
-        own, task = conversation.opening(session)
-        turns = [spoken.text for step in session.steps for spoken in conversation.turn(step)]
-        system, *others = conversation.chat_request(session, cancelled=lambda: False).messages
+        own, task = messages.opening(session)
+        turns = [spoken.text for step in session.steps for spoken in messages.turn(step)]
+        system, *others = messages.chat_request(session, cancelled=lambda: False).messages
         parts = [session.version.instructions, *(tool.shown for tool in session.tools.values())]
     assert [task.text, *turns] == [message.content for message in others]
     assert all(part in own.text and part in system.content for part in parts)

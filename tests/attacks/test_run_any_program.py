@@ -12,9 +12,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from agents import leases, loop, services
+from agents import loop, services
 from agents.models import CallState, Run, RunState
 from agents.session import open_session
+from agents.worker import leases
 from audit.transactions import in_workspace
 from policies.models import ApprovalRequest
 from tests.agents.runs.dying import Death, Died, dying

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agents import approvals, loop, tasks
+from agents import loop, tasks
+from agents.approvals import asking
 from agents.models import CallState, Run, RunState, StepState
 from audit.transactions import in_workspace
 from policies import selectors
@@ -124,8 +125,8 @@ def test_two_workers_that_race_apply_a_plan_once(committing_stage: Stage) -> Non
 def test_time_that_runs_out_while_a_plan_is_applied_stops_the_rest(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(approvals, "SIGN_WITHIN", timedelta(seconds=2))
-    monkeypatch.setattr(approvals, "EXECUTE_WITHIN", timedelta(0))
+    monkeypatch.setattr(asking, "SIGN_WITHIN", timedelta(seconds=2))
+    monkeypatch.setattr(asking, "EXECUTE_WITHIN", timedelta(0))
     run = signed(stage)
     late = stage.request(run).execute_by
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from agents import leases, loop
+from agents import loop
 from agents.llm.chat import ChatReply, ChatRequest, Delta
 from agents.models import CallState, Run, RunState
 from agents.session import Session, open_session
 from agents.tools.context import ToolContext
 from agents.tools.definition import ToolDefinition
 from agents.tools.invoke import invoke
+from agents.worker import leases
 from audit.transactions import in_workspace
 from tests.agents.runs.stage import Stage, program
 from tests.agents.runs.tools import bank

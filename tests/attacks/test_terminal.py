@@ -6,10 +6,10 @@ import pytest
 from django.core.management import call_command
 
 from agents.errors import Divergence
-from agents.kill_switches import kill_set
+from agents.kill_switches.service import kill_set
 from agents.management.commands.run_replay import Command
 from agents.models import KillScope
-from agents.replay import Replayed
+from agents.replay.restoring import Replayed
 from policies.management.commands import policy_check
 from tests.countersign.accounts.cast import Cast
 

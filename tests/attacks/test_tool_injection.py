@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from agents.conversation import Briefing, StepRecord, Task, framed, messages
-from agents.observation import rejected
-from agents.parsing import parse_code, visible
+from agents.conversation.messages import Briefing, StepRecord, Task, framed, messages
+from agents.conversation.observation import rejected
+from agents.conversation.parsing import parse_code, visible
 
 BRIEFING = Briefing("A", "", (), ("math",), 5)
 _TAGS = re.compile(

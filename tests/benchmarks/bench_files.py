@@ -4,11 +4,11 @@ import statistics
 import time
 from dataclasses import replace
 
+from agents.files.sniffing import sniff
 from agents.sandbox import config
 from agents.sandbox.contract import GivenFile, GuestCall, JailLimits, Reply, StepRequest, Value
 from agents.sandbox.runtime import stdlib_runtime
 from agents.sandbox.session import Jail
-from agents.sniffing import sniff
 from tests.benchmarks.result import Result
 
 MEGABYTES = 8

@@ -13,10 +13,12 @@ from typing import Any
 
 from django.db import connections
 
-from agents import leases, loop, switches
-from agents.kill_switches import kill_lift, kill_set
+from agents import loop
+from agents.kill_switches import switches
+from agents.kill_switches.service import kill_lift, kill_set
 from agents.models import KillScope, KillSwitch, Run
 from agents.session import Session
+from agents.worker import leases
 from audit.transactions import in_workspace
 from tests.benchmarks.bench_run import Bench, Model, bench
 from tests.benchmarks.result import Result

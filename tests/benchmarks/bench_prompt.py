@@ -4,9 +4,9 @@ import statistics
 import time
 from collections.abc import Callable
 
-from agents.conversation import Briefing, StepRecord, Task, messages
+from agents.conversation.messages import Briefing, StepRecord, Task, messages
+from agents.conversation.parsing import parse_code
 from agents.llm.chat import Message
-from agents.parsing import parse_code
 from agents.tools.context import ToolContext
 from agents.tools.invoke import invoke
 from tests.agents.tools import samples

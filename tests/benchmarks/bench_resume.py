@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from agents import loop, replay
+from agents import loop
 from agents.models import Run, RunState, Step
+from agents.replay import restoring
 from agents.sandbox.contract import CallHandler, StepResult
 from agents.session import Session
 from audit.transactions import in_workspace
@@ -119,7 +120,7 @@ def _replays(stage: Bench) -> list[Result]:
         taken = []
         for _ in range(5):
             began = time.perf_counter()
-            replay.restore(session, before=steps + 1)
+            restoring.restore(session, before=steps + 1)
             taken.append((time.perf_counter() - began) * 1_000)
         session.drop_jail()
         results.append(

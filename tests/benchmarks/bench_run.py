@@ -17,11 +17,12 @@ from django.conf import settings
 from django.db import connections
 from psycopg import sql
 
-from agents import leases, loop, services
+from agents import loop, services
 from agents.llm.chat import ChatReply, ChatRequest, Delta, FinishReason, Usage
 from agents.models import Run, RunState
 from agents.registry import register
 from agents.session import Session, open_session
+from agents.worker import leases
 from audit.services import Actor
 from audit.transactions import in_workspace
 from tests.agents.runs.stage import REGISTER, program

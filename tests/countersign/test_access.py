@@ -16,9 +16,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from agents import registry
-from agents.kill_switches import kill_set
+from agents.kill_switches.service import kill_set
 from agents.models import KillScope, KillSwitch
-from agents.replays import replay_ask
+from agents.replay.service import replay_ask
 from audit import selectors
 from audit.export.scope import Kind, Scope
 from audit.exports import request_export

@@ -30,18 +30,22 @@ OUTSIDE = (
 
 # Part of a change that another function records, in the same transaction.
 RECORDED_BY: Mapping[str, str] = {
-    "agents/approvals.py::_ask": "policies/services/approval.py::approval_request",
-    "agents/approvals.py::_ask_again": "policies/services/approval.py::approval_request",
-    "agents/approvals.py::_unsigned": "agents/journal.py::flush",
-    "agents/approvals.py::ask_for_manifest": "policies/services/approval.py::approval_request",
-    "agents/editing.py::approval_edit": "policies/services/approval.py::approval_request",
-    "agents/keeping.py::_row": "agents/keeping.py::keep",
-    "agents/kill_switches.py::_in_force_or_made": "agents/kill_switches.py::kill_set",
-    "agents/kill_switches.py::_release": "agents/kill_switches.py::kill_lift",
+    "agents/approvals/asking.py::_ask": "policies/services/approval.py::approval_request",
+    "agents/approvals/asking.py::_ask_again": "policies/services/approval.py::approval_request",
+    "agents/approvals/asking.py::_unsigned": "agents/journal.py::flush",
+    "agents/approvals/asking.py::ask_for_manifest": (
+        "policies/services/approval.py::approval_request"
+    ),
+    "agents/approvals/editing.py::approval_edit": "policies/services/approval.py::approval_request",
+    "agents/files/keeping.py::_row": "agents/files/keeping.py::keep",
+    "agents/kill_switches/service.py::_in_force_or_made": (
+        "agents/kill_switches/service.py::kill_set"
+    ),
+    "agents/kill_switches/service.py::_release": "agents/kill_switches/service.py::kill_lift",
     "agents/registry/service.py::agent": "agents/registry/service.py::write",
     "agents/registry/service.py::endpoint": "agents/registry/service.py::write",
     "agents/registry/service.py::tool": "agents/registry/service.py::write",
-    "agents/spending.py::release": "agents/journal.py::_try_outcome",
+    "agents/budgets/spending.py::release": "agents/journal.py::_try_outcome",
     "audit/erasure.py::_delete": "audit/erasure.py::erase_subject",
     "audit/exports.py::request_export": "audit/exports.py::_note",
     "audit/exports.py::retry_export": "audit/exports.py::_note",
@@ -64,10 +68,10 @@ RECORDED_BY: Mapping[str, str] = {
 
 # What says nothing of what anybody did: bookkeeping, or a trace of what is recorded elsewhere.
 UNRECORDED: Mapping[str, str] = {
-    "agents/leases.py::_stands": "a sign of life; run.claimed says who holds the run",
+    "agents/worker/leases.py::_stands": "a sign of life; run.claimed says who holds the run",
     "agents/services.py::_requeue": "a run may be claimed again; run.claimed says when it is",
-    "agents/replays.py::_tell": "progress of a replay; run.replayed says how it ended",
-    "agents/replays.py::replay_make": "a worker takes a replay; asking and end are told",
+    "agents/replay/service.py::_tell": "progress of a replay; run.replayed says how it ended",
+    "agents/replay/service.py::replay_make": "a worker takes a replay; asking and end are told",
     "audit/anchoring.py::_submit": "what an anchor answered: its signature is the evidence",
     "audit/export/bundle.py::stream": "a file of an export in the making, no row",
     "audit/exports.py::_take": "a worker takes an export; asking and end are told",

@@ -75,7 +75,8 @@ class Fatal:
 
 def work(order: Order) -> None:
     """A worker's turn: the very task that a message starts."""
-    from agents import leases, tasks
+    from agents import tasks
+    from agents.worker import leases
 
     leases.LEASE = LEASE
     tasks.advance(order["workspace"], order["run"])
@@ -140,8 +141,8 @@ def main() -> None:
     import django
 
     django.setup()
-    from agents import jails
     from agents.sandbox.pool import Pool
+    from agents.worker import jails
 
     for name in ("agents.services", "agents.tasks", "policies.services"):
         importlib.import_module(name)  # every fork finds them imported

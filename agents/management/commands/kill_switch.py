@@ -11,7 +11,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
 from agents.errors import NotFound
-from agents.kill_switches import kill_lift, kill_set
+from agents.kill_switches.service import kill_lift, kill_set
 from agents.models import KillScope, KillSwitch
 from audit.errors import UnknownPerson
 from audit.naming import person_named

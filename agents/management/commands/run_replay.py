@@ -17,13 +17,15 @@ from uuid import UUID
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 
-from agents import bundle_replay, replay, replays
 from agents.errors import Refused, ToolChanged
-from agents.leases import Lease
 from agents.models import Run
-from agents.replay import Replayed
+from agents.replay import bundle as bundles
+from agents.replay import restoring
+from agents.replay import service as replays
+from agents.replay.restoring import Replayed
 from agents.sandbox.errors import RuntimeBuildError, SandboxUnavailable
 from agents.session import Session, open_session
+from agents.worker.leases import Lease
 from audit.export.reading import BundleUnreadable
 from audit.search import ids_from
 from audit.services import Actor
@@ -63,15 +65,15 @@ class Command(BaseCommand):
         workspace, run = _named(text)
         session = open_session(Lease(workspace, run, replays.NO_LEASE, "run_replay"))
         self.stdout.write(f"run {run}: {session.version}, {session.run.state}")
-        told = self._show(replay.rehearse(session))
+        told = self._show(restoring.rehearse(session))
         _record(session, told)
         self._conclude(told, "the journal")
 
     def _from_bundle(self, bundle: Path, text: str | None) -> None:
-        found = bundle_replay.runs(bundle)
-        run = bundle_replay.chosen(found, _among(found, text) if text else [])
+        found = bundles.runs(bundle)
+        run = bundles.chosen(found, _among(found, text) if text else [])
         self.stdout.write(printable(f"run {run.id} of {bundle.name}: {run.outcome}"))
-        self._conclude(self._show(bundle_replay.rehearse(run)), "the bundle")
+        self._conclude(self._show(bundles.rehearse(run)), "the bundle")
 
     def _show(self, replayed: Iterable[Replayed]) -> list[Replayed]:
         told = []

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 
-from agents.editing import MAX_CODE_CHARS
+from agents.approvals.editing import MAX_CODE_CHARS
 from countersign.console import words
 from countersign.console.forms import MAX_COMMENT
 from policies.directory import Person

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from agents.manifest import money
+from agents.approvals.manifest import money
 from countersign.console import code, words
 from policies import masks
 from policies.models import Kind

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.manifest import GIVEN_FILES, is_currency, minor_units, money
+from agents.approvals.manifest import GIVEN_FILES, is_currency, minor_units, money
 from audit.canonical import JSON
 from countersign.console import words
 from countersign.console.values import Shown, shown

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.template.defaultfilters import filesizeformat
 
-from agents.artifacts import Upload
+from agents.files.artifacts import Upload
 from agents.selectors import ArtifactView
 from countersign.console.factor_forms import CodeField
 from countersign.console.schema_forms import JSONText

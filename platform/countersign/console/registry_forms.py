@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
-from agents.limits import Limits
+from agents.budgets.limits import Limits
 from agents.registry.proposal import MAX_DOCUMENT_CHARS, MAX_FILE_CHARS
 from countersign.console.forms import FilesField
 

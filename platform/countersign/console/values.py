@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agents.manifest import REFERENCE, referred
+from agents.approvals.manifest import REFERENCE, referred
 from audit.canonical import JSON
 
 

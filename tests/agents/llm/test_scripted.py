@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from agents.conversation import STOP, Briefing, StepRecord, Task, messages
+from agents.conversation.messages import STOP, Briefing, StepRecord, Task, messages
+from agents.conversation.observation import rejected
+from agents.conversation.parsing import Program, parse_code
 from agents.llm.chat import ChatModel, ChatReply, ChatRequest
 from agents.llm.client import EndpointSpec, OpenAIChatModel
 from agents.llm.errors import ModelRefused, ModelUnavailable
 from agents.llm.script import load_script, parse_script
 from agents.llm.scripted import ScriptedChatModel, ScriptedServer
-from agents.observation import rejected
-from agents.parsing import Program, parse_code
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """

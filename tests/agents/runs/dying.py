@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from agents import journal, leases
+from agents import journal
+from agents.worker import leases
 
 
 class Died(BaseException):

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from agents import leases, loop, services
+from agents import loop, services
 from agents.llm.chat import ChatReply, ChatRequest, Delta, FinishReason, Usage
 from agents.models import Call, Run, Step
 from agents.registry import Proposal, propose, register
 from agents.session import open_session
+from agents.worker import leases
 from audit.models import Entry
 from audit.services import Actor
 from audit.transactions import in_workspace

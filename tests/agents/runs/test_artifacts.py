@@ -5,11 +5,13 @@ import tracemalloc
 
 import pytest
 
-from agents import leases, replay, services
-from agents.artifacts import Upload
+from agents import services
 from agents.errors import InputsInvalid, Refused, ReplayDiverged
+from agents.files.artifacts import Upload
 from agents.models import Artifact, ArtifactContent, Run, RunState
+from agents.replay import restoring
 from agents.session import open_session
+from agents.worker import leases
 from audit.models import Entry
 from audit.transactions import in_workspace
 from tests.agents.runs.stage import REGISTER, Replies, Stage, program, register_signed
@@ -105,7 +107,7 @@ def test_another_file_at_replay_is_a_divergence(stage: Stage) -> None:
     session = open_session(lease)
     session.steps[0].files[0]["sha256"] = "0" * 64
     with pytest.raises(ReplayDiverged, match="files"):
-        replay.restore(session, before=2)
+        restoring.restore(session, before=2)
     session.drop_jail()
 
 

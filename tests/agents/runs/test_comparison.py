@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from agents import comparison
+from agents.approvals import comparison
 from agents.models import Run, RunState
 from audit import canonical
 from audit.transactions import in_workspace

@@ -6,9 +6,10 @@ of its commits in turn, and lets another worker take the run over. What must com
 
 import pytest
 
-from agents import leases, loop, services
+from agents import loop, services
 from agents.models import CallState, Run, RunState
 from agents.session import open_session
+from agents.worker import leases
 from audit.transactions import in_workspace
 from tests.agents.runs.dying import Death, Died, dying
 from tests.agents.runs.stage import Stage, program

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 
 from agents import services
-from agents.editing import as_program
+from agents.approvals.editing import as_program
 from agents.models import CallState, Run, RunState, StepState
 from policies.errors import NotFound, Reason, Refusal
 from policies.models import ApprovalRequest, ApprovalState

@@ -3,7 +3,7 @@
 from typing import Any
 
 from agents.models import RunState
-from agents.redaction import WITHHELD
+from agents.tools.redaction import WITHHELD
 from policies import forms
 from policies.forms import RuleForm, write
 from tests.agents.runs.stage import Stage, program

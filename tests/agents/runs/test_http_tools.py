@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from agents import leases, loop, selectors
+from agents import loop, selectors
 from agents.bound import bind
 from agents.errors import ToolChanged
 from agents.models import CallState, Run, RunState, ToolVersion
@@ -16,6 +16,7 @@ from agents.registry import propose
 from agents.session import open_session
 from agents.tools import secrets
 from agents.tools.secrets import EnvironmentSecrets, Secrets
+from agents.worker import leases
 from audit.transactions import in_workspace
 from tests.agents.runs.stage import REGISTER, Stage, program, register_signed
 from tests.agents.tools.http_service import (

@@ -2,13 +2,15 @@
 
 import pytest
 
-from agents import leases, replay, selectors, services
-from agents.artifacts import Upload
+from agents import selectors, services
+from agents.files.artifacts import Upload
 from agents.models import RunState
+from agents.replay import restoring
 from agents.sandbox import config
 from agents.sandbox.errors import SandboxError
 from agents.sandbox.runtime import named_runtime
 from agents.session import open_session
+from agents.worker import leases
 from tests.agents.runs.stage import Replies, Stage, program, register_signed
 
 ANALYST = """
@@ -59,5 +61,5 @@ def test_a_plot_is_a_picture_of_the_run_and_the_same_at_replay(analyst: Stage) -
     assert run.answer["sha256"] == plot.sha256
     reader = leases.Lease(analyst.workspace_id, run.id, run.epoch, "an auditor")
     session = open_session(reader)
-    replay.restore(session, before=3)
+    restoring.restore(session, before=3)
     session.drop_jail()

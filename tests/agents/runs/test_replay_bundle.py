@@ -14,8 +14,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from agents import keeping, services
-from agents.artifacts import Upload
+from agents import services
+from agents.files import keeping
+from agents.files.artifacts import Upload
 from agents.models import Run, RunState
 from audit.export.scope import Kind, Scope
 from audit.verifier import countersign_verify

@@ -4,9 +4,10 @@ from uuid import uuid4
 
 import pytest
 
-from agents import replay, replays, selectors
+from agents import selectors
 from agents.errors import NotFound, Refused
 from agents.models import Replay, ReplayState, Run, Step
+from agents.replay import restoring, service
 from audit.models import Entry
 from audit.transactions import in_workspace
 from tests.agents.runs.stage import Stage
@@ -16,11 +17,11 @@ from tests.agents.runs.tools import bank
 
 def ask(stage: Stage, run: Run, who: str = "dan") -> Replay:
     asker = stage.cast.actor(who)
-    return replays.replay_ask(workspace_id=stage.workspace_id, run_id=run.id, asker=asker)
+    return service.replay_ask(workspace_id=stage.workspace_id, run_id=run.id, asker=asker)
 
 
 def make(stage: Stage, asked: Replay) -> selectors.ReplayView:
-    replays.replay_make(workspace_id=stage.workspace_id, replay_id=asked.id)
+    service.replay_make(workspace_id=stage.workspace_id, replay_id=asked.id)
     return selectors.replay(stage.workspace_id, asked.run_id, asked.id)
 
 
@@ -70,7 +71,7 @@ def test_a_tool_that_changed_is_said(stage: Stage, monkeypatch: pytest.MonkeyPat
     def changed(lease: object) -> None:
         raise Refused("The tool pay is another than was registered.")
 
-    monkeypatch.setattr(replays, "open_session", changed)
+    monkeypatch.setattr(service, "open_session", changed)
     told = make(stage, asked)
     assert told.state is ReplayState.FAILED
     assert "The tool pay is another" in told.error
@@ -83,7 +84,7 @@ def test_whatever_breaks_it_off_leaves_word(stage: Stage, monkeypatch: pytest.Mo
     def broken(session: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(replay, "rehearse", broken)
+    monkeypatch.setattr(restoring, "rehearse", broken)
     with pytest.raises(ZeroDivisionError):
         make(stage, asked)
     told = selectors.replay(stage.workspace_id, asked.run_id, asked.id)
@@ -102,14 +103,14 @@ def test_one_that_is_under_way_will_do(stage: Stage) -> None:
 
 
 def test_replays_cannot_take_all_workers(stage: Stage) -> None:
-    for _ in range(replays.AT_ONCE):
+    for _ in range(service.AT_ONCE):
         ask(stage, finished(stage))
     run = finished(stage)
     with pytest.raises(Refused, match="under way"):
         ask(stage, run)
     with in_workspace(stage.workspace_id):
         # Their workers died.
-        gone = Replay.objects.latest("requested").touched - replays.STALE * 2
+        gone = Replay.objects.latest("requested").touched - service.STALE * 2
         Replay.objects.update(touched=gone, state=ReplayState.RUNNING)
     assert ask(stage, run).state == ReplayState.WAITING
     assert all(each.lost for each in selectors.replays(stage.workspace_id, run.id)[1:])
@@ -120,12 +121,12 @@ def test_a_run_of_another_workspace_is_not_there(stage: Stage) -> None:
     asked = ask(stage, run)
     mallory, other = stage.cast.actor("mallory"), stage.cast.other.id
     with pytest.raises(NotFound):
-        replays.replay_ask(workspace_id=other, run_id=run.id, asker=mallory)
+        service.replay_ask(workspace_id=other, run_id=run.id, asker=mallory)
     with pytest.raises(NotFound):
         selectors.replay(other, run.id, asked.id)
     with pytest.raises(NotFound):
         selectors.replays(other, run.id)
-    replays.replay_make(workspace_id=other, replay_id=asked.id)
+    service.replay_make(workspace_id=other, replay_id=asked.id)
     assert selectors.replay(stage.workspace_id, run.id, asked.id).state is ReplayState.WAITING
     with pytest.raises(NotFound):
         ask(stage, Run(id=uuid4()))

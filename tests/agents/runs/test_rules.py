@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from agents.models import Artifact, RunState
-from agents.redaction import WITHHELD, told
 from agents.registry import tool_specs
 from agents.ruling import rules_for
 from agents.sandbox.contract import GivenFile
+from agents.tools.redaction import WITHHELD, told
 from audit.transactions import in_workspace
 from countersign.accounts.services import reauthenticate
 from policies import forms

@@ -2,10 +2,10 @@
 
 import pytest
 
-from agents import jails
 from agents.models import RunState
 from agents.sandbox.check import Finding, Verdict
 from agents.sandbox.errors import SandboxUnavailable
+from agents.worker import jails
 from tests.agents.runs.stage import Stage, program
 from tests.agents.runs.tools import bank
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.kill_switches import kill_set
+from agents.kill_switches.service import kill_set
 from agents.models import KillScope, KillSwitch, RunState
 from audit.models import Entry
 from audit.transactions import in_workspace

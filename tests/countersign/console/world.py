@@ -11,8 +11,9 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from agents import manifest
-from agents.limits import Limits
+from agents.approvals import manifest
+from agents.budgets.limits import Limits
+from agents.files.sniffing import sniff
 from agents.models import (
     Agent,
     AgentTool,
@@ -31,7 +32,6 @@ from agents.models import (
     ToolVersion,
 )
 from agents.registry.plan import columns
-from agents.sniffing import sniff
 from audit import canonical
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.conversation.parsing import Program, parse_code
 from agents.llm.chat import Message, Role
 from agents.llm.script import Script, load_script
-from agents.parsing import Program, parse_code
 from agents.tools.context import ToolContext
 from agents.tools.definition import Effect, ToolDefinition
 from agents.tools.errors import ToolError

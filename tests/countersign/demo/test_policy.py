@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from agents.bound import spec_of
+from agents.conversation.parsing import Program, parse_code
 from agents.llm.script import Turn, load_script
-from agents.parsing import Program, parse_code
 from agents.registry.format import parse
 from countersign.demo import registration
 from countersign.demo.model import SCRIPT, DemoModel

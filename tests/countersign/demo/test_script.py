@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from agents import observation
+from agents.conversation import observation
 from countersign.demo import setting
 from countersign.demo.files import notes
 from countersign.demo.ledger import Ledger

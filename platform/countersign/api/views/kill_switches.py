@@ -9,8 +9,8 @@ from typing import Any
 from django.http import HttpRequest
 from ninja import Query, Router
 
-from agents import kill_switches
 from agents import selectors as agents
+from agents.kill_switches import service as kill_switches
 from agents.models import KillScope
 from countersign.accounts.scopes import Scope
 from countersign.api.answers import page, says

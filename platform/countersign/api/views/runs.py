@@ -13,8 +13,8 @@ from ninja.files import UploadedFile
 
 from agents import selectors as agents
 from agents import services
-from agents.artifacts import Upload
 from agents.errors import InputsInvalid, Refused
+from agents.files.artifacts import Upload
 from audit.services import Subject
 from countersign import downloads
 from countersign.accounts.scopes import Scope

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from agents.manifest import money
+from agents.approvals.manifest import money
 from audit.canonical import JSON
 from countersign.console import code, values, words
 from countersign.console.values import Reference, Shown, Tree, shown

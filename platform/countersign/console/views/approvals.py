@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents import selectors as agents
 from agents import services
-from agents.editing import as_program
+from agents.approvals.editing import as_program
 from audit.services import Subject
 from countersign.accounts import services as accounts
 from countersign.accounts.selectors import factor_of

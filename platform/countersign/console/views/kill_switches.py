@@ -11,10 +11,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents import kill_switches
 from agents import selectors as agents
 from agents.errors import NotFound
-from agents.kill_switches import Lift
+from agents.kill_switches import service as kill_switches
+from agents.kill_switches.service import Lift
 from agents.models import KillScope, KillSwitch, RunState
 from agents.selectors import KillSwitchView
 from countersign.accounts import services as accounts

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from agents import selectors as agents
 from agents.errors import Refused
-from agents.replays import replay_ask
+from agents.replay.service import replay_ask
 from countersign.console import guards, sides
 from countersign.console.guards import Member
 from countersign.console.pages import render, render_fragment

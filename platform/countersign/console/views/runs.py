@@ -15,8 +15,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agents import selectors as agents
 from agents import services
-from agents.artifacts import MAX_GIVEN
 from agents.errors import Refused
+from agents.files.artifacts import MAX_GIVEN
 from agents.models import CallState, RunState
 from agents.selectors import CallDetail
 from audit.services import Subject

@@ -18,8 +18,9 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Q
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, Now
 
-from agents import switches, tracing
+from agents import tracing
 from agents.errors import LeaseLost
+from agents.kill_switches import switches
 from agents.models import KillSwitch, Run, RunState
 from audit import wire
 from audit.services import Actor, Draft, Subject, record

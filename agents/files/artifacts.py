@@ -19,10 +19,10 @@ from uuid import UUID
 from django.conf import settings
 
 from agents.errors import InputsInvalid
+from agents.files.sniffing import sniff
 from agents.models import Artifact, Run
 from agents.sandbox.contract import GivenFile, LeftFile, StepResult
 from agents.sandbox.files import clean_name
-from agents.sniffing import sniff
 from audit import wire
 from audit.canonical import JSON
 from audit.transactions import current_block

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import observation
-from agents.observation import cut, render
+from agents.conversation import observation
+from agents.conversation.observation import cut, render
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from agents import artifacts
 from agents.broker import Broker
 from agents.errors import Divergence, ReplayDiverged
+from agents.files import artifacts
 from agents.models import CallState, Step, StepState
 from agents.sandbox.contract import StepResult
 from agents.session import REPLAYABLE, Session, replayable

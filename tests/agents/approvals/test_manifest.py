@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agents import manifest
-from agents.manifest import Entry
+from agents.approvals import manifest
+from agents.approvals.manifest import Entry
 
 ROLES = {"vendor": "recipient", "amount": "amount_minor", "currency": "currency"}
 TOKEN = "tokentokentoken1"

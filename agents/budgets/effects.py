@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.approvals.manifest import minor_units, money
 from agents.errors import LimitsInvalid
-from agents.manifest import minor_units, money
 from audit.canonical import JSON
 from policies.facts.paths import value_at
 

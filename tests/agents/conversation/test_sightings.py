@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from agents import prompts, sightings
-from agents.sightings import MOST_TOLD, Reader, Sighting, Spoken
+from agents import prompts
+from agents.conversation import sightings
+from agents.conversation.sightings import MOST_TOLD, Reader, Sighting, Spoken
 from policies.facts.sensitive import MAX_TEXT, UNREAD, Found, personal_in, secrets_in
 from policies.requests import PromptFacts
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from django.db.models import Sum
 
 from agents import entries
-from agents.artifacts import Given
+from agents.files.artifacts import Given
+from agents.files.sniffing import sniff
 from agents.models import Artifact, ArtifactContent, Call, Run, Step
 from agents.sandbox.contract import StepResult
-from agents.sniffing import sniff
 from audit.canonical import JSON
 from audit.services import Draft, Subject
 

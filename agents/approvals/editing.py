@@ -15,12 +15,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from agents import observation
-from agents.leases import locked
+from agents.approvals.manifest import REFERENCE, referred
+from agents.conversation import observation
+from agents.conversation.parsing import Program
 from agents.llm.chat import ChatReply, FinishReason, Usage
-from agents.manifest import REFERENCE, referred
 from agents.models import Call, CallState, Run, Step, StepState
-from agents.parsing import Program
+from agents.worker.leases import locked
 from audit import canonical
 from audit.canonical import JSON
 from audit.services import Actor

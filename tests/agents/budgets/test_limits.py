@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from agents.budgets.limits import Limits, Spent, crossed
 from agents.errors import LimitsInvalid
-from agents.limits import Limits, Spent, crossed
 
 NOTHING = Spent(steps=0, working_ms=0, tokens=0, cost_micros=0, calls=0)
 

@@ -11,14 +11,16 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
-from agents import comparison, editing, entries, gate, journal, observation
+from agents import entries, gate, journal
+from agents.approvals import comparison, editing
+from agents.approvals.countersigned import consumer, standing
+from agents.approvals.manifest import GIVEN_FILES, Entry, digest, headline, sentence, totals
 from agents.broker import Broker
-from agents.countersigned import consumer, standing
+from agents.conversation import observation
+from agents.conversation.parsing import Program
 from agents.journal import Commit, writing
 from agents.llm.chat import ChatReply
-from agents.manifest import GIVEN_FILES, Entry, digest, headline, sentence, totals
 from agents.models import Call, CallState, RunState, Step, StepState
-from agents.parsing import Program
 from agents.sandbox.contract import StepResult
 from agents.session import Session, replayable
 from audit import canonical

@@ -15,7 +15,7 @@ covered: results of earlier calls, and inputs of a run for which nobody has sign
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from agents import manifest
+from agents.approvals import manifest
 from agents.models import Call, Run, Step, StepState
 from agents.session import Session
 from agents.tools.errors import ToolArgumentError

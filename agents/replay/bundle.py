@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from agents import artifacts, jails
 from agents.errors import Divergence, Refused, ReplayDiverged
-from agents.replay import Replayed, where_they_part
+from agents.files import artifacts
+from agents.replay.restoring import Replayed, where_they_part
 from agents.sandbox.contract import (
     Deferred,
     EndStep,
@@ -43,6 +43,7 @@ from agents.sandbox.contract import (
 )
 from agents.sandbox.session import Jail
 from agents.session import REPLAYABLE
+from agents.worker import jails
 from audit import canonical
 from audit.canonical import JSON
 from audit.export.reading import Shown, read

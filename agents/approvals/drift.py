@@ -12,8 +12,9 @@ A read that is not allowed any more, or fails, counts as changed.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agents import gate, journal, switches
+from agents import gate, journal
 from agents.broker import Broker
+from agents.kill_switches import switches
 from agents.models import Call, CallState, Effect, Step
 from agents.sandbox.contract import StepResult, StepStatus
 from agents.session import Session

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.budgets import Budget, Used, Weight, crossed, weigh
+from agents.budgets.effects import Budget, Used, Weight, crossed, weigh
 from agents.errors import LimitsInvalid
 
 PAY = {"account": "recipient", "cents": "amount_minor", "money": "currency"}

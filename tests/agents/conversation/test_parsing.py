@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.parsing import (
+from agents.conversation.parsing import (
     MAX_CODE_CHARS,
     MAX_REPLY_CHARS,
     Form,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from agents.manifest import Entry, tokens, totals
+from agents.approvals.manifest import Entry, tokens, totals
 from audit import canonical
 from audit.canonical import JSON
 from policies import selectors

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import prompts
-from agents.conversation import (
+from agents.conversation.messages import (
     Briefing,
     Conversation,
     StepRecord,

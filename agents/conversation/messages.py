@@ -20,11 +20,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agents import parsing, prompts
+from agents import prompts
+from agents.conversation import parsing
+from agents.conversation.observation import cut
+from agents.conversation.sightings import Spoken
 from agents.llm.chat import ChatRequest, Message, Role, estimate_messages, estimate_tokens
 from agents.llm.endpoint import DEFAULT_CONTEXT_TOKENS, DEFAULT_MAX_OUTPUT_TOKENS
-from agents.observation import cut
-from agents.sightings import Spoken
 
 if TYPE_CHECKING:
     from agents.models import Run, Step

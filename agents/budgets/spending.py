@@ -19,8 +19,8 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, Func, Sum, TextField
 
-from agents import budgets
-from agents.budgets import Budget, Used, Weight
+from agents.budgets import effects
+from agents.budgets.effects import Budget, Used, Weight
 from agents.errors import BudgetCrossed
 from agents.models import Call, Effect, EffectSpend, Run, ToolVersion
 from audit.canonical import JSON
@@ -52,9 +52,9 @@ def foresee(
     """
     if tool.effect != Effect.WRITE:
         return Foreseen()
-    weight, day = budgets.weigh(tool.roles, arguments), datetime.now(UTC).date()
-    before = [budgets.weigh(c.tool_version.roles, c.arguments) for c in planned]
-    asking = [scope for scope in _scopes(run) if scope.budget.over == budgets.SIGN]
+    weight, day = effects.weigh(tool.roles, arguments), datetime.now(UTC).date()
+    before = [effects.weigh(c.tool_version.roles, c.arguments) for c in planned]
+    asking = [scope for scope in _scopes(run) if scope.budget.over == effects.SIGN]
     return Foreseen(_today(run, day, weight, before), _over(run, day, weight, before, asking))
 
 
@@ -105,11 +105,11 @@ def check(run: Run, call: Call) -> EffectSpend | None:
         )
     if EffectSpend.objects.filter(call_id=call.id, released__isnull=True).exists():
         return None
-    weight = budgets.weigh(call.tool_version.roles, call.arguments)
+    weight = effects.weigh(call.tool_version.roles, call.arguments)
     today = datetime.now(UTC).date()
     for scope in _scopes(run):
         problem = scope.crossed(used(today, scope.agent_id), weight)
-        if problem and not (scope.budget.over == budgets.SIGN and _signed_over(call)):
+        if problem and not (scope.budget.over == effects.SIGN and _signed_over(call)):
             raise BudgetCrossed(problem)
     return EffectSpend(
         workspace_id=run.workspace_id,
@@ -140,7 +140,7 @@ class _Scope:
     budget: Budget
 
     def crossed(self, used: Used, weight: Weight) -> str | None:
-        return budgets.crossed(self.budget, used, weight, whose=self.whose)
+        return effects.crossed(self.budget, used, weight, whose=self.whose)
 
 
 def _scopes(run: Run) -> list[_Scope]:

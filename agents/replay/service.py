@@ -1,9 +1,10 @@
 """Replays that people ask for: in the background, by any worker, with an entry for each.
 
-Nothing of the run is changed and nothing is called (`replay.rehearse`). Guarantees: asking leaves
-`run.replay_asked`, and what came of it `run.replayed` or `run.replay_failed`, in the transaction
-that stores it. Those entries are outside of the run's own chain, which its worker or its end has
-closed. A replay whose worker died may be asked for again; its own row stays as it was left.
+Nothing of the run is changed and nothing is called (`restoring.rehearse`). Guarantees: asking
+leaves `run.replay_asked`, and what came of it `run.replayed` or `run.replay_failed`, in the
+transaction that stores it. Those entries are outside of the run's own chain, which its worker or
+its end has closed. A replay whose worker died may be asked for again; its own row stays as it was
+left.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +16,13 @@ from celery import current_app
 from django.db import transaction
 from django.db.models import Q
 
-from agents import replay
 from agents.errors import NotFound, Refused, ToolChanged
-from agents.leases import Lease
 from agents.models import Replay, ReplayState, Run
-from agents.replay import Replayed
+from agents.replay import restoring
+from agents.replay.restoring import Replayed
 from agents.sandbox.errors import SandboxError
 from agents.session import open_session
+from agents.worker.leases import Lease
 from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
@@ -75,7 +76,7 @@ def replay_make(*, workspace_id: UUID, replay_id: UUID) -> None:
     error = "It stopped for a reason of its own; the worker's log has it."
     try:
         session = open_session(Lease(workspace_id, row.run_id, NO_LEASE, "replay"))
-        for each in replay.rehearse(session):
+        for each in restoring.rehearse(session):
             row.steps.append(asdict(each))
             _tell(row)
         error = ""

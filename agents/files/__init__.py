@@ -1,0 +1,1 @@
+"""Files of runs: `artifacts` reads, `keeping` alone stores, `sniffing` tells what a file is."""

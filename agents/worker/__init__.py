@@ -1,0 +1,1 @@
+"""What a worker process holds: `leases` of runs, `jails`, and clients of model `endpoints`."""
