@@ -163,6 +163,24 @@ Place = tuple[int, int, int, int, int]
 class Walk:
     """State and shared operations of the walk."""
 
+    # Methods and attributes are found faster than in a dictionary of a hundred names.
+    __slots__ = (
+        "_bits", "active", "address_mask", "allowed", "applied", "asked", "attributes", "before",
+        "block", "budget", "captured", "captures", "class_bases", "class_builders", "class_mask",
+        "class_record", "classes", "consumed", "deepest_loop", "default_bit", "default_text",
+        "deferred", "definitions", "depth", "direct", "dispatches", "divisions", "enum_mask",
+        "environment", "error", "everything", "exits", "features", "files", "function",
+        "function_mask", "functions", "graph", "guard", "handled", "held", "import_counts",
+        "imported", "imports", "kept_methods", "kept_modules", "known", "literal", "literal_mask",
+        "live", "loop_names", "loops", "loose_annotations", "made", "marked", "marking", "marks",
+        "module_state", "modules", "moment", "multiplicity", "mutator_bit", "named_files",
+        "origins", "own_makers", "packages", "path", "path_bit", "paths", "paths_kept", "ran",
+        "reads", "rebound", "records", "relied", "relying", "resolved", "result", "rounds",
+        "scopes", "sent", "shared", "sites", "spans", "special_names", "spreads", "stopping",
+        "stops", "switches", "text_mask", "thrown", "tools", "touched", "type_bit", "unbound",
+        "unbounded", "unmodelled", "written",
+    )  # fmt: skip
+
     def __init__(
         self,
         scopes: Scopes,
