@@ -1,8 +1,8 @@
 """What rules mask (`@mask("account")`), and what is shown in its place. Pure.
 
-Guarantees: no value of a masked argument stands in the effects, totals and comparison of what
-`covered` gives. Does not guarantee: that programs, thoughts and outputs do not repeat it; they are
-shown as they are, here and in the console.
+Guarantees: no value of a masked argument stands in the effects, totals, comparison and edit of
+what `covered` gives. Does not guarantee: that programs, thoughts and outputs do not repeat it; they
+are shown as they are, here and in the console.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,6 +21,8 @@ def masked(rules: Iterable[Mapping[str, Any]]) -> frozenset[str]:
 def of_request(shown: Mapping[str, Any]) -> frozenset[str]:
     """What the rules of a request mask of the effects that it displays."""
     named = {name for effect in shown.get("effects", ()) for name in effect.get("arguments", ())}
+    rows = shown.get("edited", {}).get("effects", ())
+    named |= {each["name"] for row in rows for each in row["values"]}
     return masked(shown.get("rules", ())) & named
 
 
@@ -38,6 +40,8 @@ def covered(shown: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]
         for effect in shown.get("effects", ())
     ]
     found = {**shown, "effects": effects} if effects else dict(shown)
+    if "edited" in found:
+        found["edited"] = _edited(found["edited"], hidden)
     paid = {
         name
         for each in effects
@@ -52,6 +56,21 @@ def covered(shown: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]
         people = _without_names(found["compared"]["recipients"], "new", "alike")
         found["compared"] = {**found["compared"], "recipients": people}
     return found
+
+
+def _edited(said: Mapping[str, Any], hidden: Collection[str]) -> dict[str, Any]:
+    """What an edit changed, without the values of these arguments."""
+    rows = [
+        {
+            **row,
+            "values": [
+                {**each, "before": MASKED, "now": MASKED} if each["name"] in hidden else each
+                for each in row["values"]
+            ],
+        }
+        for row in said.get("effects", ())
+    ]
+    return {**said, "effects": rows} if "effects" in said else dict(said)
 
 
 def _without_names(part: Mapping[str, Any], *lists: str) -> dict[str, Any]:

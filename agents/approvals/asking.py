@@ -12,7 +12,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from agents import entries, gate, journal
-from agents.approvals import comparison, editing
+from agents.approvals import comparison, editing, replaced
 from agents.approvals.countersigned import consumer, standing
 from agents.approvals.manifest import GIVEN_FILES, Entry, digest, headline, sentence, totals
 from agents.broker import Broker
@@ -150,8 +150,8 @@ def _compare(
 
 def _edited_into(session: Session, step: Step) -> ApprovalRequest | None:
     """The request whose program a reviewer edited into this step, if none has followed it yet."""
-    before = [s for s in session.steps if s.number == step.number - 1 and s.edit]
-    request = before[0].approval_request if before else None
+    before = replaced.before(session.steps, step.number)
+    request = before.approval_request if before else None
     if request is None or ApprovalRequest.objects.filter(supersedes=request).exists():
         return None
     return request
@@ -258,6 +258,7 @@ def displayed(
     effects = manifest_entries(planned)
     agent, who = session.version.agent.name, session.run.requester_name
     summed = totals(effects)
+    edited = replaced.told(replaced.before(session.steps, step.number), effects)
     return {
         "kind": kind.value,
         "sentence": _sentence(session, step, kind, effects),
@@ -266,7 +267,8 @@ def displayed(
         "requester": who,
         "goal": session.run.goal,
         "step": step.number,
-        "explanation": step.thought,
+        "explanation": "" if edited else step.thought,
+        **edited,
         "code": step.code,
         "previous_code": _previous_code(session, step),
         "answer": step.final if kind is Kind.ANSWER else None,
@@ -286,6 +288,9 @@ def displayed(
 
 def _sentence(session: Session, step: Step, kind: Kind, effects: Sequence[Entry]) -> str:
     agent, who = session.version.agent.name, session.run.requester_name
+    if (before := replaced.before(session.steps, step.number)) and before.edit:
+        # What this person wrote is not to be taken for what the agent wanted.
+        agent = f"{before.edit['editor_name']}, in place of {agent},"
     if kind is Kind.CODE:
         lines = len(step.code.splitlines())
         return f"{agent} wants to run a program of {lines} lines, for {who}."

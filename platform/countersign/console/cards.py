@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.selectors import CallView, RunDetail, StepView
 from audit import canonical
-from countersign.console import code, comparison, effects, timeline, words
+from countersign.console import code, comparison, effects, replacement, timeline, words
 from countersign.console.words import Word
 from policies import masks
 from policies.models import ApprovalRequest, Kind
@@ -70,6 +70,7 @@ class Card:
     found: tuple[Remark, ...]
     difference: list[code.Row]
     compared: comparison.Comparison | None
+    edited: replacement.Replacement | None
     changes: tuple[Change, ...]
     approval: str
     approval_word: Word
@@ -81,7 +82,8 @@ class Card:
     def masked(self) -> bool:
         """Whether anything here is hidden until whoever reads asks for it."""
         parts = (part for row in self.rows for cell in row.cells for part in cell.parts)
-        return any(part.masked for part in parts) or bool(self.compared and self.compared.masked)
+        beside = [each for each in (self.compared, self.edited) if each is not None]
+        return any(part.masked for part in parts) or any(each.masked for each in beside)
 
 
 def build(
@@ -119,6 +121,7 @@ def build(
         found=timeline.found(step),
         difference=_difference(shown),
         compared=comparison.build(shown, unmasked=unmasked),
+        edited=replacement.build(shown, hidden),
         changes=changes(shown),
         approval=_approval(detail),
         approval_word=words.word("approval", request.state),

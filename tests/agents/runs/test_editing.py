@@ -7,6 +7,7 @@ import pytest
 from agents import services
 from agents.approvals.editing import as_program
 from agents.models import CallState, Run, RunState, StepState
+from audit import canonical
 from policies.errors import NotFound, Reason, Refusal
 from policies.models import ApprovalRequest, ApprovalState
 from tests.agents.runs.stage import Stage, program
@@ -53,6 +54,38 @@ def test_an_edited_program_is_gated_again_and_signed_by_others(stage: Stage, run
     assert {
         c.state for c in stage.calls(run) if c.step_id == first.id and c.position is not None
     } == {CallState.VOID}
+
+
+def test_whoever_signs_an_edit_is_told_who_wrote_it_and_what_is_otherwise(
+    stage: Stage, run: Run
+) -> None:
+    old = stage.request(run)
+    edit(stage, run, "bob")
+    shown = stage.request(stage.play(run)).displayed
+    assert shown["sentence"].startswith("Bob, in place of Teller, wants to pay")
+    assert shown["explanation"] == ""
+    said = shown["edited"]
+    assert (said["editor"], said["reason"]) == ("Bob", "Norr is not due")
+    assert said["request"] == str(old.id)
+    assert [(row["was"], row["effect"], row["values"]) for row in said["effects"]] == [
+        (1, 1, [{"name": "amount_cents", "before": "1000", "now": "700"}]),
+        (
+            2,
+            0,
+            [
+                {"name": "account", "before": "SE02", "now": ""},
+                {"name": "amount_cents", "before": "1000", "now": ""},
+            ],
+        ),
+    ]
+
+
+def test_what_was_told_of_an_edit_is_signed_with_the_rest(stage: Stage, run: Run) -> None:
+    edit(stage, run, "bob")
+    request = stage.request(stage.play(run))
+    other = {**request.displayed, "edited": {**request.displayed["edited"], "editor": "Nobody"}}
+    assert request.displayed_digest == canonical.digest(request.displayed)
+    assert request.displayed_digest != canonical.digest(other)
 
 
 def test_the_editor_signs_nothing_of_the_run_any_more(stage: Stage, run: Run) -> None:
