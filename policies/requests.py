@@ -608,6 +608,15 @@ def _minor(value: object, hundredths: int) -> int | None:
         return None
 
 
+_WORDS = {
+    "Bool": "true or false",
+    "String": "text",
+    "Long": "a whole number that fits in 64 bits",
+    "decimal": "a number of at most 14 digits before the point",
+}
+"""What the types of the schema are called to those who write programs."""
+
+
 def typed_arguments(
     tool: ToolSpec, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
@@ -619,7 +628,7 @@ def typed_arguments(
             continue
         value = _typed(kind, arguments[name])
         if value is None:
-            problems.append(f"argument {name!r} is not a {kind} the policies can compare")
+            problems.append(f"argument {name!r} has to be {_WORDS.get(kind, 'a list of texts')}")
         else:
             typed[name] = value
     return typed, problems

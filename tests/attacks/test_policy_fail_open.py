@@ -20,11 +20,9 @@ TEXT = (
     "when { context.argument.amount > 1000 };"
 )
 POLICIES = compile_policy(TEXT, tools=[SEND])
+BIG_ORIGINS = {"**": Origin(frozenset({"task"}))}
 BIG = requests.call(
-    requests.RunContext(agent="a"),
-    SEND,
-    {"to": "mallory", "amount": 99_999},
-    {"**": Origin(frozenset({"task"}))},
+    requests.RunContext(agent="a"), SEND, {"to": "mallory", "amount": 99_999}, BIG_ORIGINS
 )
 
 
@@ -71,6 +69,16 @@ def test_a_missing_or_misshapen_fact_denies(argument: dict[str, object]) -> None
     assert found.outcome is Outcome.DENY
     assert found.errors
     assert "could not be decided" in found.sentence
+
+
+@pytest.mark.parametrize("amount", ["99999", True, 2**64, 1.5])
+def test_a_value_of_the_wrong_type_denies_and_says_which_is_right(amount: object) -> None:
+    asked = requests.call(
+        requests.RunContext(agent="a"), SEND, {"to": "bob", "amount": amount}, BIG_ORIGINS
+    )
+    found = decide(asked, POLICIES)
+    assert found.outcome is Outcome.DENY
+    assert "argument 'amount' has to be a whole number that fits in 64 bits" in found.sentence
 
 
 def test_a_misspelt_attribute_never_becomes_a_policy() -> None:
