@@ -396,6 +396,7 @@ def _program(facts: Facts) -> dict[str, Any]:
     writes = [site for site in sites if site.effect != "read"]
     counts = [site.maximum for site in writes]
     known = [count for count in counts if count is not None]
+    outward = [site for site in sites if is_outward(site.effect, site.tool_labels)]
     flows, choices = _flows(sites)
     named = _resources(facts)
     return {
@@ -410,7 +411,7 @@ def _program(facts: Facts) -> dict[str, Any]:
         "tools": sorted({site.tool for site in sites}),
         "writes": sorted({site.tool for site in writes}),
         "max_tier": max((site.tier for site in sites), default=0),
-        "has_effect": any(is_outward(site.effect, site.tool_labels) for site in sites),
+        "has_effect": bool(outward),
         "flows": sorted(flows),
         "choices": sorted(choices),
         "guards": sorted({f"{label} -> {s.tool}" for s in sites for label in s.guarded_by}),
@@ -422,7 +423,7 @@ def _program(facts: Facts) -> dict[str, Any]:
         "tables": named("table"),
         "secrets": named("secret"),
         "personal": named("personal"),
-        "sent": sorted(_sent(sites)),
+        "sent": sorted(_sent(outward)),
         "blobs": len(named("blob")),
         "loop_depth": facts.cost.loop_depth,
         "unbounded_loops": facts.cost.unbounded_loops,
@@ -432,10 +433,9 @@ def _program(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _sent(sites: Iterable[CallSite]) -> frozenset[str]:
-    """Labels of data that the program passes to tools which reach outward."""
-    outward = [site for site in sites if is_outward(site.effect, site.tool_labels)]
-    return join_origins(a.origin for site in outward for a in site.arguments).labels
+def _sent(outward: Iterable[CallSite]) -> frozenset[str]:
+    """Labels of data that the program passes to these tools, which reach outward."""
+    return frozenset().union(*(a.origin.labels for site in outward for a in site.arguments))
 
 
 def _resources(facts: Facts) -> Callable[[str], list[str]]:
@@ -454,10 +454,13 @@ def _flows(sites: Iterable[CallSite]) -> tuple[set[str], set[str]]:
     choices: set[str] = set()
     for site in sites:
         for argument in site.arguments:
+            labels, control = argument.origin.labels, argument.origin.control
+            if not labels and not control:
+                continue
             for target in (_family(argument.role), f"{site.tool}.{argument.name}"):
                 if target:
-                    flows.update(f"{label} -> {target}" for label in argument.origin.labels)
-                    choices.update(f"{label} -> {target}" for label in argument.origin.control)
+                    flows.update(f"{label} -> {target}" for label in labels)
+                    choices.update(f"{label} -> {target}" for label in control)
     return flows, choices
 
 
