@@ -210,6 +210,14 @@ def approval_lapse(*, workspace_id: UUID, request_id: UUID) -> None:
             _requeue(run, RunState.AWAITING_APPROVAL)
 
 
+def approval_renew(*, workspace_id: UUID, request_id: UUID) -> None:
+    """Wake the run of a request that another policy asked for: the step is decided anew."""
+    with in_workspace(workspace_id):
+        run = _run_of(request_id)
+        if run is not None:
+            _requeue(run, RunState.AWAITING_APPROVAL)
+
+
 def call_resolve(
     *,
     workspace_id: UUID,

@@ -55,7 +55,7 @@ def advance(workspace_id: str, run_id: str) -> None:
 
 @shared_task(name="agents.sweep", ignore_result=True)
 def sweep() -> None:
-    """Ring for runs that are due and expire what nobody signed in time."""
+    """Ring for runs that are due, expire what nobody signed in time, renew what is outdated."""
     waiting = due()
     tracing.measures.runs_due.set(len(waiting))
     for workspace_id, run_id in waiting:
@@ -63,6 +63,9 @@ def sweep() -> None:
     for late in policies.approvals_due(datetime.now(UTC)):
         if late.run_id is not None:
             services.approval_lapse(workspace_id=late.workspace_id, request_id=late.request_id)
+    for old in policies.approvals_outdated():
+        if old.run_id is not None:
+            services.approval_renew(workspace_id=old.workspace_id, request_id=old.request_id)
 
 
 @shared_task(name="agents.replay", ignore_result=True)

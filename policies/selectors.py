@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery
 
 from audit import wire
 from audit.transactions import in_workspace
@@ -151,6 +151,24 @@ def approvals_due(now: datetime) -> list[Due]:
             rows = ApprovalRequest.objects.filter(
                 open_late | Q(state=ApprovalState.APPROVED) & unused
             ).values_list("id", "run_id")
+            found += [Due(workspace_id, request_id, run_id) for request_id, run_id in rows]
+    return found
+
+
+def approvals_outdated() -> list[Due]:
+    """Open requests that another policy version asked for than the one in force, everywhere.
+
+    Signatures for them would be for nothing: at use the version is looked at.
+    """
+    latest = PolicyActivation.objects.order_by("-sequence").values("version_id")[:1]
+    found = []
+    for workspace_id in workspace_ids():
+        with in_workspace(workspace_id):
+            rows = (
+                ApprovalRequest.objects.filter(state__in=OPEN_STATES)
+                .exclude(policy_version_id=Subquery(latest))
+                .values_list("id", "run_id")
+            )
             found += [Due(workspace_id, request_id, run_id) for request_id, run_id in rows]
     return found
 

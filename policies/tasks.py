@@ -113,12 +113,14 @@ def sweep_at(now: datetime) -> None:
     # Services import this module to enqueue; the way back is taken at run time only.
     from policies.services import (  # noqa: PLC0415
         approvals_expire,
+        approvals_renew,
         change_apply,
         changes_signed,
         simulations_again,
     )
 
     approvals_expire(now=now)
+    approvals_renew(now=now)
     for workspace_id, request_id in _unsent(now):
         _notify(workspace_id, request_id, now)
     for workspace_id, request_id in _near(now):

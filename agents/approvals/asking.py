@@ -366,6 +366,9 @@ def resume(session: Session, step: Step) -> bool:
             return _edited(session, step, request)
         case ApprovalState.SUPERSEDED:
             return _ask_again(session, step, request)
+        case _ if request.policy_version_id != session.policy.version_id:
+            # Nobody is to sign what another policy asked for: it could not be used.
+            return _ask_again(session, step, request)
         case _:
             with writing(session) as commit:
                 journal.park(commit, RunState.AWAITING_APPROVAL, request.title)
@@ -423,11 +426,7 @@ def _ask_again(session: Session, step: Step, request: ApprovalRequest) -> bool:
         decided = commit.decide(step.number, *gated)
         commit.flush()
         if denied:
-            policies.approval_supersede(
-                workspace_id=session.lease.workspace_id,
-                request_id=request.id,
-                now=datetime.now(UTC),
-            )
+            _supersede(session, request)
             told = observation.refused(gate.explain(denied[0].decision))
             _close_step(commit, step, kind, StepState.DENIED, told)
             return True
@@ -435,12 +434,19 @@ def _ask_again(session: Session, step: Step, request: ApprovalRequest) -> bool:
         if not requirement(decisions):
             decisions = []
         if not decisions:
+            _supersede(session, request)
             _unsigned(step, kind, planned, decided)
             return True
         over = {call.position or 0: g.over for call, (g, _) in zip(planned, gated, strict=False)}
         renewed = _ask(commit, step, kind, decisions, planned, supersedes=request, over=over)
         Call.objects.filter(id__in=[c.id for c in planned]).update(approval_request=renewed)
     return False
+
+
+def _supersede(session: Session, request: ApprovalRequest) -> None:
+    policies.approval_supersede(
+        workspace_id=session.lease.workspace_id, request_id=request.id, now=datetime.now(UTC)
+    )
 
 
 def _unsigned(step: Step, kind: Kind, planned: Sequence[Call], decided: Sequence[UUID]) -> None:

@@ -15,6 +15,7 @@ from policies.services.approval import (
     approval_supersede,
     approval_verify,
     approvals_expire,
+    approvals_renew,
 )
 from policies.services.change import (
     Change,
@@ -63,6 +64,7 @@ __all__ = [
     "approval_supersede",
     "approval_verify",
     "approvals_expire",
+    "approvals_renew",
     "change_apply",
     "change_make",
     "change_request",

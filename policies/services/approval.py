@@ -119,6 +119,19 @@ def approvals_expire(*, now: datetime) -> int:
     )
 
 
+def approvals_renew(*, now: datetime) -> int:
+    """Take changes out of force that another policy asked for; returns how many.
+
+    None of them could be made any more, whoever signs. Requests of runs are asked for anew by
+    whoever wakes the run.
+    """
+    old = [item for item in selectors.approvals_outdated() if item.run_id is None]
+    return sum(
+        approval_supersede(workspace_id=item.workspace_id, request_id=item.request_id, now=now)
+        for item in old
+    )
+
+
 def approval_consume(
     *,
     workspace_id: UUID,
