@@ -18,6 +18,8 @@ class Calls(ToolCalls, Earlier, Methods, BuiltinCalls):
         result = self.called(node)
         if self.moment:
             self.graph.edge(result, self.moment)
+            if self.scopes.loose:
+                self.read_beside(result)
         return result
 
     def called(self, node: ast.Call) -> int:

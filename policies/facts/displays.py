@@ -81,6 +81,8 @@ class Displays(Names):
                 self.flow(key, result)
         self.raises(result)
         self.raises(key)
+        if self.moment and self.scopes.loose:
+            self.read_beside(result)
         return result
 
     def may_add(self, whole: int, key: int) -> None:

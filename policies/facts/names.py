@@ -76,6 +76,11 @@ class Names(Walk, ABC):
         """How far an iterator has been consumed may depend on all that is read beside it."""
         self.graph.edge(value, self.moment)
         if self.scopes.loose or name in self.scopes.iterators:
+            self.read_beside(value)
+
+    def read_beside(self, value: int) -> None:
+        """This may be an iterator, and the statement reads on in it."""
+        if value != self.literal:
             seen = self.graph.node()
             self.decide(self.moment, seen)
             self.graph.edge(seen, value, STORE)
@@ -131,6 +136,8 @@ class Names(Walk, ABC):
         self.check_bound_format(node.attr, base, node)
         receiver = self.evaluate(base)
         result = self.read_attribute(receiver, node.attr)
+        if self.moment and self.scopes.loose:
+            self.read_beside(result)
         if node.attr in ("send", "throw"):  # kept for later: it may be called with anything
             self.flow(self.everything, self.sent if node.attr == "send" else self.thrown)
         if receiver == self.literal and node.attr in library.CHANGING_VALUES:

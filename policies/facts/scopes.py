@@ -8,14 +8,8 @@ rely on, so the flow analysis never lets a later assignment hide an earlier one 
 import ast
 from collections.abc import Callable, Iterable
 
-from policies.facts.library import (
-    ITERATING_METHODS,
-    ITERATOR_MODULES,
-    ITERATORS,
-    LAZY_BUILTINS,
-    TAKING_ALL,
-    is_hook,
-)
+from policies.facts.iterators import Iterators, last_name
+from policies.facts.library import ITERATOR_MODULES, ITERATORS, LAZY_BUILTINS, is_hook
 from policies.facts.record import FINAL_ANSWER
 
 MAX_DEPTH = 90
@@ -150,8 +144,6 @@ class Scopes:
         properties: how often `property` is named other than as a decorator.
         lazy_values: how often `iter` and its like are named other than to call them.
         loose: whether there may be iterators that are not held by one of these names alone.
-        aliases: names assigned from another name, or from what it returns.
-        passed: calls by name with arguments.
         functions: name and scope of each function.
         hooks: whether a class defines a method that the library may call.
         lazy: number of generator expressions.
@@ -169,7 +161,7 @@ class Scopes:
         self.strings: list[ast.Constant] = []
         self.definitions = 0
         self.classes: dict[str, int] = {}
-        self.iterators: set[str] = set()
+        self.iteration = Iterators()
         self.hooks = False
         self.stops: set[str] = set()
         self.generators = False
@@ -178,11 +170,8 @@ class Scopes:
         self.paths = False
         self.nodes = 0
         self.kept: list[tuple[ast.AST, Scope]] = []
-        self.loose = False
         self.properties = 0
         self.lazy_values = 0
-        self.aliases: list[tuple[str, str]] = []
-        self.passed: list[ast.Call] = []
         self.functions: list[tuple[str, Scope]] = []
         self._pending: list[tuple[ast.AST, Scope, int]] = []
         self._level = 1
@@ -211,22 +200,12 @@ class Scopes:
         self.nodes += nodes
 
     def _mark_iterators(self) -> None:
-        """Other names of iterators; those that functions get as arguments have any name."""
-        makers = {name for name, scope in self.functions if scope.yields} if self.generators else ()
-        for _ in range(3 if self.iterators or makers else 0):
-            for name, other in self.aliases:
-                if other in self.iterators or other in makers:
-                    self.iterators.add(name)
-        self.loose = self.loose or self.lazy_values > 0
-        own = {name for name, _ in self.functions} | self.classes.keys()
-        for call in self.passed if own and not self.loose else ():
-            if call.func.id not in own:  # type: ignore[attr-defined]
-                continue
-            given = [*call.args, *(keyword.value for keyword in call.keywords)]
-            names = {each.id for each in given if isinstance(each, ast.Name)}
-            if not names.isdisjoint(self.iterators) or any(map(_makes_iterator, given)):
-                self.loose = True
-                return
+        found = self.iteration
+        own = self.methods.keys() | self.classes.keys() | {name for name, _ in self.functions}
+        yielding = {name for name, scope in self.functions if scope.yields}
+        found.loose = found.loose or self.lazy_values > 0
+        found.mark(own, yielding)
+        self.iterators, self.loose = found.names, found.loose
 
     def children(self, node: ast.AST, scope: Scope) -> None:
         pending, level = self._pending, self._level
@@ -296,19 +275,21 @@ def _name(scopes: Scopes, node: ast.Name, scope: Scope) -> None:
 def _assign(scopes: Scopes, node: ast.Assign, scope: Scope) -> None:
     # One plain target: remembered with its value, so that a constant can be read through it.
     if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-        _named(scopes, node.targets[0].id, node.value)
+        scopes.iteration.named(node.targets[0].id, node.value)
         scopes.bind(node.targets[0].id, scope, node.targets[0], node.value)
         scopes.push([node.value], scope)
     elif len(node.targets) == 1 and (pairs := pairs_of(node.targets[0], node.value)) is not None:
         for target, value in pairs:
             if isinstance(target, ast.Name):
-                _named(scopes, target.id, value)
+                scopes.iteration.named(target.id, value)
                 scopes.bind(target.id, scope, target, value)
             else:
-                scopes.loose = scopes.loose or _makes_iterator(value)
+                scopes.iteration.holders.append(node.value)
                 scopes.push([target], scope)
             scopes.push([value], scope)
     else:
+        if isinstance(node.targets[0], _SEQUENCES) and len(node.targets) == 1:
+            scopes.iteration.taken[id(node.value)] = ""
         _kept(scopes, node, scope)
 
 
@@ -326,56 +307,10 @@ def pairs_of(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr
 _SEQUENCES = (ast.Tuple, ast.List)
 
 
-def _named(scopes: Scopes, name: str, value: ast.expr | None) -> None:
-    """Notes what may be an iterator under this name, or what it may be another name of."""
-    if isinstance(value, ast.Name):
-        scopes.aliases.append((name, value.id))
-    elif _makes_iterator(value):
-        scopes.iterators.add(name)
-    elif isinstance(value, ast.Call):
-        called = value.func
-        if isinstance(called, ast.Name):
-            scopes.aliases.append((name, called.id))
-            if called.id in TAKING_ALL:
-                return
-        for given in value.args:
-            if isinstance(given, ast.Name):
-                scopes.aliases.append((name, given.id))
-            elif _makes_iterator(given) and _last(called) in _COPYING:
-                scopes.iterators.add(name)
-
-
-_COPYING = frozenset({"copy", "deepcopy", "iter", "next"})
-
-
-def _last(node: ast.expr) -> str:
-    if isinstance(node, ast.Name):
-        return node.id
-    return node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _makes_iterator(value: ast.AST | None) -> bool:
-    if type(value) is ast.Name or type(value) is ast.Constant:
-        return False
-    if isinstance(value, ast.Call):
-        called = value.func
-        if isinstance(called, ast.Name):
-            return called.id in ITERATORS
-        if not isinstance(called, ast.Attribute):
-            return False
-        if called.attr in ITERATING_METHODS:
-            return True
-        plain = isinstance(called.value, ast.Name) and called.attr in ITERATORS
-        return plain and called.value.id in ITERATOR_MODULES  # type: ignore[attr-defined]
-    return isinstance(value, ast.GeneratorExp)
-
-
 def _kept(scopes: Scopes, node: ast.AST, scope: Scope) -> None:
-    """What may be put into something else here: an iterator that has no name of its own."""
-    before = len(scopes._pending)
+    """What may be put into something else, or handed on, here."""
+    scopes.iteration.holders.append(node)
     scopes.children(node, scope)
-    if not scopes.loose:
-        scopes.loose = any(_makes_iterator(child) for child, _, _ in scopes._pending[before:])
 
 
 def _stored(scopes: Scopes, arguments: list[ast.expr]) -> None:
@@ -389,29 +324,26 @@ def _call(scopes: Scopes, node: ast.Call, scope: Scope) -> None:
     if type(function) is ast.Name:
         name = function.id
         if arguments or node.keywords:
-            scopes.passed.append(node)
             scopes.lazy_values -= name in LAZY_BUILTINS
         if name == FINAL_ANSWER and scope.parent is not None:
             scopes.stops.add(NEVER_CAUGHT)
         elif name == "next" and arguments and isinstance(arguments[0], ast.Name):
-            scopes.iterators.add(arguments[0].id)
+            scopes.iteration.names.add(arguments[0].id)
         elif name == "setattr" and arguments:
             _stored(scopes, arguments)
+        scopes.iteration.call(node, name)
     elif type(function) is ast.Attribute:
         if function.attr == "__setattr__":
             _stored(scopes, arguments)
-        elif function.attr in _KEEPING:
-            scopes.loose = scopes.loose or any(map(_makes_iterator, arguments))
+        scopes.iteration.call(node, function.attr)
+    else:
+        scopes.iteration.call(node, "")
     scopes.push_one(function, scope)
     scopes.push(arguments, scope)
     if node.keywords:
         values = [keyword.value for keyword in node.keywords]
-        scopes.loose = scopes.loose or any(map(_makes_iterator, values))
         scopes.push(values, scope)
         scopes.nodes += len(values)
-
-
-_KEEPING = frozenset({"append", "appendleft", "add", "insert", "setdefault", "put"})
 
 
 def raised_name(node: ast.Raise | ast.Assert) -> str:
@@ -430,7 +362,7 @@ def _raise(scopes: Scopes, node: ast.Raise | ast.Assert, scope: Scope) -> None:
 
 def _annotated(scopes: Scopes, node: ast.AnnAssign, scope: Scope) -> None:
     if isinstance(node.target, ast.Name):
-        _named(scopes, node.target.id, node.value)
+        scopes.iteration.named(node.target.id, node.value)
         scopes.bind(node.target.id, scope, node.target, node.value)
         scopes.push([node.annotation, node.value], scope)
     else:
@@ -444,6 +376,8 @@ def _attribute(scopes: Scopes, node: ast.Attribute, scope: Scope) -> None:
         scopes.defaults = True
     elif node.attr == "exit":
         scopes.stops.add("SystemExit")
+    if type(node.value) is ast.Call:
+        scopes.iteration.taken[id(node.value)] = ""
     scopes.push_one(node.value, scope)
 
 
@@ -469,6 +403,7 @@ def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
         scopes.properties -= isinstance(decorator, ast.Name) and decorator.id == "property"
     inner = scopes.nested("function", node, scope)
     scopes.functions.append((node.name, inner))
+    scopes.iteration.holders.append(node.args)
     for parameter in parameters_of(node.args):
         scopes.bind(parameter.arg, inner, parameter)
         scopes.push([parameter.annotation], scope)
@@ -479,7 +414,7 @@ def _function(scopes: Scopes, node: Definition, scope: Scope) -> None:
 
 def _lambda(scopes: Scopes, node: ast.Lambda, scope: Scope) -> None:
     scopes.definitions += 1
-    scopes.loose = scopes.loose or _makes_iterator(node.body)
+    scopes.iteration.holders += (node, node.args)
     inner = scopes.nested("lambda", node, scope)
     for parameter in parameters_of(node.args):
         scopes.bind(parameter.arg, inner, parameter)
@@ -497,6 +432,7 @@ def _class(scopes: Scopes, node: ast.ClassDef, scope: Scope) -> None:
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             scopes.stored_attributes.add(statement.target.id)
         elif isinstance(statement, ast.Assign):
+            scopes.iteration.holders.append(statement)
             names = (target.id for target in statement.targets if isinstance(target, ast.Name))
             scopes.stored_attributes.update(names)
     scopes.push(node.body, inner)
@@ -509,8 +445,9 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 def _comprehension(scopes: Scopes, node: Comprehension, scope: Scope) -> None:
     kind = "generator" if isinstance(node, ast.GeneratorExp) else "comprehension"
     scopes.lazy += kind == "generator"
-    made = node.value if isinstance(node, ast.DictComp) else node.elt
-    scopes.loose = scopes.loose or _makes_iterator(made)
+    scopes.iteration.holders.append(node)
+    if kind == "generator":
+        scopes.iteration.made(node)
     scopes.children(node, scopes.nested(kind, node, scope))
 
 
@@ -520,18 +457,33 @@ def _loop(scopes: Scopes, node: ast.For | ast.comprehension, scope: Scope) -> No
         for target in names:
             if isinstance(target, ast.Name):
                 scope.looped[target.id] = node.iter
+    scopes.iteration.taken[id(node.iter)] = ""
     scopes.children(node, scope)
 
 
+def _with(scopes: Scopes, node: ast.With, scope: Scope) -> None:
+    for item in node.items:
+        opened, made = item.optional_vars, item.context_expr
+        if isinstance(opened, ast.Name) and _last_called(made) != "open":
+            scopes.iteration.named(opened.id, made)
+        scopes.iteration.taken[id(made)] = ""
+    scopes.children(node, scope)
+
+
+def _starred(scopes: Scopes, node: ast.Starred, scope: Scope) -> None:
+    scopes.iteration.taken[id(node.value)] = ""
+    scopes.push_one(node.value, scope)
+
+
 def _last_called(node: ast.expr) -> str:
-    return _last(node.func) if isinstance(node, ast.Call) else ""
+    return last_name(node.func) if isinstance(node, ast.Call) else ""
 
 
 def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
     target = scope
     while target.kind in ("comprehension", "generator") and target.parent is not None:
         target = target.parent
-    _named(scopes, node.target.id, node.value)
+    scopes.iteration.named(node.target.id, node.value)
     scopes.bind(node.target.id, target, node.target)
     if target is not scope:
         target.captured.add(node.target.id)
@@ -541,7 +493,7 @@ def _walrus(scopes: Scopes, node: ast.NamedExpr, scope: Scope) -> None:
 def _import(scopes: Scopes, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
     for alias in node.names:
         if alias.asname and (alias.name in ITERATOR_MODULES or alias.name in ITERATORS):
-            scopes.loose = True  # what makes them is not known by its name
+            scopes.iteration.loose = True  # what makes them is not known by its name
         scopes.defaults = scopes.defaults or alias.name == "defaultdict"
         if alias.name == "exit":
             scopes.stops.add("SystemExit")
@@ -580,6 +532,7 @@ def _nonlocal(_scopes: Scopes, node: ast.Nonlocal, scope: Scope) -> None:
 
 def _yield(scopes: Scopes, node: ast.Yield | ast.YieldFrom, scope: Scope) -> None:
     scope.yields = scopes.generators = True
+    scopes.iteration.holders.append(node)
     scopes.children(node, scope)
 
 
@@ -625,6 +578,8 @@ _HANDLERS: dict[type, Callable[..., None]] = {
     ast.Match: _kept,
     ast.IfExp: _kept,
     ast.For: _loop,
+    ast.With: _with,
+    ast.Starred: _starred,
     ast.comprehension: _loop,
     ast.NamedExpr: _walrus,
     ast.YieldFrom: _yield,
