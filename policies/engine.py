@@ -591,12 +591,15 @@ def _misshapen(request: Request, asked: Asked) -> str:
     return asked.shape.fault(request.principal, request.resource, request.context)
 
 
+_WRITTEN = json.JSONEncoder(allow_nan=False)
+
+
 def _question(request: Request, asked: Asked) -> dict[str, Any]:
     return {
         "principal": {"type": request.principal[0], "id": request.principal[1]},
         "action": {"type": "Action", "id": request.action},
         "resource": {"type": request.resource[0], "id": request.resource[1]},
-        "context": json.dumps(_only(asked.wanted, request.context), allow_nan=False),
+        "context": _WRITTEN.encode(_only(asked.wanted, request.context)),
     }
 
 

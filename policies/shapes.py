@@ -50,7 +50,8 @@ class Shape:
         for wanted, entity in ((self.principal, principal), (self.resource, resource)):
             if entity[0] != wanted or not _is_text(entity[1]):
                 return f"{entity[0]} is not the {wanted} that this is asked of"
-        return _fault(self.context, context, "context")
+        problem = _fault(self.context, context)
+        return f"context{problem}" if problem else ""
 
 
 @lru_cache(maxsize=64)
@@ -119,25 +120,26 @@ class _Reader:
 # Holding a request against it
 
 
-def _fault(kind: Kind, value: object, path: str) -> str:
+def _fault(kind: Kind, value: object) -> str:
+    """What is wrong, behind the name of what it is wrong with: " is not a Long"."""
     if isinstance(kind, Record):
-        return _record_fault(kind, value, path)
-    return "" if _fits(kind, value) else f"{path} is not a {kind}"
+        return _record_fault(kind, value)
+    return "" if _fits(kind, value) else f" is not a {kind}"
 
 
-def _record_fault(record: Record, value: object, path: str) -> str:
+def _record_fault(record: Record, value: object) -> str:
     if not isinstance(value, Mapping):
-        return f"{path} is not a record"
+        return " is not a record"
     fields = record.fields
     if value.keys() != fields.keys():
         for name in value.keys() - fields.keys():
-            return f"{path}.{name} is not known"
+            return f".{name} is not known"
         for name in fields.keys() - value.keys() - record.optional:
-            return f"{path}.{name} is missing"
+            return f".{name} is missing"
     for name, found in value.items():
-        problem = _fault(fields[name], found, f"{path}.{name}")
+        problem = _fault(fields[name], found)
         if problem:
-            return problem
+            return f".{name}{problem}"
     return ""
 
 
