@@ -17,7 +17,7 @@ open during a model call, a tool call or a program. All writes are `journal`'s, 
 import time
 
 from agents import checks, gate, journal, tracing
-from agents.approvals import asking, drift, editing
+from agents.approvals import answering, asking, drift, editing
 from agents.broker import Broker, Ending
 from agents.budgets.limits import crossed
 from agents.conversation import observation
@@ -64,7 +64,7 @@ def turn(session: Session, model: ChatModel) -> bool:
         return journal.run_stopped(session, switch)
     step = session.last_step
     if step is not None and step.state == StepState.AWAITING_APPROVAL:
-        if not asking.resume(session, step):
+        if not answering.resume(session, step):
             return False
     elif step is None or step.state != StepState.READY:
         step = propose(session, model)

@@ -30,9 +30,9 @@ OUTSIDE = (
 
 # Part of a change that another function records, in the same transaction.
 RECORDED_BY: Mapping[str, str] = {
-    "agents/approvals/asking.py::_ask": "policies/services/approval.py::approval_request",
-    "agents/approvals/asking.py::_ask_again": "policies/services/approval.py::approval_request",
-    "agents/approvals/asking.py::_unsigned": "agents/journal.py::flush",
+    "agents/approvals/asking.py::ask": "policies/services/approval.py::approval_request",
+    "agents/approvals/answering.py::_ask_again": "policies/services/approval.py::approval_request",
+    "agents/approvals/answering.py::_unsigned": "agents/journal.py::flush",
     "agents/approvals/asking.py::ask_for_manifest": (
         "policies/services/approval.py::approval_request"
     ),
