@@ -226,7 +226,7 @@ def draft(
         sentence=decision.sentence,
         rules=[_rule(rule) for rule in decision.rules],
         errors=decision.errors,
-        request=_request(gated.request),
+        request=gated.request.to_json(),
         facts=gated.facts.to_json() if gated.facts is not None else None,
         facts_digest=gated.facts.digest if gated.facts is not None else "",
         policy_version_id=policy_version_id,
@@ -265,16 +265,3 @@ def _context(run: Run, number: int, labels: frozenset[str], writes: int = 0) -> 
 
 def _rule(rule: FiredRule) -> dict[str, JSON]:
     return {**asdict(rule), "roles": list(rule.roles), "obligations": list(rule.obligations)}
-
-
-def _request(request: Request) -> dict[str, JSON]:
-    """The question as it is stored: enough to decide it again under any policy."""
-    return {
-        "action": request.action,
-        "principal": list(request.principal),
-        "resource": list(request.resource),
-        "context": dict(request.context),
-        "entities": [dict(entity) for entity in request.entities],
-        "problems": list(request.problems),
-        "tool": list(request.tool) if request.tool else [],
-    }

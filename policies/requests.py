@@ -130,6 +130,18 @@ class Request:
     tool: tuple[str, str] | None = None
     unknown: tuple[str, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """The question as it is stored: enough to decide it again; see `restore`."""
+        return {
+            "action": self.action,
+            "principal": list(self.principal),
+            "resource": list(self.resource),
+            "context": dict(self.context),
+            "entities": [dict(entity) for entity in self.entities],
+            "problems": list(self.problems),
+            "tool": list(self.tool) if self.tool else [],
+        }
+
 
 def start_run(ctx: RunContext, goal: str) -> Request:
     """May this person start a run of this agent with this goal?"""

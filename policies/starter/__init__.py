@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from policies import cases, requests
-from policies.requests import Request, RunContext
+from policies.requests import RunContext
 
 _NOON = datetime(2026, 1, 14, 12, tzinfo=UTC)
 
@@ -31,18 +31,6 @@ def starter_tests() -> tuple[dict[str, Any], ...]:
         cases.program("Opening a host file is denied", "open('/etc/passwd').read()", "deny"),
         cases.program("Hidden code is denied", "exec('pass')", "deny"),
         cases.program("Processes are denied", "import subprocess", "deny"),
-        cases.stored("A password in the task is denied", _stored(start), "deny"),
-        cases.stored("A change of policy needs a second officer", _stored(change), "review"),
+        cases.stored("A password in the task is denied", start.to_json(), "deny"),
+        cases.stored("A change of policy needs a second officer", change.to_json(), "review"),
     )
-
-
-def _stored(request: Request) -> dict[str, Any]:
-    return {
-        "action": request.action,
-        "principal": list(request.principal),
-        "resource": list(request.resource),
-        "context": dict(request.context),
-        "entities": [dict(entity) for entity in request.entities],
-        "problems": list(request.problems),
-        "tool": [],
-    }
