@@ -1,4 +1,4 @@
-"""What people fill in about their own second factor."""
+"""How people prove who they are: the password, a code, and the second factor itself."""
 
 from typing import Any
 
@@ -12,6 +12,15 @@ CODE_ATTRS = {
 }
 MAX_CODE = 40
 """A recovery code with its hyphens is 19 characters."""
+
+
+class PasswordField(forms.CharField):
+    """A password as it was typed; `new` where it is being chosen."""
+
+    def __init__(self, *, label: str = "Your password", new: bool = False, **kwargs: Any) -> None:  # noqa: ANN401 - a form's
+        kept = "new-password" if new else "current-password"
+        widget = forms.PasswordInput(attrs={"autocomplete": kept})
+        super().__init__(label=label, max_length=1000, strip=False, widget=widget, **kwargs)
 
 
 class CodeInput(forms.TextInput):
@@ -34,12 +43,7 @@ class CodeField(forms.CharField):
 class ProofForm(forms.Form):
     """The password, and a code where there is an authenticator already."""
 
-    password = forms.CharField(
-        label="Your password",
-        max_length=1000,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
+    password = PasswordField()
     code = CodeField(
         any_code=True,
         label="A code of your authenticator, or a recovery code",

@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 
 from agents.files.artifacts import Upload
 from agents.selectors import ArtifactView
-from countersign.console.factor_forms import CodeField
+from countersign.console.factor_forms import CodeField, PasswordField
 from countersign.console.schema_forms import JSONText
 from policies.models import Meaning
 
@@ -31,34 +31,17 @@ class LoginForm(forms.Form):
             }
         ),
     )
-    password = forms.CharField(
-        label="Password",
-        max_length=1000,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
+    password = PasswordField(label="Password")
 
 
 class PasswordForm(forms.Form):
-    old = forms.CharField(
-        label="Current password",
-        max_length=1000,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-    new = forms.CharField(
+    old = PasswordField(label="Current password")
+    new = PasswordField(
         label="New password",
-        max_length=1000,
-        strip=False,
+        new=True,
         help_text="At least 12 characters; a few unrelated words are easy to keep.",
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
-    again = forms.CharField(
-        label="New password, again",
-        max_length=1000,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
+    again = PasswordField(label="New password, again", new=True)
 
     def clean_again(self) -> str:
         again = str(self.cleaned_data["again"])
@@ -169,12 +152,7 @@ class KillForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="Whoever waits for it reads this; it stands in the log.",
     )
-    password = forms.CharField(
-        label="Your password",
-        max_length=1000,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
+    password = PasswordField()
 
     def __init__(self, *args: Any, choices: Sequence[tuple[str, Any]], **kwargs: Any) -> None:  # noqa: ANN401 - a form's
         super().__init__(*args, **kwargs)
@@ -191,25 +169,14 @@ class LiftForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="It stands in the log beside your name.",
     )
-    password = forms.CharField(
-        label="Your password",
-        max_length=1000,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
+    password = PasswordField()
 
 
 class BallotForm(forms.Form):
     """What both answers to a request have in common."""
 
     displayed = forms.CharField(widget=forms.HiddenInput, max_length=64, min_length=64)
-    password = forms.CharField(
-        label="Your password",
-        max_length=1000,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-        help_text="Each answer asks for it.",
-    )
+    password = PasswordField(help_text="Each answer asks for it.")
 
 
 class SignForm(BallotForm):
