@@ -6,8 +6,18 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 NAME = "countersign-db"
+
+
+class Identity(TypedDict):
+    """What `subprocess` is told, for a process to run as an account and keep its files to it."""
+
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+    umask: int
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,11 @@ class Account:
 
     uid: int | None
     gid: int | None
+
+    @property
+    def identity(self) -> Identity:
+        groups: list[int] | None = None if self.uid is None else []
+        return Identity(user=self.uid, group=self.gid, extra_groups=groups, umask=0o077)
 
     def give(self, path: Path) -> None:
         """Make ``path`` this account's; nothing to do for the current user."""

@@ -54,10 +54,7 @@ class Child:
                 stderr=out,
                 cwd="/",
                 env=process.environment,
-                user=process.account.uid,
-                group=process.account.gid,
-                extra_groups=None if process.account.uid is None else [],
-                umask=0o077,
+                **process.account.identity,
                 # A signal from the terminal must reach us alone: we end them in order.
                 start_new_session=True,
                 preexec_fn=_tied_to_parent(process.orphaned),  # noqa: PLW1509 - one thread here

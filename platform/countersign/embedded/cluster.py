@@ -114,10 +114,7 @@ class Cluster:
                     stderr=log,
                     env=environment(),
                     cwd="/",
-                    user=account.uid,
-                    group=account.gid,
-                    extra_groups=None if account.uid is None else [],
-                    umask=0o077,
+                    **account.identity,
                     start_new_session=True,
                 )
             self._wait_until_ready(server)
@@ -177,10 +174,7 @@ class Cluster:
                 capture_output=True,
                 env=environment(),
                 cwd="/",
-                user=account.uid,
-                group=account.gid,
-                extra_groups=None if account.uid is None else [],
-                umask=0o077,
+                **account.identity,
                 check=False,
             )  # fmt: skip
         finally:
