@@ -17,7 +17,7 @@ READ_ENVIRONMENT = {
     "manage.py",  # says which settings
     "agents/tools/secrets.py",  # resolves the references env:NAME of tools and models
 }
-START_PROCESSES = ("agents/sandbox/", "agents/tools/mcp.py", "platform/countersign/embedded/")
+START_PROCESSES = ("agents/sandbox/", "platform/countersign/embedded/")
 PROCESS_MODULES = {"subprocess", "multiprocessing", "pty"}
 PROCESS_CALLS = {"os.system", "os.fork", "os.forkpty", "os.popen", "os.posix_spawn", "os.spawnv"}
 UNPICKLERS = {"pickle", "cPickle", "dill", "marshal", "shelve", "cloudpickle", "jsonpickle"}
