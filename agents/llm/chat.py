@@ -124,10 +124,6 @@ class Usage:
             self.estimated or other.estimated,
         )
 
-    @property
-    def total_tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
-
 
 @dataclass(frozen=True, slots=True)
 class ChatReply:
