@@ -18,14 +18,14 @@ from django.db import connections
 from psycopg import sql
 
 from agents import loop, services
-from agents.llm.chat import ChatReply, ChatRequest, Delta, FinishReason, Usage
+from agents.llm.chat import ChatReply, ChatRequest, Delta
 from agents.models import Run, RunState
 from agents.registry import register
 from agents.session import Session, open_session
 from agents.worker import leases
 from audit.services import Actor
 from audit.transactions import in_workspace
-from tests.agents.runs.stage import REGISTER, program
+from tests.agents.runs.stage import REGISTER, program, said
 from tests.benchmarks.result import Result
 from tests.countersign.accounts.cast import Cast, make_cast
 from tests.harness.server import Server, pointed_at
@@ -49,17 +49,8 @@ class Model:
     def complete(
         self, request: ChatRequest, on_delta: Callable[[Delta], None] | None = None
     ) -> ChatReply:
-        said = sum(1 for message in request.messages if message.role == "assistant")
-        return ChatReply(
-            text=program(self.programs[said]),
-            tool_calls=(),
-            usage=Usage(10, 5, estimated=False),
-            finish_reason=FinishReason.STOP,
-            model="scripted-test",
-            request_id="",
-            attempts=1,
-            duration_ms=0,
-        )
+        before = sum(1 for message in request.messages if message.role == "assistant")
+        return said(program(self.programs[before]))
 
 
 @dataclass

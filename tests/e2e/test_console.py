@@ -7,27 +7,12 @@ jail, database, log.
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e import browser as browsers
 from tests.e2e.browser import PATIENCE_MS, Demo, Person
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    home = tmp_path_factory.mktemp("demo") / "home"
-    with browsers.demo(home) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsers.browser() as found:
-        yield found
 
 
 def wait(page: Page, text: str) -> None:

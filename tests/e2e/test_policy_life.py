@@ -4,12 +4,9 @@ The author's browser runs no scripts; the second officer's and the operator's do
 """
 
 import re
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e import browser as browsers
 from tests.e2e.browser import PATIENCE_MS, Demo, Person
 from tests.e2e.test_console import open_request, sign, start_run, wait
 
@@ -20,19 +17,6 @@ SENTENCE = (
 )
 MASKED = "The argument account is hidden in console and API until whoever reads opens it."
 TOLD = "Policy officers are told by mail."
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    home = tmp_path_factory.mktemp("policy") / "home"
-    with browsers.demo(home) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with browsers.browser() as found:
-        yield found
 
 
 def reload_until(page: Page, text: str) -> None:

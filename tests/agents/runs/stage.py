@@ -69,20 +69,25 @@ class Replies:
         reply = self.replies.pop(0) if self.replies else "final_answer({'done': 'nothing left'})"
         if isinstance(reply, Exception):
             raise reply
-        return ChatReply(
-            text=reply,
-            tool_calls=(),
-            usage=Usage(10, 5, estimated=False),
-            finish_reason=FinishReason.STOP,
-            model="scripted-test",
-            request_id="",
-            attempts=1,
-            duration_ms=1,
-        )
+        return said(reply)
 
     def observed(self) -> str:
         """The last thing the model was told."""
         return self.asked[-1].messages[-1].content
+
+
+def said(text: str) -> ChatReply:
+    """What a model says, in one attempt and a millisecond."""
+    return ChatReply(
+        text=text,
+        tool_calls=(),
+        usage=Usage(10, 5, estimated=False),
+        finish_reason=FinishReason.STOP,
+        model="scripted-test",
+        request_id="",
+        attempts=1,
+        duration_ms=1,
+    )
 
 
 def program(code: str) -> str:
