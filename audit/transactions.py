@@ -3,7 +3,7 @@
 Row-level security shows a row only where `countersign.workspace` names its workspace,
 and that setting exists only inside `in_workspace`: outside it every query on those
 tables finds nothing. The setting is transaction-local, so a pooled connection cannot
-carry one tenant's setting into another's request.
+carry one workspace's setting into another's request.
 
 The statement that opens a block also reads the database's clock, once: entries are dated by
 it, whichever machine writes them, without asking again for each.

@@ -82,7 +82,7 @@ def stdlib_runtime(home: Path) -> Runtime:
     """Give the runtime made of the running interpreter, building it on first use.
 
     Args:
-        home: directory of all runtimes, see ``config.runtimes_home``.
+        home: directory of all runtimes, see ``config.default``.
 
     Raises:
         RuntimeBuildError: the interpreter's parts cannot be found, or ``home`` cannot hold them.
