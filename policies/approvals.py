@@ -190,6 +190,11 @@ def seats_filled(requirement: Sequence[Seat], roles: Sequence[Collection[str]]) 
     return sum(place(person, set()) for person in range(len(roles)))
 
 
+def unfillable(requirement: Sequence[Seat], roles: Sequence[Collection[str]]) -> int:
+    """How many seats stay empty even if all these people sign, one collection of roles each."""
+    return needed(requirement) - seats_filled(requirement, roles)
+
+
 def needed(requirement: Sequence[Seat]) -> int:
     """How many signatures complete the requirement."""
     return sum(seat.count for seat in requirement)

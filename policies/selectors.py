@@ -83,7 +83,11 @@ class CountedVote:
 
 @dataclass(frozen=True)
 class RequestDetail:
-    """All that the card shows of a request beside ``request.displayed``."""
+    """All that the card shows of a request beside ``request.displayed``.
+
+    ``missing``: signatures that nobody is left to give. ``takes_part``, ``hands_on``: whether the
+    viewer may ask about it and edit it, and may hand it to others.
+    """
 
     request: ApprovalRequest
     requirement: tuple[approvals.Seat, ...]
@@ -94,6 +98,9 @@ class RequestDetail:
     refusal: Refusal | None
     approval: Approval | None
     superseded_by: UUID | None
+    missing: int = 0
+    takes_part: bool = False
+    hands_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,6 +214,8 @@ def request_detail(
         viewer = standing.voter(user_id, workspace_id, people)
         newer = ApprovalRequest.objects.filter(supersedes=request).values_list("id", flat=True)
         requirement = approvals.parse_requirement(request.requirement)
+        view = standing.standing(request, people)
+        takes_part = standing.takes_part(request, viewer, now)
         return RequestDetail(
             request=request,
             requirement=requirement,
@@ -217,9 +226,12 @@ def request_detail(
             events=tuple(request.events.all()),
             signed=_signed(request, people),
             needed=approvals.needed(requirement),
-            refusal=approvals.may_sign(standing.standing(request, people), viewer, now),
+            refusal=approvals.may_sign(view, viewer, now),
             approval=Approval.objects.filter(request=request).first(),
             superseded_by=newer.first(),
+            missing=standing.missing(request, people, now) if request.state in OPEN_STATES else 0,
+            takes_part=takes_part,
+            hands_on=takes_part and approvals.may_count(view, viewer) is None,
         )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from policies import approvals
 from policies.directory import Directory, Person
-from policies.models import Answer, ApprovalRequest, EventKind, Vote
+from policies.models import OPEN_STATES, Answer, ApprovalRequest, EventKind, Vote
 
 SERVICE = "service"
 USER = "user"
@@ -98,6 +98,23 @@ def eligible(request: ApprovalRequest, people: Directory, now: datetime) -> list
         if approvals.may_sign(view, voter(person.id, request.workspace_id, people), now) is None
     ]
     return sorted(able, key=lambda person: (person.name, person.id))
+
+
+def missing(request: ApprovalRequest, people: Directory, now: datetime) -> int:
+    """How many signatures nobody is left to give, even if everyone who may signs."""
+    view = standing(request, people)
+    signed = [each.voter.roles for each in approvals.counted(view, signatures(request, people))]
+    able = [
+        people.roles(person.id, request.workspace_id) for person in eligible(request, people, now)
+    ]
+    return approvals.unfillable(view.requirement, [*signed, *able])
+
+
+def takes_part(request: ApprovalRequest, viewer: approvals.Voter, now: datetime) -> bool:
+    """Whether this person is a reviewer of an open request, and may ask about it or edit it."""
+    wanted = {seat.role for seat in approvals.parse_requirement(request.requirement)}
+    live = request.state in OPEN_STATES and now <= request.sign_by
+    return live and viewer.is_person and bool(viewer.roles & wanted)
 
 
 def eligible_of(

@@ -18,6 +18,8 @@ from policies.models import OPEN_STATES, ApprovalRequest, ApprovalState, EventKi
 
 TIERS = ("No risk", "Low risk", "Medium risk", "High risk", "Critical risk")
 ESCALATE_TO = "policy_officer"
+APPOINTING = ("admin", "policy_officer")
+"""Who propose and sign that somebody becomes a reviewer."""
 OVERDUE = timedelta(minutes=1)
 """A mail not sent by then lost its message between commit and send."""
 REMIND_AT = 0.25
@@ -142,6 +144,22 @@ def _notify(workspace_id: UUID, request_id: UUID, now: datetime) -> None:
         request.notified = now
         request.save(update_fields=["notified"])
         _record(request, "approval.notified", people)
+        if standing.missing(request, directory(), now):
+            _strand(request)
+
+
+def _strand(request: ApprovalRequest) -> None:
+    """Tell those who appoint people that too few may sign; otherwise it can only expire."""
+    people = _unique(
+        [
+            person
+            for role in APPOINTING
+            for person in directory().members_with_role(request.workspace_id, role)
+        ]
+    )
+    wanted = "Fewer people may sign it than it needs. Appoint reviewers, or it will expire:"
+    _send(request, people, "Too few reviewers: ", wanted)
+    _record(request, "approval.stranded", people)
 
 
 def _remind(workspace_id: UUID, request_id: UUID, now: datetime) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agents.approvals.manifest import money
 from countersign.console import code, words
 from policies import masks
 
@@ -54,15 +55,23 @@ def build(shown: Mapping[str, Any], hidden: Collection[str]) -> Replacement | No
     if not said:
         return None
     rows = said.get("effects")
+    cents = {
+        (effect["tool"], name)
+        for effect in shown.get("effects", ())
+        for name, role in effect["roles"].items()
+        if role == "amount_minor"
+    }
     return Replacement(
         editor=said["editor"],
         reason=said["reason"],
         request=said.get("request", ""),
-        effects=None if rows is None else tuple(_effect(row, hidden) for row in rows),
+        effects=None if rows is None else tuple(_effect(row, hidden, cents) for row in rows),
     )
 
 
-def _effect(row: Mapping[str, Any], hidden: Collection[str]) -> Effect:
+def _effect(
+    row: Mapping[str, Any], hidden: Collection[str], cents: Collection[tuple[str, str]]
+) -> Effect:
     name = words.humanise(row["tool"])
     if not row["effect"]:
         what, said = f"{name}, effect {row['was']} before", "left out"
@@ -70,13 +79,23 @@ def _effect(row: Mapping[str, Any], hidden: Collection[str]) -> Effect:
         what, said = f"{name}, effect {row['effect']}", "new"
     else:
         what, said = f"{name}, effect {row['effect']}", "changed"
-    return Effect(what, said, tuple(_value(each, hidden) for each in row["values"]))
+    values = (
+        _value(each, hidden, minor=(row["tool"], each["name"]) in cents) for each in row["values"]
+    )
+    return Effect(what, said, tuple(values))
 
 
-def _value(each: Mapping[str, str], hidden: Collection[str]) -> Value:
+def _value(each: Mapping[str, str], hidden: Collection[str], *, minor: bool) -> Value:
+    """`minor`: it is an amount in hundredths."""
     name, before, now = each["name"], each["before"], each["now"]
     if name in hidden or masks.MASKED in (before, now):
         return Value(words.humanise(name), "", "", masked=True)
+    if minor:
+        return Value("Amount", _units(before), _units(now), masked=False)
     long = "\n" in before or "\n" in now
     lines = tuple(code.difference(before, now)) if long and now else ()
     return Value(words.humanise(name), before, now, masked=False, lines=lines)
+
+
+def _units(value: str) -> str:
+    return money(int(value), "") if value.isdecimal() else value

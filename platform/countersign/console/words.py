@@ -51,7 +51,7 @@ APPROVAL = {
     "approved": Word("✓", "signed", ALLOW),
     "rejected": Word("✕", "rejected", DENY),
     "expired": Word("–", "expired"),
-    "superseded": Word("–", "replaced by a newer request"),
+    "superseded": Word("–", "out of date"),
     "cancelled": Word("■", "withdrawn"),
 }
 OUTCOME = {

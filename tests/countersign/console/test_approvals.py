@@ -257,7 +257,7 @@ def test_a_request_that_was_replaced_leads_to_the_newer_one(world: World, log_in
         assert ApprovalRequest.objects.get(id=old.id).state == "superseded"
     page = log_in("bob").get(card(world)).content.decode()
     assert f"/w/acme/approvals/{newer.id}/" in page
-    assert "replaced by a newer request" in page
+    assert "out of date" in page
 
 
 def test_handing_on_asks_someone_who_may_sign(world: World, log_in: LogIn) -> None:

@@ -28,6 +28,15 @@ def test_a_changed_value_stands_beside_the_one_before() -> None:
     assert [(v.name, v.before, v.now) for v in effect.values] == [("Amount cents", "1000", "700")]
 
 
+def test_an_amount_in_hundredths_is_told_in_units() -> None:
+    roles = {"amount_cents": "amount_minor"}
+    effects = [{"tool": "create_payment", "arguments": {}, "roles": roles}]
+    found = replacement.build({**shown(PAID), "effects": effects}, ())
+    assert found is not None
+    [effect] = found.effects or ()
+    assert [(v.name, v.before, v.now) for v in effect.values] == [("Amount", "10.00", "7.00")]
+
+
 def test_one_left_out_is_called_by_its_number_before() -> None:
     found = replacement.build(shown({**PAID, "now": ""}, was=3, effect=0), ())
     assert found is not None
