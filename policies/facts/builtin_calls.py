@@ -42,6 +42,9 @@ class BuiltinCalls(Functions):
             self.class_builder(values[0], node)
         if name in ("chr", "bytes", "bytearray"):
             values.append(self.graph.node(self.address_mask))  # letters are written by numbers
+        rounds = self.rounds
+        if self.marking and len(values) > 1:  # how far one is read depends on the others
+            self.repeat(self.join(*values))
         if name == "type":
             result = self.graph.node(self.type_bit)
             for value in values:
@@ -64,6 +67,7 @@ class BuiltinCalls(Functions):
                 if name in ("max", "min", "sum"):  # one of its elements
                     self.graph.hold(result, value, PART)
         self.raises(result)
+        self.rounds = rounds
         return result
 
     def calls_lazily(self, node: ast.expr) -> bool:

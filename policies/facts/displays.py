@@ -2,6 +2,7 @@
 
 import ast
 
+from policies.facts.addresses import is_address
 from policies.facts.flow import CHANGES, STORE
 from policies.facts.names import Names
 
@@ -41,6 +42,8 @@ class Displays(Names):
                 continue
             self.put(item, result)
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                if is_address(key.value):
+                    self.put(self.evaluate(key), result)
                 if fields is not None:
                     self.field(fields, key.value, item)
             else:

@@ -215,8 +215,8 @@ class Functions(Files):
 
     def stop(self, error: str) -> None:
         """An error ends the program here, or as much of it as does not catch it."""
-        if self.path:
-            self.stops.append((self.path, error))
+        if self.path or self.rounds:
+            self.stops.append((self.join(self.path, self.rounds), error))
 
     def guarded(self) -> int:
         """The branch conditions, and what in this statement could have ended it before."""

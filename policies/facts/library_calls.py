@@ -63,6 +63,10 @@ class LibraryCalls(Functions):
             result = self.graph.node(self.literal_mask)
             self.flow(self.module_state.get(path, 0), result)
             self.flow(self.clock(path, member), result)
+        rounds = self.rounds
+        if self.marking and path == "itertools":  # how far one is read depends on the others
+            self.repeat(self.join(*values))
+            result = self.merge(result)
         shared = library.shared_object(path, member)
         if "." in member and member.rpartition(".")[2] in library.MUTATING_METHODS:
             for value in values:
@@ -79,6 +83,7 @@ class LibraryCalls(Functions):
                     self.graph.hold(result, value, PART)
             self.decide(self.path, result)
         self.raises(result)
+        self.rounds = rounds
         return result
 
     def is_written(self, node: ast.Call) -> bool:

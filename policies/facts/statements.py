@@ -109,7 +109,8 @@ class Statements(Imports, Definitions):
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.check_name(target.id, target)
-                self.decide(self.path, self.variable(target.id) or 0)
+                for decider in (self.path, self.rounds):
+                    self.decide(decider, self.variable(target.id) or 0)
             elif isinstance(target, ast.Attribute):
                 self.write_attribute(target, self.literal)
             elif isinstance(target, ast.Subscript):
@@ -135,6 +136,7 @@ class Statements(Imports, Definitions):
                 self.alias(value, self.error)  # the very objects, not their text
         if self.error:
             self.decide(self.path, self.error)
+            self.decide(self.rounds, self.error)
         self.stop(raised_name(node))
         self.leaving()
 
@@ -151,7 +153,10 @@ class Statements(Imports, Definitions):
 
     def leaving(self, *, round_only: bool = False) -> None:
         """Whatever comes after, in all blocks around, comes only because this was not reached."""
-        self.exits.append((self.path, self.guard, round_only))
+        path, guard = self.path, self.guard
+        if self.rounds and not round_only:  # without a round it would not have been reached
+            path, guard = self.join(path, self.rounds), self.join(guard, self.rounds)
+        self.exits.append((path, guard, round_only))
 
     def left_since(self, first: int) -> bool:
         """Narrows to what was not left since there were `first` exits, if there are any."""
@@ -230,6 +235,8 @@ class Statements(Imports, Definitions):
 
     def after_loop(self, node: ast.For | ast.While, path: int, guard: int, left: int) -> None:
         """`else` runs only without a `break`; the rest runs unless more than a round was left."""
+        if node.orelse and any(round_only for _, _, round_only in self.exits[left:]):
+            self.narrow(self.rounds)
         self.exits[left:] = [exit_ for exit_ in self.exits[left:] if not exit_[2]]
         self.nested(node.orelse)
         within = self.path, self.guard

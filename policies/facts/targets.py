@@ -3,6 +3,7 @@
 import ast
 
 from policies.facts import library
+from policies.facts.addresses import is_address
 from policies.facts.displays import Displays
 from policies.facts.flow import ALIAS, STEER
 from policies.facts.state import Function
@@ -74,6 +75,8 @@ class Targets(Displays):
         self.raises(whole)
         fields = self.records.get(whole)
         constant = isinstance(target.slice, ast.Constant) and target.slice.value
+        if isinstance(constant, str) and is_address(constant):
+            self.store(self.evaluate(target.slice), whole)  # whoever goes over the keys has it
         if fields is not None and isinstance(constant, str):
             self.field(fields, constant, value)
             self.put(value, whole)
