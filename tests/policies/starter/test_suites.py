@@ -23,7 +23,7 @@ def test_no_evasion_is_allowed(program: Program) -> None:
     assert decision.sentence
 
 
-FOLLOWED = [*load("evasion_endings"), *load("evasion_found")]
+FOLLOWED = [*load("evasion_endings"), *load("evasion_found"), *load("evasion_rounds")]
 
 
 @pytest.mark.parametrize("program", FOLLOWED, ids=lambda p: f"{p.suite}: {p.name}")
