@@ -120,6 +120,19 @@ def parse_requirement(value: JSON) -> tuple[Seat, ...]:
     return seats
 
 
+def folded(counts: Mapping[str, int]) -> dict[str, int]:
+    """How many of each role must sign, in order of role.
+
+    The role `reviewer` stands for a reviewer of any group, so seats of named groups count for it.
+    Fold once, what all rules together ask for: folded requirements do not add up.
+    """
+    seats = dict(sorted(counts.items()))
+    if "reviewer" in seats:
+        named = sum(count for role, count in seats.items() if role.startswith("reviewer:"))
+        seats["reviewer"] = max(0, seats["reviewer"] - named)
+    return {role: count for role, count in seats.items() if count}
+
+
 def requirement_json(seats: Sequence[Seat]) -> list[dict[str, Any]]:
     return [{"role": seat.role, "count": seat.count} for seat in seats]
 

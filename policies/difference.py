@@ -177,7 +177,7 @@ def _search(
             continue
         kind = request.action.partition(":")[0]
         key = (kind, str(answer(one)), str(answer(other)))
-        examples.setdefault(key, Example(request, one, other, _facts(request, way), past))
+        examples.setdefault(key, Example(request, one, other, facts_of(request, way), past))
     return tuple(examples.values()), tried
 
 
@@ -192,7 +192,8 @@ def obligations(decision: Decision) -> tuple[str, ...]:
     return tuple(sorted({each for rule in enforced for each in rule.obligations}))
 
 
-def _facts(request: Request, way: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+def facts_of(request: Request, way: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What a request says at these paths, as (name, value) in words."""
     found = []
     for path in way:
         value: object = request.context

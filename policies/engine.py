@@ -655,7 +655,12 @@ def _denied(
 
 
 def _reasons(rules: Sequence[FiredRule]) -> str:
-    return " ".join(rule.reason or rule.sentence for rule in rules)
+    return " ".join(_ended(rule.reason or rule.sentence) for rule in rules)
+
+
+def _ended(text: str) -> str:
+    """A reason as one sentence, also where its author left the full stop out."""
+    return text if text.rstrip().endswith((".", "!", "?", "…")) else f"{text.rstrip()}."
 
 
 def _review_sentence(rules: Sequence[FiredRule]) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from cedarpy import pst
 
 from policies import witness
+from policies.difference import facts_of
 from policies.engine import (
     Decision,
     FiredRule,
@@ -40,6 +41,8 @@ class Kept:
     Attributes:
         certain: a rule of the policy says the very same, at least as strictly.
         counterexample: what is answered too mildly; None where nothing was found.
+        facts: what of it the promise is about, as (name, value) in words.
+        tool: the tool that it calls, if it calls one; not always a registered one.
         answer: the policy's answer to it.
         tried: how many requests were looked at.
     """
@@ -50,6 +53,8 @@ class Kept:
     counterexample: Request | None = None
     answer: Decision | None = None
     tried: int = 0
+    facts: tuple[tuple[str, str], ...] = ()
+    tool: ToolSpec | None = None
 
     @property
     def broken(self) -> bool:
@@ -90,8 +95,30 @@ def _check(rule: str, policies: PolicySet, seeds: Sequence[Request]) -> Kept:
             continue
         found = decide(request, policies)
         if not found.errors and not at_least(found.outcome, found.requirement, wanted):
-            return Kept(name, wanted.sentence, False, request, found, tried)
+            return _broken(wanted, tree, request, found, tried, policies)
     return Kept(name, wanted.sentence, False, tried=tried)
+
+
+def _broken(
+    wanted: FiredRule,
+    tree: pst.Template,
+    request: Request,
+    answer: Decision,
+    tried: int,
+    policies: PolicySet,
+) -> Kept:
+    paths = dict.fromkeys(path for way in witness.ways(tree) for path in way)
+    tools = {tool.name: tool for tool in policies.tools}
+    return Kept(
+        wanted.id,
+        wanted.sentence,
+        certain=False,
+        counterexample=request,
+        answer=answer,
+        tried=tried,
+        facts=facts_of(request, paths),
+        tool=tools.get(request.resource[1]) if request.resource[0] == "Tool" else None,
+    )
 
 
 def at_least(outcome: Outcome, requirement: Requirement, wanted: FiredRule) -> bool:

@@ -78,6 +78,7 @@ class Readiness:
                     "certain": k.certain,
                     "broken": k.broken,
                     "tried": k.tried,
+                    **({"example": found} if (found := counterexample(k)) else {}),
                 }
                 for k in self.invariants
             ],
@@ -166,6 +167,21 @@ def _compare(active: Content, content: Content, tools: Sequence[ToolSpec]) -> Di
     except PolicyError:
         # The version in force does not fit the tools of today; the new one may be the remedy.
         return None
+
+
+def counterexample(kept: Kept) -> dict[str, Any]:
+    """A request that the version answers too mildly; empty where none was found."""
+    request, answer = kept.counterexample, kept.answer
+    if request is None or answer is None:
+        return {}
+    return {
+        "action": request.action,
+        "resource": request.resource[1],
+        "facts": [{"name": name, "value": value} for name, value in kept.facts],
+        "tool": {} if kept.tool is None else {"effect": kept.tool.effect, "tier": kept.tool.tier},
+        "answer": answer.outcome.value,
+        "signatures": answer.requirement.to_json(),
+    }
 
 
 def _difference(found: Difference | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from agents.models import Call, CallState, Step
 from agents.session import Session, replayable
 from audit import canonical
 from audit.canonical import JSON
+from policies.approvals import folded
 from policies.directory import directory
 from policies.engine import Decision
 from policies.models import Kind
@@ -82,18 +83,12 @@ def manifest_entries(planned: Sequence[Call]) -> list[Entry]:
 
 
 def requirement(decisions: Iterable[Decision]) -> list[dict[str, JSON]]:
-    """The signatures that satisfy every decision: per role the largest count any of them asks.
-
-    The role `reviewer` stands for a reviewer of any group, so seats of named groups count for it.
-    """
+    """The signatures that satisfy every decision: per role the largest count any of them asks."""
     seats: dict[str, int] = {}
     for decision in decisions:
         for role, count in decision.requirement:
             seats[role] = max(seats.get(role, 0), count)
-    named = sum(count for role, count in seats.items() if role.startswith("reviewer:"))
-    if "reviewer" in seats:
-        seats["reviewer"] = max(0, seats["reviewer"] - named)
-    return [{"role": role, "count": count} for role, count in sorted(seats.items()) if count]
+    return [{"role": role, "count": count} for role, count in folded(seats).items()]
 
 
 def authors(session: Session) -> set[str]:

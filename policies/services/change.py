@@ -21,6 +21,7 @@ from audit.canonical import JSON
 from audit.services import Actor, Draft, Subject, record
 from audit.transactions import in_workspace
 from policies import requests, selectors
+from policies.approvals import folded
 from policies.engine import Decision, Outcome, compile_policy, decide, strictest
 from policies.errors import InvalidRequest, NotFound, Reason, Refusal
 from policies.facts.record import ToolSpec
@@ -246,8 +247,8 @@ def _displayed(change: Change, decision: Decision) -> JSON:
 
 def _requirement(decision: Decision) -> list[dict[str, JSON]]:
     """What the rules ask for, and a policy officer in any case."""
-    needed = {OFFICER: 1, **dict(decision.requirement)}
-    return [{"role": role, "count": count} for role, count in sorted(needed.items())]
+    needed = folded({OFFICER: 1, **dict(decision.requirement)})
+    return [{"role": role, "count": count} for role, count in needed.items()]
 
 
 def _store(

@@ -6,6 +6,7 @@ from typing import Any
 
 from countersign.console import words
 from countersign.console.words import Word
+from policies.approvals import folded
 from policies.engine import Decision, Outcome
 from policies.outlook import Outlook, Prospect
 from policies.sentences import obligation, people
@@ -74,25 +75,53 @@ def examples(difference: Mapping[str, Any]) -> list[ExampleRow]:
     return [_example(each) for each in difference.get("examples", ())]
 
 
-def _example(each: Mapping[str, Any]) -> ExampleRow:
+@dataclass(frozen=True)
+class Breach:
+    """A request that breaks an invariant, and how it is answered."""
+
+    what: str
+    facts: tuple[tuple[str, str], ...]
+    answer: Word
+    imagined: bool
+
+
+def breach(example: Mapping[str, Any]) -> Breach:
+    """The `example` of an invariant as `Readiness.to_json` tells it."""
+    tool = example["tool"]
+    effect = {"write": "writes", "read": "only reads"}.get(tool.get("effect", ""), "")
+    known = (("the tool", f"{effect}, risk tier {tool['tier']}"),) if effect else ()
+    return Breach(
+        _what(example),
+        (*known, *_told(example["facts"])),
+        outcome(example["answer"], example["signatures"]),
+        str(example["resource"]).startswith(_HYPOTHETICAL),
+    )
+
+
+def _what(each: Mapping[str, Any]) -> str:
     action, resource = str(each["action"]), str(each["resource"])
-    what = _ACTIONS.get(action, action)
     if action.startswith("call:"):
-        what = f"A call of {resource}"
-    elif action == "change":
-        what = f"{what} a {resource}"
-    facts = tuple(
+        return f"A call of {resource}"
+    what = _ACTIONS.get(action, action)
+    return f"{what} a {resource}" if action == "change" else what
+
+
+def _told(facts: Sequence[Mapping[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple(
         (_FACTS.get(fact["name"], fact["name"].replace("_", " ").replace(".", ", ")), fact["value"])
-        for fact in each["facts"]
+        for fact in facts
         if not (fact["name"] == "call.amount_known" and fact["value"] == "yes")
     )
+
+
+def _example(each: Mapping[str, Any]) -> ExampleRow:
     then = (each.get("before_follows", []), each.get("after_follows", []))
     return ExampleRow(
-        what,
-        facts,
+        _what(each),
+        _told(each["facts"]),
         outcome(each["before"], each.get("before_signatures", ())),
         outcome(each["after"], each.get("after_signatures", ())),
-        resource.startswith(_HYPOTHETICAL),
+        str(each["resource"]).startswith(_HYPOTHETICAL),
         *(tuple(follows) if follows != other else () for follows, other in (then, then[::-1])),
     )
 
@@ -100,7 +129,8 @@ def _example(each: Mapping[str, Any]) -> ExampleRow:
 def outcome(value: str, signatures: Sequence[Mapping[str, Any]] = ()) -> Word:
     """An outcome with who must sign."""
     if value == "review" and signatures:
-        told = [people(str(seat["role"]), int(seat["quorum"])) for seat in signatures]
+        seats = folded({str(seat["role"]): int(seat["quorum"]) for seat in signatures})
+        told = [people(role, quorum) for role, quorum in seats.items()]
         code = ", with a code" if any(seat.get("factor") for seat in signatures) else ""
         return Word("◆", f"waits for {words.names(told)}{code}", words.REVIEW)
     short = {

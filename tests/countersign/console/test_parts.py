@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.template.loader import render_to_string
 
-from countersign.console import code, effects, values, words
+from countersign.console import code, effects, policy_words, values, words
 from countersign.console.schema_forms import InputsForm
 from policies.remarks import remarks
 
@@ -260,3 +260,9 @@ def test_a_model_without_a_price_has_no_cost() -> None:
     assert words.spent(0, 812, "USD") == "no cost recorded"
     assert words.spent(0, 0, "USD") == "0 USD"
     assert words.spent(1_230_000, 812, "USD") == "1.23 USD"
+
+
+def test_a_seat_of_a_group_is_not_told_twice() -> None:
+    asked = [{"role": "reviewer", "quorum": 2}, {"role": "reviewer:finance", "quorum": 2}]
+    assert policy_words.outcome("review", asked).text == "waits for two finance reviewers"
+    assert policy_words.outcome("review", asked[:1]).text == "waits for two reviewers"

@@ -315,6 +315,16 @@ def test_an_invariant_is_added_and_told_as_a_sentence(carol: Client) -> None:
     assert "None yet, such as" in text(carol, "v3/")
 
 
+def test_a_promise_that_is_broken_says_by_what(carol: Client) -> None:
+    promise = {"over": "10000", "outcome": "review", "role": "reviewer", "quorum": "2",
+               "tool": "", "agent": "", "id": "two-for-large"}  # fmt: skip
+    post(carol, "v1/invariants/new/amount/", promise | {"save": "1"})
+    page = text(carol, "v2/")
+    said = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    assert re.search(r"broken A call of \w+, a tool that could be registered; the tool:", said)
+    assert re.search(r"amount: [\d,.]+\. It is (allowed|waits for one reviewer)", said)
+
+
 def test_going_back_is_a_draft_too(carol: Client) -> None:
     post(carol, "v1/draft/", {})
     assert "From version 1" in text(carol, "v2/")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies import approvals
-from policies.approvals import Seat, Signature, Standing, Terms, Voter
+from policies.approvals import Seat, Signature, Standing, Terms, Voter, folded
 from policies.errors import InvalidRequest, Reason
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -251,3 +251,9 @@ def test_a_password_counts_for_five_minutes_and_never_from_the_future(
 ) -> None:
     moment = NOW + timedelta(seconds=given_at)
     assert approvals.is_fresh(moment, NOW, timedelta(minutes=5)) is fresh
+
+
+def test_seats_of_a_named_group_are_seats_of_reviewers() -> None:
+    assert folded({"reviewer:finance": 2, "reviewer": 2}) == {"reviewer:finance": 2}
+    assert folded({"reviewer:finance": 2, "reviewer": 3}) == {"reviewer": 1, "reviewer:finance": 2}
+    assert folded({"policy_officer": 1, "reviewer": 1}) == {"policy_officer": 1, "reviewer": 1}

@@ -54,6 +54,9 @@ class InvariantOut(Schema):
     certain: bool
     broken: bool
     tried: int
+    example: dict[str, Any] = Field(
+        {}, description="A request that breaks it, and how it is answered; empty where none is."
+    )
 
 
 class ReadinessOut(Schema):

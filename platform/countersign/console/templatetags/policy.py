@@ -6,7 +6,9 @@ from typing import Any
 from django import template
 
 from countersign.console import policy_words
-from countersign.console.policy_words import ExampleRow, Move
+from countersign.console.policy_words import Breach, ExampleRow, Move
+from policies.invariants import Kept
+from policies.readiness import counterexample
 from policies.sentences import people
 
 register = template.Library()
@@ -16,6 +18,12 @@ register = template.Library()
 def examples(findings: Mapping[str, Any]) -> list[ExampleRow]:
     """Requests whose outcome changes: `{% with rows=shown.readiness|examples %}`."""
     return policy_words.examples(findings.get("difference") or {})
+
+
+@register.filter
+def breach(kept: Kept) -> Breach:
+    """The request that breaks an invariant: `{% with breach=kept|breach %}`."""
+    return policy_words.breach(counterexample(kept))
 
 
 @register.simple_tag
