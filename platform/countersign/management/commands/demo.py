@@ -67,7 +67,7 @@ class Command(BaseCommand):
     def _start(self, began: float | None) -> None:
         came = time.time()
         chosen = model.chosen()
-        self._say("Starting database, web, worker and scheduler …")
+        self._say("Starting database, web, worker, sequencer and scheduler …")
         start.service_runs(chosen)
         self._say("Preparing four weeks of supplier invoices, people and the agent …")
         start.books_installed()

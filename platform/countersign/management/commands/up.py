@@ -29,7 +29,7 @@ READY_TIMEOUT_S = 180.0
 
 
 class Command(BaseCommand):
-    help = "Run database (if embedded), web, worker and scheduler until SIGTERM or Ctrl-C."
+    help = "Run database (if embedded), web, worker, sequencer, scheduler until SIGTERM or Ctrl-C."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
