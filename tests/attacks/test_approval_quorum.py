@@ -10,7 +10,7 @@ from countersign.accounts.models import User
 from countersign.accounts.services import member_remove
 from policies import selectors
 from policies.errors import Reason, Refusal
-from policies.models import Approval
+from policies.models import Approval, ApprovalRequest
 from tests.attacks.approval import at_once, execute, forge_vote
 from tests.countersign.accounts.cast import NOW, Cast, appoint
 from tests.policies.approvals.asking import approved, ask, consume, state, vote
@@ -23,6 +23,18 @@ TWO_GROUPS = (
 
 def take_role(cast: Cast, name: str) -> None:
     appoint(cast, name, "auditor")
+
+
+def complete(request: ApprovalRequest) -> int:
+    """Insert an approval without asking the service."""
+    return execute(
+        request.workspace_id,
+        "INSERT INTO policies_approval (id, workspace_id, request_id, completed_at, consumed_by)"
+        " VALUES (%(id)s, %(workspace)s, %(request)s, now(), '')",
+        id=uuid4(),
+        workspace=request.workspace_id,
+        request=request.id,
+    )
 
 
 def test_one_person_twice_is_one_person(cast: Cast) -> None:
@@ -39,6 +51,37 @@ def test_the_database_refuses_the_same_person_twice(cast: Cast) -> None:
     vote(cast, request, "bob")
     with pytest.raises(IntegrityError, match="policies_vote_once"), transaction.atomic():
         forge_vote(request, cast.id("bob"))
+
+
+@pytest.mark.parametrize("name", ["dan", "ada", "carol"])
+def test_the_database_refuses_a_member_without_the_role(cast: Cast, name: str) -> None:
+    request = ask(cast)
+    with pytest.raises(IntegrityError, match="holds no role"), transaction.atomic():
+        forge_vote(request, cast.id(name))
+
+
+def test_any_group_serves_where_any_reviewer_is_asked_for(cast: Cast) -> None:
+    request = ask(cast, requirement=({"role": "reviewer", "count": 2},))
+    assert forge_vote(request, cast.id("rita")) == 1
+
+
+def test_the_database_refuses_a_quorum_of_the_wrong_group(cast: Cast) -> None:
+    request = ask(cast, requirement=TWO_GROUPS)
+    for name in ("bob", "beth"):
+        forge_vote(request, cast.id(name))
+    with pytest.raises(IntegrityError, match="too few signers"), transaction.atomic():
+        complete(request)
+    forge_vote(request, cast.id("rita"))
+    assert complete(request) == 1
+
+
+def test_the_database_refuses_a_quorum_of_somebody_who_lost_the_role(cast: Cast) -> None:
+    request = ask(cast)
+    for name in ("bob", "beth"):
+        forge_vote(request, cast.id(name))
+    take_role(cast, "beth")
+    with pytest.raises(IntegrityError, match="too few signers"), transaction.atomic():
+        complete(request)
 
 
 def test_one_person_with_two_roles_is_one_person(cast: Cast) -> None:
@@ -103,12 +146,8 @@ def test_a_role_lost_after_completion_stops_the_use(cast: Cast) -> None:
 def test_the_database_refuses_an_approval_without_a_quorum(cast: Cast) -> None:
     request = ask(cast)
     vote(cast, request, "bob")
-    insert = (
-        "INSERT INTO policies_approval (id, workspace_id, request_id, completed_at, consumed_by)"
-        " VALUES (%(id)s, %(workspace)s, %(request)s, now(), '')"
-    )
     with pytest.raises(IntegrityError, match="not signed by enough"), transaction.atomic():
-        execute(cast.acme.id, insert, id=uuid4(), workspace=cast.acme.id, request=request.id)
+        complete(request)
 
 
 def test_the_database_refuses_the_word_approved_without_an_approval(cast: Cast) -> None:
