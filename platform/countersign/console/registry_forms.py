@@ -77,6 +77,9 @@ class FileForm(forms.Form):
         return given
 
 
+_TEXTS = ("description", "goal", "instructions")
+
+
 class AgentForm(forms.Form):
     """An agent's definition, field by field; `base` is the version people looked at."""
 
@@ -118,8 +121,11 @@ class AgentForm(forms.Form):
     def changes(self) -> dict[str, Any]:
         """The entries of the file that the form holds."""
         given = self.cleaned_data
+        # A browser sends CRLF, whatever it was given: nobody changed those lines.
+        texts = {key: given[key].replace("\r\n", "\n") for key in _TEXTS}
         return {
-            **{key: given[key] for key in ("description", "goal", "instructions", "model")},
+            **texts,
+            "model": given["model"],
             "tools": given["tools"],
             "limits": {name: given[f"limit_{name}"] for name in Limits().to_json()},
         }

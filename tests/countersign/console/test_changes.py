@@ -126,6 +126,18 @@ def test_the_form_changes_what_was_changed_and_nothing_else(cast: Cast, log_in: 
     assert steps(cast) == (2, 30)
 
 
+def test_line_ends_of_a_browser_are_nobodys_change(cast: Cast, log_in: LogIn) -> None:
+    client = log_in("ada")
+    form = client.get(FORM).context["form"]
+    given = {**form.initial, "instructions": "Pay vendors.\r\nEach once."}
+    assert client.post(FORM, given).status_code == 302
+    sign(cast, log_in("carol"), "carol")
+    version = selectors.agent_versions(cast.acme.id, "Teller")[0]
+    assert version.instructions == "Pay vendors.\nEach once."
+    again = {**given, "base": version.digest}
+    assert "This changes nothing" in client.post(FORM, again).content.decode()
+
+
 def test_what_is_registered_fills_the_field(cast: Cast, log_in: LogIn) -> None:
     client = log_in("alice")
     assert "instructions: Pay vendors." in client.get(f"{PROPOSE}?agent=Teller").content.decode()
