@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import Error, IntegrityError, transaction
+from django.db import Error, IntegrityError, ProgrammingError, transaction
 from pytest_django import Settings
 
 from agents.errors import Refused
@@ -265,6 +265,14 @@ def test_a_version_without_a_registration_is_refused_by_the_database(cast: Cast)
             in_workspace(cast.acme.id),
         ):
             row.save(force_insert=True)
+
+
+@pytest.mark.parametrize("table", ["agents_tool", "agents_agent"])
+def test_what_was_registered_takes_no_other_name(cast: Cast, table: str) -> None:
+    """Rules, runs and signatures call a tool by its name."""
+    renamed = f"UPDATE {table} SET name = name || 's'"
+    with pytest.raises(ProgrammingError, match="permission denied"), transaction.atomic():
+        execute(cast.acme.id, renamed)
 
 
 def test_a_second_set_up_is_refused_by_the_database(cast: Cast) -> None:

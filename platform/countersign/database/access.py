@@ -98,7 +98,7 @@ TABLES: Mapping[str, Access] = {
     "policies_proposalkey": Access(app=APPEND, reader=READ),
     "policies_vote": Access(app=APPEND, reader=READ),
     # Agents and their runs
-    "agents_agent": Access(app=EDIT, reader=READ),
+    "agents_agent": Access(app=APPEND, reader=READ),
     "agents_agenttool": Access(app=APPEND, reader=READ),
     "agents_artifact": Access(app=APPEND, reader=READ),
     "agents_artifactcontent": Access(app=APPEND, reader=READ),
@@ -111,7 +111,7 @@ TABLES: Mapping[str, Access] = {
     "agents_replay": Access(app=EDIT, reader=READ),
     "agents_run": Access(app=EDIT, reader=READ, lookup=READ),
     "agents_step": Access(app=EDIT, reader=READ),
-    "agents_tool": Access(app=EDIT, reader=READ),
+    "agents_tool": Access(app=APPEND, reader=READ),
     "agents_toolversion": Access(app=APPEND, reader=READ),
 }
 
