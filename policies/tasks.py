@@ -24,6 +24,15 @@ OVERDUE = timedelta(minutes=1)
 """A mail not sent by then lost its message between commit and send."""
 REMIND_AT = 0.25
 """Share of the time to sign that is left when reviewers are reminded."""
+ENDS = {
+    ApprovalState.REJECTED: ("Rejected: ", "A reviewer rejected it and said why. Read it:"),
+    ApprovalState.EXPIRED: ("Expired: ", "It was not signed, or not used, in time. Read it:"),
+    ApprovalState.SUPERSEDED: (
+        "Out of date: ",
+        "What it builds on has changed, so it will not be made. Read it, and propose it again:",
+    ),
+}
+"""How a request ends without what it asked for, and what whoever asked is mailed then."""
 _SYSTEM = Actor("system", "countersign", "Countersign")
 
 
@@ -74,6 +83,29 @@ def notify_answer(workspace_id: str, request_id: str) -> None:
         people = _members(request, {str(asked.user_id)} if asked else ())
         _send(request, people, "Answered: ", "Your question was answered. Read it and decide:")
         _record(request, "approval.answer_sent", people)
+
+
+@shared_task(name="policies.notify_end", ignore_result=True)
+def notify_end(workspace_id: str, request_id: str) -> None:
+    """Mail whoever asked that a request ended without what it asked for; of a program, its people.
+
+    What another request has taken the place of, or what people withdrew, is not told.
+    """
+    with in_workspace(UUID(workspace_id)):
+        requests = ApprovalRequest.objects.select_related("workspace").filter(id=request_id)
+        request = requests.filter(state__in=ENDS, superseded_by__isnull=True).first()
+        if request is None or _goes_on(request):
+            return
+        prefix, wanted = ENDS[ApprovalState(request.state)]
+        ids = {request.requester_id} | directory().behind(request.requester_id)
+        people = _members(request, ids)
+        _send(request, people, prefix, wanted)
+        _record(request, "approval.end_sent", people)
+
+
+def _goes_on(request: ApprovalRequest) -> bool:
+    """A step whose request is out of date is decided anew by its run, and asks by itself."""
+    return request.state == ApprovalState.SUPERSEDED and request.run_id is not None
 
 
 def _members(request: ApprovalRequest, ids: Iterable[str]) -> list[Person]:
@@ -200,15 +232,20 @@ def _send(
     headline = _headline(request)
     subject = f"{prefix}{TIERS[request.tier]}: {headline}"
     agent = "" if request.run_id is None else f"Agent: {request.agent_name}\n"
+    clock = f"Sign by: {request.sign_by:%Y-%m-%d %H:%M} UTC"
+    closing = "This message cannot sign anything. Log in, read the card and decide there."
+    if request.closed is not None:
+        clock = f"Ended: {request.closed:%Y-%m-%d %H:%M} UTC"
+        closing = "There is nothing left to sign."
     body = (
         f"{headline}\n\n"
         f"Workspace: {request.workspace.name}\n"
         f"{agent}"
         f"Risk: {TIERS[request.tier].removesuffix(' risk').lower()}\n"
-        f"Sign by: {request.sign_by:%Y-%m-%d %H:%M} UTC\n\n"
+        f"{clock}\n\n"
         f"{wanted}\n"
         f"{settings.COUNTERSIGN_URL}/w/{request.workspace.slug}/approvals/{request.id}/\n\n"
-        "This message cannot sign anything. Log in, read the card and decide there.\n"
+        f"{closing}\n"
     )
     messages = [
         EmailMessage(" ".join(subject.split()), body, to=[person.email]) for person in people

@@ -204,10 +204,17 @@ def locked(request_id: UUID) -> ApprovalRequest:
 
 
 def close(request: ApprovalRequest, state: ApprovalState, now: datetime) -> None:
-    """Move a locked request to ``state``; the database refuses an impossible move."""
+    """Move a locked request to ``state``; the database refuses an impossible move.
+
+    Whoever asked is mailed once the transaction commits, where it ended without a signature.
+    """
     request.state = state
     request.closed = now
     request.save(update_fields=["state", "closed"])
+    if state in tasks.ENDS:
+        tell = partial(tasks.notify_end.delay, str(request.workspace_id), str(request.id))
+        # Robust: it stands on the card, whether or not a broker takes the mail.
+        transaction.on_commit(tell, robust=True)
 
 
 def _hold_policy(workspace_id: UUID) -> None:

@@ -77,6 +77,7 @@ PHRASES: Mapping[str, str] = {
     "approval.requested": "needs signatures",
     "approval.notified": "told the reviewers",
     "approval.reminded": "reminded the reviewers",
+    "approval.end_sent": "told whoever asked how it ended",
     "approval.stranded": "told that too few people may sign",
     "approval.completed": "counted the last signature that was needed",
     "approval.consumed": "used the approval",

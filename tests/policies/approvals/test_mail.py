@@ -10,7 +10,15 @@ from audit.services import Actor
 from countersign.accounts.models import ServiceAccount
 from countersign.accounts.services import service_account_create
 from policies import tasks
-from policies.services import approval_ask, approval_inform, approval_reassign
+from policies.models import Answer, ApprovalState, Kind
+from policies.services import (
+    approval_ask,
+    approval_cancel,
+    approval_expire,
+    approval_inform,
+    approval_reassign,
+    approval_supersede,
+)
 from tests.countersign.accounts.cast import NOW, Cast
 from tests.countersign.accounts.log import actions, last
 from tests.policies.approvals.asking import ask, vote
@@ -136,3 +144,57 @@ def test_a_group_is_mailed_as_far_as_it_may_sign_without_personal_data(
     for private in ("Kessler", "Alice", "Bob", "1,200"):
         assert private not in f"{mail.subject} {mail.body}"
     assert last(cast.acme.id, "approval.handed_on")["detail"]["people"] == [str(cast.id("beth"))]
+
+
+@pytest.mark.parametrize(
+    ("state", "subject"),
+    [
+        (ApprovalState.REJECTED, "Rejected: High risk: Accounts payable: Payments wait"),
+        (ApprovalState.EXPIRED, "Expired: High risk: Accounts payable: Payments wait"),
+    ],
+)
+def test_whoever_asked_is_told_how_it_ended_without_personal_data(
+    cast: Cast, mailoutbox: list[EmailMessage], state: ApprovalState, subject: str
+) -> None:
+    request = ask(cast)
+    if state is ApprovalState.REJECTED:
+        vote(cast, request, "bob", Answer.REJECT, comment="Norr AB is not due.")
+    else:
+        approval_expire(
+            workspace_id=cast.acme.id, request_id=request.id, now=NOW + timedelta(hours=5)
+        )
+    tasks.notify_end(str(cast.acme.id), str(request.id))
+    [mail] = mailoutbox
+    assert mail.to == ["alice@example.org"]
+    assert str(mail.subject).startswith(subject)
+    assert "Sign by" not in mail.body
+    assert "nothing left to sign" in mail.body
+    for private in ("1,200", "Alice", "Bob", "Norr"):
+        assert private not in f"{mail.subject}{mail.body}"
+    assert last(cast.acme.id, "approval.end_sent")["detail"]["people"] == [str(cast.id("alice"))]
+
+
+def test_a_change_that_is_out_of_date_is_told_and_a_step_that_goes_on_is_not(
+    cast: Cast, mailoutbox: list[EmailMessage]
+) -> None:
+    change = ask(cast, kind=Kind.CHANGE, run_id=None, step=None, agent_name="Policy")
+    step = ask(cast)
+    for request in (change, step):
+        approval_supersede(workspace_id=cast.acme.id, request_id=request.id, now=NOW)
+        tasks.notify_end(str(cast.acme.id), str(request.id))
+    assert [mail.subject.partition(":")[0] for mail in mailoutbox] == ["Out of date"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_nothing_is_told_of_what_waits_was_signed_or_withdrawn(
+    cast: Cast, mailoutbox: list[EmailMessage], ended: bool
+) -> None:
+    waiting, signed, withdrawn = (ask(cast) for _ in range(3))
+    for name in ("bob", "beth"):
+        vote(cast, signed, name)
+    if ended:
+        alice = cast.actor("alice")
+        approval_cancel(workspace_id=cast.acme.id, request_id=withdrawn.id, actor=alice, now=NOW)
+    for request in (waiting, signed, withdrawn):
+        tasks.notify_end(str(cast.acme.id), str(request.id))
+    assert mailoutbox == []
