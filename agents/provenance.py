@@ -2,23 +2,24 @@
 
 The analysis tells what had a part in a value: `'drop' + row['at'] + 'evil' + row['dot'] + …` has
 letters from a tool and is nobody's address but the program's. Here are the actual values:
-- what the task or a tool is said to have given has to stand in what it gave. Where it does not,
-  the program put it together, and it counts as written by the program;
-- what stands in the text of outsiders, and neither in the task, nor in a program of the run, nor in
-  what any other tool gave, came from outsiders, whatever way it took.
+- what the task or a tool is said to have given has to stand in what it gave (`heard`), as a whole.
+  Where it does not, or where a tool only says again what the run had passed to a tool before, the
+  program put it together, and it counts as written by the program;
+- what stands in the text of outsiders, and neither in the task, nor in a program of the run, nor
+  in what any other tool gave before the run stored it there, came from outsiders, whatever way it
+  took.
 
 Case, blanks, a name before `<address>` and a leading # or @ make no difference; of several
 recipients each has to stand there. Cannot tell, and so takes the analysis at its word: where files
-that are no text, or files of a tool, may have held it. A tool that echoes what it is told has
-given it.
+that are no text, or files of a tool, may have held it.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from typing import TYPE_CHECKING
 
+from agents import heard
 from agents.approvals import manifest
-from agents.models import Call, CallState
 from audit.canonical import JSON
 from policies.facts.record import ADDRESS, TASK, TASK_LITERAL, TOOL, Origin, join_origins
 
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 
 UNTRUSTED = "untrusted"
 _PARTED = re.compile(r"[,;]")
-_BRACKETED = re.compile(r"<([^<>]*)>\s*\Z")
-_BETWEEN = "\0"
-"""Stands between texts and in none, so that no recipient is found across two."""
+_BRACKETED = re.compile(r"[^<>@\r\n]*<([^<>]*)>\s*\Z")
+"""A name that holds an address itself, or a line break, is no name: some mailers write to it."""
 
 
 def held_to(
@@ -53,31 +53,51 @@ def _written(origin: Origin, names: Sequence[str], session: "Session") -> Origin
     """The program itself, where not all of these were given by whoever is said to have."""
     tools = {source.removeprefix(TOOL) for source in origin.sources if source.startswith(TOOL)}
     task = not origin.sources.isdisjoint((TASK, TASK_LITERAL))
-    given = _given(session, tools, task=task) if tools or task else None
-    if given is None or all(_stands_in(name, given) for name in names):
+    if not (tools or task) or not heard.is_readable(session, tools, task=task):
+        return Origin()
+    if all(_is_given(name, session, tools, task=task) for name in names):
         return Origin()
     return Origin(frozenset({ADDRESS}))
+
+
+def _is_given(name: str, session: "Session", tools: Set[str], *, task: bool) -> bool:
+    if task and heard.of_task(session).holds(name):
+        return True
+    if heard.is_given(session, name, tools):
+        return True
+    # What the task named first is no less the tool's for having been passed to it.
+    said = (call for call in heard.calls(session) if call.tool_version.tool.name in tools)
+    return heard.of_task(session).holds(name) and any(
+        heard.of_call(session, call).holds(name) for call in said
+    )
 
 
 def _outsiders(origin: Origin, names: Sequence[str], session: "Session") -> Origin:
     """The tools whose text of outsiders alone holds one of these."""
     theirs = {name for name, tool in session.tools.items() if UNTRUSTED in tool.spec.labels}
+    others = session.tools.keys() - theirs
     if UNTRUSTED in origin.labels or not theirs:
         return Origin()
-    others = _given(session, session.tools.keys() - theirs, task=True)
-    if others is None:
+    if not heard.is_readable(session, others, task=True):
         return Origin()
-    others += [_plain(step.code) for step in session.steps]
-    alone = [name for name in names if name and not _stands_in(name, others)]
+    alone = [name for name in names if not _is_of_others(name, session, others)]
+    if not alone:
+        return Origin()
     return join_origins(
-        Origin(frozenset({f"{TOOL}{tool}"}), frozenset(session.tools[tool].spec.labels))
-        for tool in sorted(theirs)
-        if any(_stands_in(name, _given(session, {tool}, task=False) or ()) for name in alone)
+        Origin(frozenset({f"{TOOL}{call.tool_version.tool.name}"}), frozenset(spec.labels))
+        for call in heard.calls(session)
+        for spec in (session.tools[call.tool_version.tool.name].spec,)
+        if UNTRUSTED in spec.labels
+        and any(heard.of_call(session, call).holds(name) for name in alone)
     )
 
 
-def _stands_in(name: str, texts: Iterable[str]) -> bool:
-    return any(name in text for text in texts)
+def _is_of_others(name: str, session: "Session", others: Set[str]) -> bool:
+    return (
+        heard.of_task(session).holds(name)
+        or any(name in heard.plain(step.code) for step in session.steps)
+        or heard.is_given(session, name, others, echoes=True)
+    )
 
 
 def _named(value: JSON) -> Iterator[str]:
@@ -85,56 +105,13 @@ def _named(value: JSON) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             yield from _named(item)
+    elif isinstance(value, dict):
+        yield from _named(list(value.values()))
     elif isinstance(value, str):
         for part in _PARTED.split(value):
-            bracketed = _BRACKETED.search(part)
-            yield _plain(bracketed[1] if bracketed else part).lstrip("#@")
+            bracketed = _BRACKETED.fullmatch(part)
+            name = heard.plain(bracketed[1] if bracketed else part).lstrip("#@")
+            if name:
+                yield name
     elif isinstance(value, int | float):
         yield str(value)
-
-
-def _given(session: "Session", tools: Set[str], *, task: bool) -> list[str] | None:
-    """What the run got from the task and these tools so far; None where it cannot all be read."""
-    calls = [
-        call
-        for step in session.calls.values()
-        for call in step.values()
-        if call.tool_version.tool.name in tools and call.state in _OVER
-    ]
-    unread = task and any(b"\0" in file.content for file in session.given)
-    if unread or any(call.files for call in calls):
-        return None
-    found = [_heard(session, call) for call in calls]
-    if task:
-        files = [file.content.decode("utf-8", "replace") for file in session.given]
-        found.append(_flat([session.run.goal, session.run.inputs, *files]))
-    return found
-
-
-_OVER = (CallState.SUCCEEDED, CallState.FAILED)
-
-
-def _heard(session: "Session", call: Call) -> str:
-    text = session.heard.get(call.id)
-    if text is None:
-        text = session.heard[call.id] = _flat([call.result, call.error])
-    return text
-
-
-def _flat(value: JSON) -> str:
-    """All texts and numbers in a value, keys among them."""
-    texts: list[str] = []
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting += [*item, *item.values()]
-        elif isinstance(item, list):
-            waiting += item
-        elif isinstance(item, str | int | float):
-            texts.append(_plain(str(item)))
-    return _BETWEEN.join(texts)
-
-
-def _plain(text: str) -> str:
-    return "".join(text.split()).casefold()

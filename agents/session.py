@@ -11,6 +11,7 @@ from agents.budgets.limits import Limits, Spent
 from agents.conversation.sightings import Reader
 from agents.errors import LeaseLost
 from agents.files import artifacts
+from agents.heard import Heard
 from agents.models import AgentVersion, Call, CallState, Effect, Run, Step, StepState
 from agents.ruling import rules_for
 from agents.sandbox.contract import (
@@ -49,7 +50,7 @@ class Session:
         given: the files that came with the task.
         reader: what was found in all that its model has been told.
         unsaid: starts and stops of jails that the log does not have yet: action, detail.
-        heard: call id → what the tool gave, as recipients are looked for in it (`provenance`).
+        heard: what task and tools gave and were given, as it is searched (`agents.heard`).
     """
 
     lease: Lease
@@ -65,7 +66,7 @@ class Session:
     given: tuple[GivenFile, ...] = ()
     unsaid: list[tuple[str, dict[str, JSON]]] = field(default_factory=list)
     reader: Reader[Step] = field(default_factory=Reader)
-    heard: dict[Any, str] = field(default_factory=dict)
+    heard: dict[Any, Heard] = field(default_factory=dict)
     lost: bool = False
     cleared: Any = None
     _jail: Jail | None = None

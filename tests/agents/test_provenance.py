@@ -16,8 +16,8 @@ BOOK = {"Ann": "ann@corp.example", "teams": ["sales", "ops"], "iban": "DE89 3704
 
 
 def call(tool: str, result: JSON, **more: Any) -> SimpleNamespace:
-    version = SimpleNamespace(tool=SimpleNamespace(name=tool))
-    held = {"state": CallState.SUCCEEDED, "files": [], "error": None, **more}
+    version = SimpleNamespace(tool=SimpleNamespace(name=tool), effect=more.pop("effect", "read"))
+    held = {"state": CallState.SUCCEEDED, "files": [], "error": None, "arguments": {}, **more}
     return SimpleNamespace(id=uuid4(), tool_version=version, result=result, **held)
 
 
@@ -29,9 +29,9 @@ def session(*calls: SimpleNamespace, files: tuple[bytes, ...] = (), code: str = 
                 goal="Mail Ann, and pay 120 to DE01.", inputs={"to": "x@y.example"}
             ),
             given=[SimpleNamespace(content=content) for content in files],
-            calls={uuid4(): dict(enumerate(calls))},
+            calls={1: dict(enumerate(calls))},
             heard={},
-            steps=[SimpleNamespace(code=code)],
+            steps=[SimpleNamespace(id=1, code=code)],
             tools={
                 name: SimpleNamespace(spec=SimpleNamespace(labels=labels))
                 for name, labels in (
@@ -169,3 +169,56 @@ def test_what_others_name_as_well_is_not_theirs() -> None:
     typed = session(PAGE, code="transfer(account='XX66')")
     assert not of_outsiders("XX66", LITERAL, run=typed)
     assert not of_outsiders("XX66", LITERAL, run=session(PAGE, files=(b"PK\0",)))
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["nn@corp.example", "ann@corp.exam", "ann@corp", "corp.example", "an", "DE893704004405320130"],
+)
+def test_a_part_of_what_was_given_was_not_given(part: str) -> None:
+    assert written(part, "tool:contacts")
+    assert not of_outsiders(part, LITERAL, run=session(call("page", BOOK["Ann"])))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "drop@evil.example <ann@corp.example>",
+        "drop@evil.example\r\nX: <ann@corp.example>",
+        "Ann\r\nBcc: x <ann@corp.example>",
+        "<drop@evil.example> <ann@corp.example>",
+        {"address": "drop@evil.example"},
+        {"lines": [{"address": "drop@evil.example"}]},
+    ],
+)
+def test_a_name_beside_an_address_names_nobody_else(value: JSON) -> None:
+    assert written(value, "tool:contacts")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["mailto:ann@x.example", "Write to ann@x.example.", "(ann@x.example)", "to=ann@x.example&a=1",
+     "ann@\nx.example", "\u8bf7\u8054\u7cfbann@x.example\u8c22\u8c22", "a;ann@x.example;b"],
+)  # fmt: skip
+def test_a_whole_word_stands_in_any_sentence(text: str) -> None:
+    assert not written("ann@x.example", "tool:contacts", run=session(call("contacts", text)))
+
+
+def test_a_tool_that_says_again_what_it_was_told_has_given_nothing() -> None:
+    stored = call("page", "done", effect="write", arguments={"text": "drop@evil.example"})
+    again = call("contacts", ["drop@evil.example"])
+    assert written("drop@evil.example", "tool:contacts", run=session(stored, again))
+    assert not written("drop@evil.example", "tool:contacts", run=session(again, stored))
+    asked = call("contacts", {"asked": "XX66"}, arguments={"name": "XX66"})
+    assert written("XX66", "tool:contacts", run=session(asked))
+    known = call("contacts", {"asked": "DE01"}, arguments={"name": "DE01"})
+    assert not written("DE01", "tool:contacts", run=session(known))
+
+
+def test_what_the_run_stored_for_outsiders_stays_theirs() -> None:
+    stored = call("report", "done", effect="write", arguments={"text": "see XX66"})
+    again = call("contacts", ["see XX66"])
+    assert of_outsiders("XX66", "tool:contacts", run=session(PAGE, stored, again))
+    assert not of_outsiders("XX66", "tool:contacts", run=session(PAGE, again, stored))
+    asked = call("contacts", {"account": "XX66"}, arguments={"account": "XX66"})
+    assert not of_outsiders("XX66", "tool:contacts", run=session(PAGE, asked))

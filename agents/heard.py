@@ -1,0 +1,165 @@
+"""What a run was given so far, by its task and its tools, and whether something stands in it.
+
+A text stands in another as a whole: `corp.example` does not stand in `ann@corp.example`, nor an
+account in a longer one. Case and blanks make no difference. What a tool says after the run passed
+it to a tool is not the tool's word: who stores something and reads it again has heard itself.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from agents.models import Call, CallState, Effect
+from audit.canonical import JSON
+
+if TYPE_CHECKING:
+    from agents.session import Session
+
+_BETWEEN = "\0"
+"""Stands between texts and in none, so that nothing is found across two."""
+_JOINERS = "@._+-/"
+"""Between letters or digits they make one word of both sides; not at the end of a sentence."""
+_NO_GROUP = r"(?!(?<=\d)\s\d)"
+"""An account in groups of digits does not end between two groups."""
+_OVER = (CallState.SUCCEEDED, CallState.FAILED)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Texts as they are searched: in one case."""
+
+    text: str
+
+    @classmethod
+    def of(cls, value: JSON) -> "Heard":
+        """All texts and numbers in a value, keys among them."""
+        return cls(_BETWEEN.join(leaf.casefold() for leaf in leaves(value)))
+
+    @cached_property
+    def plain(self) -> str:
+        return "".join(self.text.split())
+
+    def holds(self, name: str) -> bool:
+        """Whether this stands in it as a whole.
+
+        Args:
+            name: as `plain` gives it.
+        """
+        if name not in self.plain:
+            return False
+        if _is_word(self.text, _places(self.text, name), len(name)):
+            return True
+        spread = re.finditer(r"\s*".join(map(re.escape, name)) + _NO_GROUP, self.text)
+        return any(_is_whole(self.text, *found.span()) for found in spread)
+
+
+def plain(text: str) -> str:
+    """A text without case and blanks."""
+    return "".join(text.split()).casefold()
+
+
+def leaves(value: JSON) -> Iterator[str]:
+    """All texts and numbers in a value, keys among them."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += [*item, *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+        elif isinstance(item, str | int | float):
+            yield str(item)
+
+
+def calls(session: "Session") -> Iterator[Call]:
+    """The calls of the run that are over, in their order."""
+    for step in session.steps:
+        made = session.calls.get(step.id, {})
+        for seq in sorted(made):
+            if made[seq].state in _OVER:
+                yield made[seq]
+
+
+def of_task(session: "Session") -> Heard:
+    """What the task says: goal, inputs and files that came with it."""
+    found = session.heard.get("task")
+    if found is None:
+        files = [file.content.decode("utf-8", "replace") for file in session.given]
+        value = [session.run.goal, session.run.inputs, *files]
+        found = session.heard["task"] = Heard.of(value)
+    return found
+
+
+def of_call(session: "Session", call: Call) -> Heard:
+    """What a call gave: its result, or what its error said."""
+    return _kept(session, call, "gave", [call.result, call.error])
+
+
+def passed(session: "Session", call: Call) -> Heard:
+    """What the program passed to a call."""
+    return _kept(session, call, "passed", call.arguments)
+
+
+def is_readable(session: "Session", tools: Set[str], *, task: bool) -> bool:
+    """Whether all that these tools, and the task, gave can be read.
+
+    Files that are no text, and files of a tool, may hold anything.
+    """
+    if task and any(b"\0" in file.content for file in session.given):
+        return False
+    return not any(call.files for call in calls(session) if call.tool_version.tool.name in tools)
+
+
+def is_given(session: "Session", name: str, tools: Set[str], *, echoes: bool = False) -> bool:
+    """Whether one of these tools said this before the run passed it to any tool.
+
+    Args:
+        echoes: only what was passed to a tool that writes is an echo; a look-up is none.
+    """
+    before: list[Call] = []
+    for call in calls(session):
+        if not echoes or call.tool_version.effect == Effect.WRITE:
+            before.append(call)
+        if call.tool_version.tool.name in tools and of_call(session, call).holds(name):
+            return not any(passed(session, each).holds(name) for each in before)
+    return False
+
+
+def _kept(session: "Session", call: Call, what: str, value: JSON) -> Heard:
+    found = session.heard.get((call.id, what))
+    if found is None:
+        found = session.heard[call.id, what] = Heard.of(value)
+    return found
+
+
+def _places(text: str, name: str) -> Iterator[int]:
+    start = text.find(name)
+    while start >= 0:
+        yield start
+        start = text.find(name, start + 1)
+
+
+def _is_word(text: str, places: Iterable[int], length: int) -> bool:
+    return any(_is_whole(text, start, start + length) for start in places)
+
+
+def _is_whole(text: str, start: int, end: int) -> bool:
+    """Whether what stands there is no part of a longer word, address or number."""
+    before, beyond = text[max(start - 1, 0) : start], text[max(start - 2, 0) : max(start - 1, 0)]
+    after, further = text[end : end + 1], text[end + 1 : end + 2]
+    return not (
+        _is_letter(before)
+        or (before in _JOINERS and _is_letter(beyond))
+        or _is_letter(after)
+        or (after in _JOINERS and _is_letter(further))
+    )
+
+
+def _is_letter(sign: str) -> bool:
+    """A letter or digit; those of scripts that put no blanks between words part them."""
+    if sign.isascii():
+        return sign.isalnum()
+    return sign.isalnum() and unicodedata.east_asian_width(sign) not in ("W", "F")
