@@ -4,7 +4,7 @@ Nothing is decided in this module and nothing is written: it builds the request,
 and hands back what the journal must store before anything happens.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -26,6 +26,7 @@ from policies.facts.paths import value_at
 from policies.facts.record import (
     ADDRESS,
     FILES,
+    LITERAL,
     TASK,
     TASK_LITERAL,
     TOOL,
@@ -33,12 +34,15 @@ from policies.facts.record import (
     Facts,
     Origin,
 )
+from policies.facts.roles import OBJECT
 from policies.remarks import in_words, remarks
 from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
 
 RECIPIENT = "recipient"
+AMOUNTS = {"amount": False, "amount_minor": True}
+"""Roles of amounts, and whether they are in hundredths."""
 FILE = "file"
 """Says of a value, to people, that a file of outsiders has a part in it."""
 
@@ -117,15 +121,8 @@ def decide_call(
         planned: effects that were deferred before it, and count against the budgets of the day.
     """
     facts = session.facts(step.number, step.code)
-    # A tool the analysis saw no call of has origins nobody knows, which the request then says.
-    seen_at_all = any(site.tool == tool.name for site in facts.calls)
-    named = arguments if seen_at_all else {}
-    parts = (*named, *requests.inner_paths(tool.spec, named))
     planned = list(planned)
-    origins = {name: facts.origins_of(tool.name, name, arguments) for name in parts}
-    for name in filter(lambda part: tool.spec.role(part) == RECIPIENT, parts):
-        value, waiting = value_at(arguments, name), {call.token for call in planned}
-        origins[name] = provenance.held_to(origins[name], value, session, waiting)
+    origins = _origins(session, facts, tool, arguments, {call.token for call in planned})
     day = spending.foresee(session.run, tool.version, arguments, planned)
     context = replace(
         _of(session, step.number),
@@ -143,9 +140,42 @@ def decide_call(
         seen=facts.read_before(tool.name),
     )
     decision = _decide(request, session.policy_set)
-    told = {name: _told(origins[name], session) if name in origins else [] for name in arguments}
+    told = {
+        name: _told(origins[name], session, tool.spec.role(name)) if name in origins else []
+        for name in arguments
+    }
     over = day.over if decision.outcome is Outcome.REVIEW else ()
     return Gated(decision, request, origins=told, over=over)
+
+
+def _origins(
+    session: Session,
+    facts: Facts,
+    tool: BoundTool,
+    arguments: Mapping[str, JSON],
+    waiting: Collection[str],
+) -> dict[str, Origin]:
+    """The origin of each argument, and of each part of one that has a role.
+
+    Args:
+        waiting: tokens of effects that have not happened.
+    """
+    # A tool the analysis saw no call of has origins nobody knows, which the request then says.
+    seen_at_all = any(site.tool == tool.name for site in facts.calls)
+    named = arguments if seen_at_all else {}
+    parts = (*named, *requests.inner_paths(tool.spec, named))
+    origins = {name: facts.origins_of(tool.name, name, arguments) for name in parts}
+    for name in parts:
+        value, origin = value_at(arguments, name), origins[name]
+        role = requests.role_in(tool.spec, name, value)
+        if role in (RECIPIENT, OBJECT):
+            origins[name] = provenance.held_to(
+                origin, value, session, waiting, searched=role == OBJECT
+            )
+        elif role in AMOUNTS:
+            minor = AMOUNTS[role]
+            origins[name] = provenance.reckoned(origin, value, session, waiting, minor=minor)
+    return origins
 
 
 def decide_release(session: Session, step: Step, answer: JSON) -> Gated:
@@ -180,18 +210,19 @@ def explain(decision: Decision) -> str:
     return rules or decision.sentence
 
 
-def _told(origin: Origin, session: Session) -> list[str]:
+def _told(origin: Origin, session: Session, role: str) -> list[str]:
     """Origins as people read them: tools and the task; what lies between only where they do not.
 
     A program's literals and variables are how a value travelled, not where it came from; but an
     address that it wrote may be the value, whatever stands beside it. What outsiders wrote, and no
     tool returned, stood in a file of the task.
     """
-    named = {TASK if source == TASK_LITERAL else source for source in origin.sources}
+    read = {TASK_LITERAL: TASK, ADDRESS: LITERAL if role in AMOUNTS else ADDRESS}
+    named = {read.get(source, source) for source in origin.sources}
     tools = {source for source in named if source.startswith(TOOL)}
     ends = {source for source in named if source == TASK} | tools
-    if ends:
-        ends |= named & {ADDRESS}
+    if ends and ADDRESS in origin.sources:
+        ends.add(read[ADDRESS])
     if UNTRUSTED in origin.labels and not tools & _untrusted(session):
         ends = (ends - {TASK}) | {FILE}
     return sorted(ends or named)

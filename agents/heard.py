@@ -7,8 +7,9 @@ it to a tool is not the tool's word: who stores something and reads it again has
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ _BETWEEN = "\0"
 """Stands between texts and in none, so that nothing is found across two."""
 _JOINERS = "@._+-/"
 """Between letters or digits they make one word of both sides; not at the end of a sentence."""
+_NUMBER = re.compile(r"(?<![\w])\d+(?:[.,'\u2019\u00a0\u202f]\d+)*(?![\w])")
+_FINEST = Decimal("0.0001")
 _NO_GROUP = r"(?!(?<=\d)\s\d)"
 """An account in groups of digits does not end between two groups."""
 _OVER = (CallState.SUCCEEDED, CallState.FAILED)
@@ -29,14 +32,13 @@ _OVER = (CallState.SUCCEEDED, CallState.FAILED)
 
 @dataclass(frozen=True)
 class Heard:
-    """Texts as they are searched: in one case."""
+    """A value as it is searched: all texts and numbers in it, keys among them, in one case."""
 
-    text: str
+    value: JSON = field(repr=False)
 
-    @classmethod
-    def of(cls, value: JSON) -> "Heard":
-        """All texts and numbers in a value, keys among them."""
-        return cls(_BETWEEN.join(leaf.casefold() for leaf in leaves(value)))
+    @cached_property
+    def text(self) -> str:
+        return _BETWEEN.join(leaf.casefold() for leaf in leaves(self.value))
 
     @cached_property
     def plain(self) -> str:
@@ -54,6 +56,29 @@ class Heard:
             return True
         spread = re.finditer(r"\s*".join(map(re.escape, name)) + _NO_GROUP, self.text)
         return any(_is_whole(self.text, *found.span()) for found in spread)
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Every number that is written in it, and the sums of columns, as `number` writes them."""
+        found = {form for token in _NUMBER.findall(self.text) for form in _readings(token)}
+        return frozenset(found | {number(total) for total in _sums(self.value)} - {""})
+
+    @cached_property
+    def fractions(self) -> frozenset[str]:
+        """Those that are written with a mark between digits, as amounts in units are."""
+        tokens = (token for token in _NUMBER.findall(self.text) if not token.isdigit())
+        return frozenset(form for token in tokens for form in _readings(token))
+
+
+def number(value: object) -> str:
+    """A number in one form, to ten thousandths; "" for what is none."""
+    try:
+        exact = Decimal(str(value))
+        if isinstance(value, bool) or not exact.is_finite() or abs(exact.adjusted()) > 18:
+            return ""
+        return format(exact.quantize(_FINEST).normalize() + 0, "f")
+    except InvalidOperation:
+        return ""
 
 
 def plain(text: str) -> str:
@@ -89,7 +114,7 @@ def of_task(session: "Session") -> Heard:
     if found is None:
         files = [file.content.decode("utf-8", "replace") for file in session.given]
         value = [session.run.goal, session.run.inputs, *files]
-        found = session.heard["task"] = Heard.of(value)
+        found = session.heard["task"] = Heard(value)
     return found
 
 
@@ -113,26 +138,53 @@ def is_readable(session: "Session", tools: Set[str], *, task: bool) -> bool:
     return not any(call.files for call in calls(session) if call.tool_version.tool.name in tools)
 
 
-def is_given(session: "Session", name: str, tools: Set[str], *, echoes: bool = False) -> bool:
+def is_given(
+    session: "Session", tools: Set[str], holds: Callable[[Heard], bool], *, echoes: bool = False
+) -> bool:
     """Whether one of these tools said this before the run passed it to any tool.
 
     Args:
+        holds: whether it stands in something.
         echoes: only what was passed to a tool that writes is an echo; a look-up is none.
     """
     before: list[Call] = []
     for call in calls(session):
         if not echoes or call.tool_version.effect == Effect.WRITE:
             before.append(call)
-        if call.tool_version.tool.name in tools and of_call(session, call).holds(name):
-            return not any(passed(session, each).holds(name) for each in before)
+        if call.tool_version.tool.name in tools and holds(of_call(session, call)):
+            return not any(holds(passed(session, each)) for each in before)
     return False
 
 
 def _kept(session: "Session", call: Call, what: str, value: JSON) -> Heard:
     found = session.heard.get((call.id, what))
     if found is None:
-        found = session.heard[call.id, what] = Heard.of(value)
+        found = session.heard[call.id, what] = Heard(value)
     return found
+
+
+def _readings(token: str) -> Iterator[str]:
+    """What a written number may be: marks stand between thousands, or before a fraction."""
+    groups = re.split(r"\D", token)
+    yield number("".join(groups))
+    if len(groups) > 1:
+        yield number(f"{''.join(groups[:-1])}.{groups[-1]}")
+
+
+def _sums(value: JSON) -> Iterator[Decimal]:
+    """The sum of each list of numbers, and of each field over a list of objects."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        inner = list(item.values()) if isinstance(item, dict) else item
+        if not isinstance(inner, list):
+            continue
+        waiting += inner
+        rows = [row for row in inner if isinstance(row, dict)]
+        names = {name for row in rows for name in row}
+        for column in (inner, *([row.get(name) for row in rows] for name in sorted(names))):
+            known = [number(each) for each in column if not isinstance(each, dict | list)]
+            yield sum((Decimal(each) for each in known if each), Decimal())
 
 
 def _places(text: str, name: str) -> Iterator[int]:

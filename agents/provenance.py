@@ -7,7 +7,9 @@ letters from a tool and is nobody's address but the program's. Here are the actu
   program put it together, and it counts as written by the program;
 - what stands in the text of outsiders, and neither in the task, nor in a program of the run, nor
   in what any other tool gave before the run stored it there, came from outsiders, whatever way it
-  took.
+  took;
+- an amount in which the task or a tool had a part has to be a number that they gave, or the sum of
+  a column of such numbers. Any other was reckoned, and counts as written by the program.
 
 Case, blanks, a name before `<address>` and a leading # or @ make no difference; of several
 recipients each has to stand there. Cannot tell, and so takes the analysis at its word: where files
@@ -16,6 +18,7 @@ that are no text, or files of a tool, may have held it.
 
 import re
 from collections.abc import Collection, Iterator, Sequence, Set
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from agents import heard
@@ -33,26 +36,80 @@ _BRACKETED = re.compile(r"[^<>@\r\n]*<([^<>]*)>\s*\Z")
 
 
 def held_to(
-    origin: Origin, value: JSON, session: "Session", open_results: Collection[str] = ()
+    origin: Origin,
+    value: JSON,
+    session: "Session",
+    open_results: Collection[str] = (),
+    *,
+    searched: bool = False,
 ) -> Origin:
     """The origin of an actual recipient, joined with whoever else turns out to have given it.
 
     Args:
         open_results: tokens of effects that have not happened; what is made of their results is
             looked at when they have.
+        searched: the analysis does not know this part by itself, so one that stands in the task
+            counts as the task's.
     """
     if not manifest.tokens(value).isdisjoint(open_results):
         return origin
     names = list(_named(value))
+    if searched and names and all(map(heard.of_task(session).holds, names)):
+        return Origin(frozenset({TASK_LITERAL}), origin.labels, origin.control)
     for more in (_written(origin, names, session), _outsiders(origin, names, session)):
         origin = origin.joined(more)
     return origin
 
 
+def reckoned(
+    origin: Origin,
+    value: JSON,
+    session: "Session",
+    open_results: Collection[str] = (),
+    *,
+    minor: bool,
+) -> Origin:
+    """The origin of an actual amount, joined with the program where it was reckoned.
+
+    Args:
+        minor: it is in hundredths; numbers with a fraction were given in units.
+    """
+    tools, task = _givers(origin)
+    if not (tools or task) or not manifest.tokens(value).isdisjoint(open_results):
+        return origin
+    if not heard.is_readable(session, tools, task=task):
+        return origin
+    for amount in value if isinstance(value, list) else [value]:
+        exact = heard.number(amount)
+        if exact and not _is_number_given(exact, session, tools, minor=minor):
+            return origin.joined(Origin(frozenset({ADDRESS})))
+    return origin
+
+
+def _is_number_given(exact: str, session: "Session", tools: Set[str], *, minor: bool) -> bool:
+    """Whether an amount was given, in the unit in which it is passed or in the other.
+
+    A task speaks of units; a tool of units where it writes a fraction, else of either.
+    """
+    units = heard.number(Decimal(exact) / 100) if minor else exact
+    cents = exact if minor else heard.number(Decimal(exact) * 100)
+    told = heard.of_task(session).numbers
+
+    def holds(given: heard.Heard) -> bool:
+        return cents in given.numbers or units in (given.fractions if minor else given.numbers)
+
+    return exact in told or units in told or heard.is_given(session, tools, holds)
+
+
+def _givers(origin: Origin) -> tuple[set[str], bool]:
+    """The tools, and whether also the task, that had a part in a value."""
+    tools = {source.removeprefix(TOOL) for source in origin.sources if source.startswith(TOOL)}
+    return tools, not origin.sources.isdisjoint((TASK, TASK_LITERAL))
+
+
 def _written(origin: Origin, names: Sequence[str], session: "Session") -> Origin:
     """The program itself, where not all of these were given by whoever is said to have."""
-    tools = {source.removeprefix(TOOL) for source in origin.sources if source.startswith(TOOL)}
-    task = not origin.sources.isdisjoint((TASK, TASK_LITERAL))
+    tools, task = _givers(origin)
     if not (tools or task) or not heard.is_readable(session, tools, task=task):
         return Origin()
     if all(_is_given(name, session, tools, task=task) for name in names):
@@ -63,7 +120,7 @@ def _written(origin: Origin, names: Sequence[str], session: "Session") -> Origin
 def _is_given(name: str, session: "Session", tools: Set[str], *, task: bool) -> bool:
     if task and heard.of_task(session).holds(name):
         return True
-    if heard.is_given(session, name, tools):
+    if heard.is_given(session, tools, lambda given: given.holds(name)):
         return True
     # What the task named first is no less the tool's for having been passed to it.
     said = (call for call in heard.calls(session) if call.tool_version.tool.name in tools)
@@ -96,7 +153,7 @@ def _is_of_others(name: str, session: "Session", others: Set[str]) -> bool:
     return (
         heard.of_task(session).holds(name)
         or any(name in heard.plain(step.code) for step in session.steps)
-        or heard.is_given(session, name, others, echoes=True)
+        or heard.is_given(session, others, lambda given: given.holds(name), echoes=True)
     )
 
 

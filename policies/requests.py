@@ -12,12 +12,14 @@ meaning of each attribute stands in schema.py beside its type. Three rules hold 
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import Any
 
+from policies.facts.addresses import is_address
 from policies.facts.paths import enclosing, inside
 from policies.facts.record import (
     ADDRESS,
@@ -38,6 +40,7 @@ from policies.facts.record import (
     join_origins,
 )
 from policies.facts.resources import hosts_in
+from policies.facts.roles import CONTENT_ROLES, OBJECT, role_of
 from policies.facts.sensitive import (
     PERSONAL_KINDS,
     SECRET_KINDS,
@@ -49,11 +52,20 @@ from policies.facts.sensitive import (
 from policies.schema import argument_types
 
 LONG_MAX = 2**63 - 1
+_STORED_MAX = 2**53 - 1
+"""Greatest number that a decision's record can hold."""
 _AMOUNT_ROLES = {"amount": 100, "amount_minor": 1}
 _NOBODY = datetime(1970, 1, 1, tzinfo=UTC)
 _TODAY = ("writes", "recipients", "amount_minor")
 _COUNTERS = ("tokens", "cost_micros", "tool_calls", "writes", "steps", "seconds")
 UNRECORDED = "not looked for at the time"
+_HEADER = re.compile(r"[\r\n\v\f\x85\u2028\u2029][ \t]*[A-Za-z][A-Za-z-]{0,40}[ \t]*:")
+_IN_HEADERS = frozenset({
+    "subject", "title", "topic", "sender", "from", "from_", "from_name", "sender_name",
+    "display_name", "reply_to", "in_reply_to", "references", "name", "filename", "header",
+})  # fmt: skip
+"""Names of arguments that a tool for mails writes into its headers."""
+_ADDRESSED = re.compile(r"(?:[a-z][a-z0-9+-]*:)*[/\\\s]*(?:[^/\\?#\s]*@)?([^/\\?#\s:]*)", re.I)
 _OUTWARD_LABELS = frozenset({"untrusted", "external", "outward", "public", "egress"})
 
 
@@ -218,10 +230,11 @@ def call(
         for name, value in arguments.items()
     ]
     passed += [
-        Argument(path, tool.role(path), True, value, "", _origin_for(path, origins))
+        Argument(path, role_in(tool, path, value), True, value, "", _origin_for(path, origins))
         for path, value in _inner(tool, arguments)
     ]
     typed, problems = typed_arguments(tool, arguments)
+    problems += _headers(tool, passed)
     about, more = _call(ctx, tool, passed, (guards, rounds, seen))
     return Request(
         f"call:{tool.name}",
@@ -396,7 +409,7 @@ def _run(ctx: RunContext) -> dict[str, Any]:
         "agency": ctx.agency,
         "step": ctx.step,
         "seen": sorted(ctx.control_labels),
-        "spent": {name: min(ctx.spent.get(name, 0), LONG_MAX) for name in _COUNTERS},
+        "spent": {name: min(ctx.spent.get(name, 0), _STORED_MAX) for name in _COUNTERS},
         "hour": now.hour,
         "weekday": now.isoweekday(),
         "now": _time(now),
@@ -485,14 +498,54 @@ def inner_paths(tool: ToolSpec, arguments: Mapping[str, Any]) -> tuple[str, ...]
     return tuple(dict.fromkeys(path for path, _ in _inner(tool, arguments)))
 
 
+def role_in(tool: ToolSpec, path: str, value: object) -> str:
+    """The role of what stands at a path inside an actual argument.
+
+    In an object that may have any fields, an address or account is one under any name, and as a
+    name: it has the role of what is not known before the program runs.
+    """
+    role, name = tool.role(path), path.rpartition(".." if ".." in path else ".")[2]
+    if role or path.partition(".")[0] not in tool.open_arguments or name.lower() in CONTENT_ROLES:
+        return role
+    return OBJECT if any(map(_names_somebody, [name, *_texts(value)])) else ""
+
+
+def _names_somebody(text: str) -> bool:
+    """Whether a text is an address or an account, also one with a name before it."""
+    bare = text.strip().removesuffix(">").rpartition("<")[2].strip()
+    return is_address(bare) and bare != "@"
+
+
 def _inner(tool: ToolSpec, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     roles: dict[str, str] = {}  # a path may be met in each of many lines
     for name, argument in arguments.items():
         for path, value in inside(name, argument):
             if path not in roles:
                 roles[path] = tool.role(path)
-            if roles[path]:
+            if roles[path] or role_in(tool, path, value):
                 yield path, value
+
+
+def _headers(tool: ToolSpec, arguments: Iterable[Argument]) -> list[str]:
+    """Arguments whose line breaks would add a header to a mail, such as a `Bcc:` in a subject."""
+    if tool.effect == "read":
+        return []
+    return [
+        f"argument {a.name!r} begins a line with the name of a header"
+        for a in arguments
+        if (a.role == "recipient" or a.name.rpartition(".")[2].lower() in _IN_HEADERS)
+        and any(_HEADER.search(text) for text in _texts(a.value))
+    ]
+
+
+def _is_somebody(argument: Argument) -> bool:
+    """Whether it says who is paid or told."""
+    return argument.role == "recipient" or (argument.role == OBJECT and argument.known)
+
+
+def _texts(value: object) -> list[str]:
+    items = value if isinstance(value, list | tuple) else [value]
+    return [item for item in items if isinstance(item, str)]
 
 
 def _origin_for(name: str, origins: Mapping[str, Origin]) -> Origin:
@@ -522,7 +575,7 @@ def _call(
         "rounds": sorted(rounds),
         "seen": sorted({*seen, *ctx.control_labels}),
         "recipient_sources": sorted(
-            {kind for a in passed if a.role == "recipient" for kind in _source_kinds(a)}
+            {kind for a in passed if _is_somebody(a) for kind in _source_kinds(a)}
         ),
         "amount_sources": sorted(
             {kind for a in passed if a.role in _AMOUNT_ROLES for kind in _source_kinds(a)}
@@ -534,14 +587,28 @@ def _call(
         "roles": sorted({a.role for a in passed if a.role}),
         "amount_minor": amount,
         "amount_known": amount_known,
-        "today": {name: min(ctx.today.get(name, 0), LONG_MAX) for name in _TODAY},
+        "today": {name: min(ctx.today.get(name, 0), _STORED_MAX) for name in _TODAY},
         "over_budget": ctx.over_budget,
         "secrets": list(secrets_in(whole)),
         "personal": list(personal_in(whole)),
-        "hosts": sorted(set(hosts_in(whole))),
+        "hosts": sorted({*hosts_in(whole), *_addressed(passed)}),
         "emails": sorted({address.lower() for address in emails_in(whole)}),
     }
     return about, problems
+
+
+def _addressed(arguments: Iterable[Argument]) -> Iterator[str]:
+    """Hosts of arguments that are addresses by role or name, also where no scheme says so.
+
+    `//evil.example/?q=…`, `https:evil.example` and `evil.example` are asked as well.
+    """
+    for argument in arguments:
+        name = argument.name.rpartition(".")[2]
+        if role_of(name, argument.role, "write") == "url":
+            for text in _texts(argument.value):
+                host = _ADDRESSED.match(text)
+                if host and host[1] and not hosts_in(text):
+                    yield host[1].lower()
 
 
 def _pairs(arguments: Iterable[Argument], labels: Callable[[Origin], frozenset[str]]) -> list[str]:
@@ -604,7 +671,7 @@ def _amount(arguments: Iterable[Argument]) -> tuple[int, bool, list[str]]:
         if minor is None and "." in argument.name:
             known = False  # it may be called so without being one
             continue
-        if minor is None or total + abs(minor) > LONG_MAX:
+        if minor is None or total + abs(minor) > _STORED_MAX:
             return 0, False, [f"amount {argument.name!r} is not a number the policies can compare"]
         total += abs(minor)
     return total, known, []
@@ -656,7 +723,7 @@ def _typed(kind: str, value: object) -> object:
         return value if isinstance(value, str) else None
     if kind == "Long":
         whole = isinstance(value, int) and not isinstance(value, bool)
-        return value if whole and -LONG_MAX <= int(str(value)) <= LONG_MAX else None
+        return value if whole and abs(int(str(value))) <= _STORED_MAX else None
     if kind == "decimal":
         return _decimal(value)
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):

@@ -35,6 +35,10 @@ agents:
     model: scripted
     tools: [{", ".join(TOOLS)}]
     limits: {{steps: 12, step_cpu_s: 3}}
+    inputs:
+      type: object
+      properties:
+        limit: {{type: integer}}
 """
 GOAL = (
     "Read mail 7 and the page https://news.example/today, about order 99000. Mail a summary to "
