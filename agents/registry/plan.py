@@ -124,7 +124,11 @@ class _Planner:
         content = entry.content()
         row = ModelEndpoint(name=entry.name, **content)
         newest = ModelEndpoint.objects.filter(name=entry.name).order_by("-number").first()
-        self._add(MODEL, entry.name, canonical.digest(content), row, newest)
+        # An agent is tied to its model by this hash, and stopped by the model's name.
+        digest = canonical.digest({"name": entry.name, **content})
+        if newest is not None and newest.digest == canonical.digest(content):
+            digest = _still_alone(newest, digest)
+        self._add(MODEL, entry.name, digest, row, newest)
 
     def tool(self, entry: ToolEntry) -> None:
         self._tool(_definition(entry))
@@ -200,6 +204,12 @@ class _Planner:
         if found is None:
             raise Refused(f"There is no {kind} {name}.")
         return found.digest
+
+
+def _still_alone(stored: ModelEndpoint, digest: str) -> str:
+    """The hash of a model from before hashes held the name, unless another model has it too."""
+    others = ModelEndpoint.objects.filter(digest=stored.digest).exclude(name=stored.name)
+    return digest if others.exists() else stored.digest
 
 
 def newest_tool(name: str) -> ToolVersion | None:
