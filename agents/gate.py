@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents import provenance, tracing
+from agents import leaks, provenance, tracing
 from agents.bound import BoundTool, bind
 from agents.budgets import spending
 from agents.conversation import messages, sightings
@@ -175,7 +175,7 @@ def _origins(
         elif role in AMOUNTS:
             minor = AMOUNTS[role]
             origins[name] = provenance.reckoned(origin, value, session, waiting, minor=minor)
-    return origins
+    return leaks.told_again(origins, arguments, tool.spec, session)
 
 
 def decide_release(session: Session, step: Step, answer: JSON) -> Gated:
@@ -186,10 +186,8 @@ def decide_release(session: Session, step: Step, answer: JSON) -> Gated:
         # Who wrote a file is known as a whole: with all that the run has read.
         files = facts.variables.get(FILES, Origin(labels=frozenset({UNKNOWN_LABEL})))
         origin = origin.joined(files).joined(Origin(labels=session.control_labels))
-    return _gated(
-        session,
-        requests.release(_of(session, step.number), answer, origin),
-    )
+    origin = origin.joined(Origin(labels=leaks.labels_in(answer, session)))
+    return _gated(session, requests.release(_of(session, step.number), answer, origin))
 
 
 def explain_program(gated: Gated) -> str:

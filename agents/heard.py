@@ -24,6 +24,8 @@ _BETWEEN = "\0"
 _JOINERS = "@._+-/"
 """Between letters or digits they make one word of both sides; not at the end of a sentence."""
 _NUMBER = re.compile(r"(?<![\w])\d+(?:[.,'\u2019\u00a0\u202f]\d+)*(?![\w])")
+_TELLING = re.compile(r"\d|\w\s+\w")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ][\d:.+Z-]*)?|\d\d?[./]\d\d?[./]\d{4}")
 _FINEST = Decimal("0.0001")
 _NO_GROUP = r"(?!(?<=\d)\s\d)"
 """An account in groups of digits does not end between two groups."""
@@ -58,6 +60,25 @@ class Heard:
         return any(_is_whole(self.text, *found.span()) for found in spread)
 
     @cached_property
+    def solid(self) -> str:
+        """Its letters and digits alone, with the names of fields and again without."""
+        values = (str(value).casefold() for value in _values(self.value))
+        return f"{solid(self.text)}{_BETWEEN}{solid(''.join(values))}"
+
+    @cached_property
+    def lines(self) -> frozenset[str]:
+        """The letters and digits of each line that says something: no single word, no date."""
+        only = isinstance(self.value, str)
+        values = [self.value] if only else _values(self.value)
+        return frozenset(
+            solid(line.casefold())
+            for text in values
+            if isinstance(text, str)
+            for line in text.splitlines()
+            if (only or _TELLING.search(line)) and not _DATE.fullmatch(line.strip())
+        )
+
+    @cached_property
     def numbers(self) -> frozenset[str]:
         """Every number that is written in it, and the sums of columns, as `number` writes them."""
         found = {form for token in _NUMBER.findall(self.text) for form in _readings(token)}
@@ -68,6 +89,11 @@ class Heard:
         """Those that are written with a mark between digits, as amounts in units are."""
         tokens = (token for token in _NUMBER.findall(self.text) if not token.isdigit())
         return frozenset(form for token in tokens for form in _readings(token))
+
+
+def solid(text: str) -> str:
+    """The letters and digits of a text, in its case."""
+    return "".join(filter(str.isalnum, text))
 
 
 def number(value: object) -> str:
@@ -87,16 +113,29 @@ def plain(text: str) -> str:
 
 
 def leaves(value: JSON) -> Iterator[str]:
-    """All texts and numbers in a value, keys among them."""
+    """All texts and numbers in a value, keys among them, in their order."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
-            waiting += [*item, *item.values()]
+            waiting += [part for pair in reversed(item.items()) for part in reversed(pair)]
         elif isinstance(item, list):
-            waiting += item
+            waiting += reversed(item)
         elif isinstance(item, str | int | float):
             yield str(item)
+
+
+def _values(value: JSON) -> Iterator[JSON]:
+    """All that stands in a value and is no name of a field, in its order."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += reversed(item.values())
+        elif isinstance(item, list):
+            waiting += reversed(item)
+        else:
+            yield item
 
 
 def calls(session: "Session") -> Iterator[Call]:

@@ -298,7 +298,8 @@ def test_a_secret_does_not_leave(stage: Stage, how: str) -> None:
     first = [e for e in effects if e != ("jot", "correct horse battery", "")]
     assert (first, asked) == ([], [])
     if "typed" in how:
-        assert (effects, waits(run)) == ([], True)
+        assert effects == []
+        assert waits(run) or "PolicyDenied" in _told(stage)
 
 
 def test_a_secret_is_not_the_answer(stage: Stage) -> None:
