@@ -152,7 +152,7 @@ class Broker:
             case CallState.VOID:
                 return self._placeholder(call)
             case CallState.PLANNED:
-                return self._planned_again(call)
+                return self._planned_again(call, guest.at)
             case _ if self.history:
                 return self._end(Ending.IN_DOUBT, f"call {call.seq + 1} is not over")
             case CallState.INTENDED:
@@ -176,7 +176,7 @@ class Broker:
             return None
         return Divergence(self.step.number, call.seq, "arguments", repr(expected), repr(now))
 
-    def _planned_again(self, call: Call) -> Reply:
+    def _planned_again(self, call: Call, at: Collection[int]) -> Reply:
         if self._approves(call):
             return self._apply(call)
         self.planned.append(call)
@@ -188,6 +188,7 @@ class Broker:
                 self.session.tools[call.tool_version.tool.name],
                 call.arguments,
                 self.planned[:-1],
+                at,
             )
             self._decided(call, gated)
             if gated.decision.outcome is Outcome.DENY:
@@ -279,7 +280,7 @@ class Broker:
             except ToolArgumentError as error:
                 return self._refuse(self._row(guest, tool, arguments), error.kind, str(error))
         call = self._row(guest, tool, arguments)
-        gated = gate.decide_call(self.session, self.step, tool, arguments, self.planned)
+        gated = gate.decide_call(self.session, self.step, tool, arguments, self.planned, guest.at)
         self._decided(call, gated)
         call.origins = gated.origins
         if gated.decision.outcome is Outcome.DENY:

@@ -40,6 +40,7 @@ from policies.requests import Request
 from policies.selectors import active_policy
 from policies.services import DecisionDraft
 
+_UNSEEN = Origin(frozenset({UNKNOWN_LABEL}), frozenset({UNKNOWN_LABEL}))
 RECIPIENT = "recipient"
 AMOUNTS = {"amount": False, "amount_minor": True}
 """Roles of amounts, and whether they are in hundredths."""
@@ -114,15 +115,19 @@ def decide_call(
     tool: BoundTool,
     arguments: Mapping[str, JSON],
     planned: Iterable[Call] = (),
+    at: Collection[int] | None = None,
 ) -> Gated:
     """May this call happen, with these arguments and what is known of their origin?
 
     Args:
         planned: effects that were deferred before it, and count against the budgets of the day.
+        at: lines of the program that led to it; None where that is not known.
     """
     facts = session.facts(step.number, step.code)
     planned = list(planned)
     origins = _origins(session, facts, tool, arguments, {call.token for call in planned})
+    if not _is_where_seen(facts, tool, arguments, at):
+        origins = {name: origin.joined(_UNSEEN) for name, origin in origins.items()}
     day = spending.foresee(session.run, tool.version, arguments, planned)
     context = replace(
         _of(session, step.number),
@@ -146,6 +151,17 @@ def decide_call(
     }
     over = day.over if decision.outcome is Outcome.REVIEW else ()
     return Gated(decision, request, origins=told, over=over)
+
+
+def _is_where_seen(
+    facts: Facts, tool: BoundTool, arguments: Mapping[str, JSON], at: Collection[int] | None
+) -> bool:
+    """Whether a call comes from a line from which the analysis saw it come.
+
+    One that does not was made in a way that the analysis missed, whatever other call it is like.
+    """
+    sites = (site for site in facts.calls if site.tool == tool.name)
+    return at is None or any(site.line in at and site.fits(arguments) for site in sites)
 
 
 def _origins(

@@ -118,11 +118,14 @@ class GuestCall:
             ``{"$placeholder": token, "path": [member, …]}``; inside text it is ``⟦token⟧``
             or ``⟦token/member/…⟧`` (the path as an RFC 6901 pointer). Whether a token was
             issued is for the handler to check: programs can write both forms themselves.
+        at: lines of the step's program that led to it, from the innermost; what a hostile guest
+            says of them can only raise doubts.
     """
 
     seq: int
     tool: str
     arguments: dict[str, JSON]
+    at: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 MAX_INTEGER = 2**53 - 1  # Beyond it JSON numbers are not exact everywhere (RFC 8259 §6).
 MAX_DEPTH = 60
 MAX_TEXT = 8_000  # Characters of an error message or a hint.
+MAX_LINES = 16  # Lines of the program that a call is said to come from.
 MAX_REPR = 20_000  # Characters of a value that is not JSON.
 MAX_VALUE_NODES = 20_000  # A larger last value is given as its shortened repr.
 OUTPUT_PIECE = 8_192  # Bytes of output that are sent before the step ends.
@@ -1186,7 +1187,13 @@ class _Guest:
     def call(self, tool: str, arguments: dict[str, Any]) -> Any:
         self.require_program_thread(tool)
         self.send_out()
-        call = {"call": self.calls, "tool": tool, "arguments": arguments, "out": ""}
+        call = {
+            "call": self.calls,
+            "tool": tool,
+            "arguments": arguments,
+            "at": self.lines(),
+            "out": "",
+        }
         try:
             self.channel.send(call)
         except _TooLong as error:
@@ -1203,6 +1210,16 @@ class _Guest:
             known = type(schema) is dict and schema.get("type") == "null"
             return None if known else _Placeholder(token, schema, schema, ())
         return self.park()
+
+    def lines(self) -> list[int]:
+        """Give the lines of this step's program that led to a call, from the innermost."""
+        found: list[int] = []
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and len(found) < MAX_LINES:
+            if frame.f_code.co_filename == self.filename:
+                found.append(frame.f_lineno)
+            frame = frame.f_back
+        return found
 
     def stop(self, message: dict[str, Any]) -> NoReturn:
         """Tell the host why the step ends here, and never come back."""

@@ -34,6 +34,8 @@ MAX_DEPTH = 64  # A little above the guest's own limit, which counts from the ar
 MAX_NAME = 200
 MAX_MESSAGE = 10_000
 MAX_SKIPPED = 20
+MAX_LINES = 16
+MAX_LINE = 10_000_000
 _LENGTH = struct.Struct(">I")
 
 
@@ -56,6 +58,7 @@ class Called:
     number: int
     tool: str
     arguments: dict[str, JSON]
+    at: tuple[int, ...]
     out: str
 
 
@@ -271,13 +274,23 @@ def _output(message: dict[str, JSON]) -> Output:
 
 
 def _called(message: dict[str, JSON]) -> Called:
-    _keys(message, {"call", "tool", "arguments", "out"})
+    _keys(message, {"call", "tool", "arguments", "at", "out"})
     number, arguments = message["call"], message["arguments"]
     if type(number) is not int or number < 0:
         raise ProtocolViolation("a call without a number")
     if type(arguments) is not dict:
         raise ProtocolViolation("a call without arguments")
-    return Called(number, _string(message, "tool", MAX_NAME), arguments, _printed(message))
+    tool = _string(message, "tool", MAX_NAME)
+    return Called(number, tool, arguments, _lines(message["at"]), _printed(message))
+
+
+def _lines(told: JSON) -> tuple[int, ...]:
+    if type(told) is not list or len(told) > MAX_LINES:
+        raise ProtocolViolation("a call without lines")
+    lines = [line for line in told if type(line) is int and 0 <= line <= MAX_LINE]
+    if len(lines) != len(told):
+        raise ProtocolViolation("a line that is no number")
+    return tuple(lines)
 
 
 def _needed(message: dict[str, JSON]) -> Needed:

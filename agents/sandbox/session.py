@@ -282,7 +282,8 @@ class Jail:
         step.calls += 1
         step.check_time()
         with step.paused():
-            reply = handler.call(GuestCall(message.number, message.tool, message.arguments))
+            made = GuestCall(message.number, message.tool, message.arguments, message.at)
+            reply = handler.call(made)
         if isinstance(reply, Value | Raise | Deferred):
             self._channel.send(_reply_frame(reply), step.deadline)
             return None

@@ -27,7 +27,7 @@ def send(message):
     body = message if isinstance(message, bytes) else json.dumps(message).encode()
     raw(len(body).to_bytes(4, "big") + body)
 def call(number, tool="pay", arguments={"to": "Mallory", "amount": 9}):
-    send({"call": number, "tool": tool, "arguments": arguments, "out": ""})
+    send({"call": number, "tool": tool, "arguments": arguments, "at": [1], "out": ""})
 """
 
 LIES = {

@@ -107,7 +107,7 @@ def stream(chance: random.Random) -> Stream:
     for _ in range(FRAMES):
         number = len(made.expected)
         tool, out = chance.choice(["pay", "pay", "read"]), chance.choice(["", "x", "y" * 90])
-        honest = {"call": number, "tool": tool, "arguments": {"n": number}, "out": out}
+        honest = {"call": number, "tool": tool, "arguments": {"n": number}, "at": [1], "out": out}
         match chance.randrange(30):
             case 0:
                 made.add(mutated(chance))

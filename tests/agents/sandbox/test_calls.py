@@ -310,3 +310,30 @@ def test_a_jail_that_can_park_no_more_ends_instead_of_going_on(lab: Lab) -> None
     else:
         pytest.fail("the jail has more threads than its limit")
     assert lab.calls == []
+
+
+LINES = """def twice(to):
+    for amount in (1, 2):
+        pay(to, amount)
+pay(
+    'Ann',
+    amount=3,
+)
+twice('Bob')
+class Desk:
+    paid = [pay(name)
+            for name in 'C']
+"""
+
+
+def test_a_call_says_from_which_lines_it_comes(lab: Lab) -> None:
+    lab.step(LINES)
+    first = [call.at[0] for call in lab.calls]
+    assert first == [4, 3, 3, 10]
+    assert lab.calls[1].at == (3, 8)
+
+
+def test_of_what_an_earlier_step_left_only_the_call_is_a_line_of_this_one(lab: Lab) -> None:
+    lab.step(LINES)
+    lab.step("x = 1\ndef deeper(n):\n    return deeper(n - 1) if n else twice('Dan')\ndeeper(40)")
+    assert lab.calls[-1].at == (3,) * 16
