@@ -189,6 +189,7 @@ class Broker:
                 call.arguments,
                 self.planned[:-1],
                 at,
+                call.seq,
             )
             self._decided(call, gated)
             if gated.decision.outcome is Outcome.DENY:
@@ -235,7 +236,8 @@ class Broker:
             validate_arguments(tool.definition, arguments)
         except ToolArgumentError as error:
             return f"{tool.name}: {error}"
-        decision = gate.decide_call(self.session, self.step, tool, arguments).decision
+        gated = gate.decide_call(self.session, self.step, tool, arguments, seq=call.seq)
+        decision = gated.decision
         if decision.outcome is Outcome.REVIEW and self._covered(decision):
             return ""
         return "" if decision.outcome is Outcome.ALLOW else decision.sentence
@@ -280,7 +282,9 @@ class Broker:
             except ToolArgumentError as error:
                 return self._refuse(self._row(guest, tool, arguments), error.kind, str(error))
         call = self._row(guest, tool, arguments)
-        gated = gate.decide_call(self.session, self.step, tool, arguments, self.planned, guest.at)
+        gated = gate.decide_call(
+            self.session, self.step, tool, arguments, self.planned, guest.at, guest.seq
+        )
         self._decided(call, gated)
         call.origins = gated.origins
         if gated.decision.outcome is Outcome.DENY:
@@ -402,7 +406,8 @@ class Broker:
             return ()
         decision = self.decisions.get(call.seq)
         if decision is None:  # recorded by another worker, or signed since
-            decision = gate.decide_call(self.session, self.step, tool, arguments).decision
+            gated = gate.decide_call(self.session, self.step, tool, arguments, seq=call.seq)
+            decision = gated.decision
         # What is refused by now was allowed when it was signed: then nothing named is told.
         return every if decision.outcome is Outcome.DENY else decision.obliged("redact")
 

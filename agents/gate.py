@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from agents import leaks, provenance, tracing
+from agents import heard, leaks, provenance, tracing
 from agents.bound import BoundTool, bind
 from agents.budgets import spending
 from agents.conversation import messages, sightings
 from agents.files import artifacts
-from agents.models import Call, Run, Step
+from agents.models import Call, CallState, Run, Step
 from agents.provenance import UNTRUSTED
 from agents.ruling import rules_for
 from agents.session import Session
@@ -44,6 +44,7 @@ _UNSEEN = Origin(frozenset({UNKNOWN_LABEL}), frozenset({UNKNOWN_LABEL}))
 RECIPIENT = "recipient"
 AMOUNTS = {"amount": False, "amount_minor": True}
 """Roles of amounts, and whether they are in hundredths."""
+_MOVING = frozenset({RECIPIENT, *AMOUNTS})
 FILE = "file"
 """Says of a value, to people, that a file of outsiders has a part in it."""
 
@@ -116,12 +117,14 @@ def decide_call(
     arguments: Mapping[str, JSON],
     planned: Iterable[Call] = (),
     at: Collection[int] | None = None,
+    seq: int | None = None,
 ) -> Gated:
     """May this call happen, with these arguments and what is known of their origin?
 
     Args:
         planned: effects that were deferred before it, and count against the budgets of the day.
         at: lines of the program that led to it; None where that is not known.
+        seq: its place among the step's calls; None where it comes after all of them.
     """
     facts = session.facts(step.number, step.code)
     planned = list(planned)
@@ -133,6 +136,7 @@ def decide_call(
         _of(session, step.number),
         today=day.today,
         over_budget=bool(day.over),
+        made_before=_made_before(session, step, tool, arguments, seq),
         used_tools=session.used_tools,
     )
     request = requests.call(
@@ -151,6 +155,33 @@ def decide_call(
     }
     over = day.over if decision.outcome is Outcome.REVIEW else ()
     return Gated(decision, request, origins=told, over=over)
+
+
+def _made_before(
+    session: Session, step: Step, tool: BoundTool, arguments: Mapping[str, JSON], seq: int | None
+) -> bool:
+    """Whether the run has made, or plans, this effect with the same recipients and amounts.
+
+    Asked for only where a rule wants to know; what has neither recipient nor amount is never one.
+    """
+    moved = _moved(tool, arguments)
+    if not moved or "context.call.made_before" not in session.policy_set.reads:
+        return False
+    return any(
+        call.tool_version.tool.name == tool.name and _moved(tool, call.arguments) == moved
+        for step_id, calls in session.calls.items()
+        for call in calls.values()
+        if call.state not in (CallState.FAILED, CallState.VOID)
+        and (step_id != step.id or seq is None or call.seq < seq)
+    )
+
+
+def _moved(tool: BoundTool, arguments: Mapping[str, JSON]) -> dict[str, str]:
+    """Recipients and amounts of a call, each in one form."""
+    parts = (*arguments, *requests.inner_paths(tool.spec, arguments))
+    roles = {name: tool.spec.role(name) for name in parts}
+    values = {name: value_at(arguments, name) for name, role in roles.items() if role in _MOVING}
+    return {name: heard.number(value) or heard.plain(str(value)) for name, value in values.items()}
 
 
 def _is_where_seen(

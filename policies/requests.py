@@ -79,6 +79,8 @@ class RunContext:
         used_tools: tools that this version of the agent has called with success before; a tool
             that is not among them counts as used for the first time.
         today: counters of the day (UTC) of this agent's effects: writes, recipients, amount_minor.
+        made_before: the run has made or plans this effect already, to the same recipients and with
+            the same amounts.
         over_budget: this effect would cross a budget that signatures may cross.
         now: aware; the time of the decision.
     """
@@ -94,6 +96,7 @@ class RunContext:
     used_tools: frozenset[str] = frozenset()
     today: Mapping[str, int] = field(default_factory=dict)
     over_budget: bool = False
+    made_before: bool = False
     now: datetime = _NOBODY
 
 
@@ -312,6 +315,7 @@ def restore(stored: Mapping[str, Any]) -> Request:
                 "deciders": sorted({choice.partition(" -> ")[0] for choice in choices}),
                 "recipient_tools": [UNKNOWN_LABEL] if came else [],
                 "first_use": True,
+                "made_before": True,
                 "over_budget": False,  # no budget could be crossed by signing then
                 "today": dict.fromkeys(_TODAY, LONG_MAX),
             }
@@ -584,6 +588,7 @@ def _call(
             {name for a in passed if a.role == "recipient" for name in _source_tools(a)}
         ),
         "first_use": tool.name not in ctx.used_tools,
+        "made_before": ctx.made_before,
         "roles": sorted({a.role for a in passed if a.role}),
         "amount_minor": amount,
         "amount_known": amount_known,

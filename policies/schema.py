@@ -85,6 +85,7 @@ type Call = {
   amount_sources: Set<String>,    // the same of the amounts
   recipient_tools: Set<String>,   // tools whose results became the recipient
   first_use: Bool,       // this agent version has not called the tool with success before
+  made_before: Bool,     // the run made or plans it already, with these recipients and amounts
   roles: Set<String>,    // roles of the arguments passed
   amount_minor: Long,    // sum of the amounts, in hundredths rounded up; 0 without any
   amount_known: Bool,    // false where an amount is not known yet

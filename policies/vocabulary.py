@@ -162,6 +162,10 @@ FACTS: Final = {
         "it would cross a budget of the day",
         "it crosses no budget of the day",
     ),
+    "context.call.made_before": (
+        "the run has made it before, with the same recipients and amounts",
+        "the run has not made it before with the same recipients and amounts",
+    ),
     "context.call.first_use": (
         "this version of the agent uses the tool for the first time",
         "this version of the agent has used the tool before",

@@ -25,6 +25,7 @@ _FACTS = {
     "call.amount_sources": "amount comes from",
     "call.recipient_tools": "recipient comes from the tool",
     "call.first_use": "first use by this version of the agent",
+    "call.made_before": "made before in this run, with the same recipients and amounts",
     "call.hosts": "hosts in its arguments",
     "call.roles": "arguments with the role",
     "call.secrets": "passwords or keys in its arguments",
