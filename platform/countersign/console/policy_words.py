@@ -1,6 +1,7 @@
 """What was found about a policy version, in the words of its pages and of the card. Pure."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,6 +161,19 @@ def moves(counts: Mapping[str, int]) -> list[Move]:
         if " -> " in move
     ]
     return sorted(found, key=lambda move: -move.count)
+
+
+def alike(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Simulated decisions in their order, those of one step that differ alike as one with `count`.
+
+    A program that pays twelve times is decided twelve times; its first call stands for them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for change in changes:
+        told = {name: part for name, part in change.items() if name not in ("decision", "at")}
+        key = json.dumps(told if "step" in told else dict(change), sort_keys=True)
+        found.setdefault(key, {**change, "count": 0})["count"] += 1
+    return list(found.values())
 
 
 def trial(counts: Mapping[str, int], asks: Word) -> list[Move]:

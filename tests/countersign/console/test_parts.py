@@ -266,3 +266,18 @@ def test_a_seat_of_a_group_is_not_told_twice() -> None:
     asked = [{"role": "reviewer", "quorum": 2}, {"role": "reviewer:finance", "quorum": 2}]
     assert policy_words.outcome("review", asked).text == "waits for two finance reviewers"
     assert policy_words.outcome("review", asked[:1]).text == "waits for two reviewers"
+
+
+def test_what_differs_alike_in_one_step_is_told_once_with_its_number() -> None:
+    def change(decision: str, **more: object) -> dict[str, object]:
+        alike = {"action": "call:pay", "then": "allow", "now": "review", "run": "r", "step": 1}
+        return {"decision": decision, "at": decision, **alike, **more}
+
+    given = [change("a"), change("b", now="deny"), change("c"), change("d", step=2)]
+    found = policy_words.alike(given)
+    assert [(each["decision"], each["count"]) for each in found] == [("a", 2), ("b", 1), ("d", 1)]
+
+
+def test_what_is_of_no_step_stands_for_itself() -> None:
+    given = [{"decision": name, "action": "change", "then": "review"} for name in "ab"]
+    assert [each["count"] for each in policy_words.alike(given)] == [1, 1]

@@ -211,6 +211,7 @@ def _simulated(found: PolicySimulation) -> dict[str, Any]:
     return {
         "moves": policy_words.moves(found.counts),
         "same": found.counts.get("same", 0),
+        "newest": len(found.changes),
         "changes": [
             change
             | {
@@ -218,7 +219,7 @@ def _simulated(found: PolicySimulation) -> dict[str, Any]:
                 "before": policy_words.outcome(change["then"], change["then_signatures"]),
                 "after": policy_words.outcome(change["now"], change["now_signatures"]),
             }
-            for change in found.changes
+            for change in policy_words.alike(found.changes)
         ],
     }
 
