@@ -2,7 +2,7 @@
 
 import ast
 
-from policies.facts.flow import STORE
+from policies.facts.flow import DEEP
 from policies.facts.functions import Functions
 from policies.facts.record import CALLS, ToolSpec
 from policies.facts.state import Site
@@ -30,9 +30,9 @@ class Earlier(Functions):
             return  # a plain function that is called: `earlier_function` says with what
         self.touched.add(name)
         for one in self.shared.get(name, ()):
-            self.graph.edge(self.everything, one, STORE)
+            self.graph.edge(self.everything, one, DEEP)
         value = self.outside(name) if self.variable(name) is None else self.variable(name)
-        self.graph.edge(self.everything, value or 0, STORE)
+        self.graph.edge(self.everything, value or 0, DEEP)
         for source in sorted(self.sources_of(name)):
             tool = self.tools.get(source.removeprefix(CALLS)) if source.startswith(CALLS) else None
             if tool is not None:

@@ -4,7 +4,8 @@ Every node stands for a value and holds a bit mask of the sources it may come fr
 half of a mask is data, the high half control: the same sources, where they only decided
 which value it is. An edge copies a mask; a control edge moves the data half into the control
 half on the way, a steering edge passes the control half alone, a store edge mutates its
-target, a changes edge passes on only what was stored, a told edge leads through a tool.
+target, a deep edge also what its target holds, a changes edge passes on only what was stored,
+a told edge leads through a tool.
 
 Mutation runs backwards. What is stored into an object is seen by everyone who holds the
 same object, so each node also has `shallow` (stored into the object itself) and `deep`
@@ -18,7 +19,7 @@ same object, so each node also has `shallow` (stored into the object itself) and
 from collections import defaultdict
 from collections.abc import Callable
 
-COPY, CONTROL, STORE, CHANGES, STEER, TOLD = range(6)
+COPY, CONTROL, STORE, CHANGES, STEER, TOLD, DEEP = range(7)
 ALIAS, PART, WHOLE = 0, 1, 2
 MAX_STEPS = 150_000
 
@@ -135,6 +136,9 @@ class Graph:
             else:
                 if mask & ~self.shallow.get(target, 0):
                     self.shallow[target] |= mask
+                    waiting[target] = 1
+                if kind == DEEP and mask & ~self.deep.get(target, 0):
+                    self.deep[target] |= mask
                     waiting[target] = 1
                 continue
             if new != value[target]:

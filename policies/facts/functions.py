@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.files import Files
-from policies.facts.flow import PART, STEER, STORE
+from policies.facts.flow import DEEP, PART, STEER, STORE
 from policies.facts.state import ClassRecord, Environment, Function, Place
 
 _INLINE_DEPTH = 4
@@ -153,7 +153,7 @@ class Functions(Files):
         for value in values if callee != self.literal else ():
             self.graph.hold(result, value, PART)  # it may return one of its elements
         if callee != self.literal:
-            self.mutate_together([callee, *values])
+            self.mutate_together([callee, *values], deep=bool(self.known))
             self.link_callees(callee, arguments, result)
         self.decide(self.path, result)
         self.raises(result)
@@ -300,12 +300,15 @@ class Functions(Files):
             What such calls may return: it is part of what the library returns.
         """
         distinct = [value for value in dict.fromkeys(values) if value and value != self.literal]
-        if not distinct or not (self.scopes.definitions or self.kept_methods):
+        runs = self.scopes.definitions or self.kept_methods or self.touched
+        if not distinct or not runs:
             return []
         pool, result = self.graph.node(), self.graph.node()
         for value in distinct:
             self.flow(value, pool)
         parts = [self.part(value) for value in distinct]
+        if self.touched:  # among them may be a function of an earlier step
+            self.mutate_together([*distinct, *parts], deep=True)
         rounds, error = self.rounds, self.error
         self.error = self.graph.node()
         self.repeat(pool)  # it calls them as often as what it is given says
@@ -318,8 +321,13 @@ class Functions(Files):
         self.rounds, self.error = rounds, error
         return [result]
 
-    def mutate_together(self, values: list[int], *, spread: bool = False) -> None:
-        """An unknown callee may store any of these into any other; one may stand for several."""
+    def mutate_together(
+        self, values: list[int], *, spread: bool = False, deep: bool = False
+    ) -> None:
+        """An unknown callee may store any of these into any other; one may stand for several.
+
+        With `deep`, where it may be of an earlier step, it may store them into their parts, too.
+        """
         distinct = [value for value in dict.fromkeys(values) if value and value != self.literal]
         if len(distinct) < 2 and not spread:
             return
@@ -328,7 +336,7 @@ class Functions(Files):
             self.flow(value, pool)
         self.decide(self.path, pool)
         for value in distinct:
-            self.graph.edge(pool, value, STORE)
+            self.graph.edge(pool, value, DEEP if deep else STORE)
 
     def change_silently(self, values: list[int]) -> None:
         """What decides that a change happens, and to which object: the change tells of it."""

@@ -166,7 +166,7 @@ class Methods(LibraryCalls):
             if not reading:
                 self.store(value, receiver)
         if not reading:
-            self.mutate_together([receiver, *values])
+            self.mutate_together([receiver, *values], deep=bool(self.known))
         return result
 
     def keyed(self, receiver: int, arguments: Arguments) -> int:

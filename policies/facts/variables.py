@@ -117,15 +117,12 @@ class Variables(Origins):
 
     def keeps(self, function: Function) -> bool:
         """Whether a function may hold, from one call to the next, what it was given."""
-        details = function.node.args
-        defaults = (*details.defaults, *details.kw_defaults)
-        if any(d is not None and not isinstance(d, ast.Constant) for d in defaults):
+        if kept_parameters(function.node.args):
             return True
         walk, kept = self.walk, 0
-        for read in function.scope.uses:
-            if function.scope.owner(read) is not walk.environment.scope:
-                for node in self.captured(function, read):
-                    kept |= walk.graph.value[node]
+        for read, owner in self.reads(function):
+            if owner is not walk.environment.scope:
+                kept |= union(walk.graph.value, self.captured(function, read, owner))
         return bool(kept & ~(walk.function_mask | walk.literal_mask))
 
     def binds(self, function: Function) -> set[str]:
@@ -146,11 +143,8 @@ class Variables(Origins):
         for name, mask in self._masks.items():
             reads = found.setdefault(name, set())
             for function in self._functions(mask):
-                for read in function.scope.uses:
-                    owner = function.scope.owner(read)
-                    outer = owner is None and read not in self.walk.tools
-                    if owner is self.walk.environment.scope or outer:
-                        reads.add(read)
+                module = self.walk.environment.scope
+                reads |= {read for read, owner in self.reads(function) if owner is module}
             for source in self.origin_of_mask(mask).sources if self.walk.captures else ():
                 reads |= self.walk.captures.get(source.removeprefix(STEP), set())
         return _closed({name: reads for name, reads in found.items() if reads})
@@ -166,31 +160,29 @@ class Variables(Origins):
             nodes = found.setdefault(name, [])
             nodes += [node for node in versions if node != walk.literal]
             for function in self.reached(self._masks[name]):
-                for read in function.scope.uses:
-                    nodes += self.captured(function, read)
+                for read, owner in self.reads(function):
+                    nodes += self.captured(function, read, owner)
                 nodes += function.nodes.values()
         return found
 
     def reached(self, mask: int) -> list[Function]:
-        """The functions that a value holds, and those that they read, and so on."""
+        """The functions that a value holds, and those that they read or return, and so on."""
         found = self._functions(mask)
         known = set(map(id, found))
         for function in found:  # it grows on the way
-            mask = 0
-            for read in function.scope.uses:
-                for node in self.captured(function, read):
-                    mask |= self.walk.graph.value[node]
-            new = [each for each in self._functions(mask) if id(each) not in known]
+            new = [f for f in self._functions(self._told(function)) if id(f) not in known]
             known.update(map(id, new))
             found += new
         return found
 
     def with_functions(self, mask: int) -> Origin:
-        """A function's origin: what it returns, and the tools it may call when called."""
-        functions = self._functions(mask)
+        """A function's origin: what it tells or does, and the tools it may call when called."""
+        functions = self.reached(mask)
         if not functions and not mask & sum(self.walk.deferred):
             return self.origin_of_mask(mask)
-        origin = self.origin_of_mask(mask | self._results(functions))
+        for function in functions:
+            mask |= self._told(function)
+        origin = self.origin_of_mask(mask)
         return Origin(origin.sources | self._kept_calls, origin.labels, origin.control)
 
     @cached_property
@@ -218,21 +210,59 @@ class Variables(Origins):
             found.extend(f for functions in record.methods.values() for f in functions)
         return found
 
-    def _results(self, functions: list[Function]) -> int:
-        mask = 0
-        for function in functions:
-            mask |= self.walk.graph.value[function.result]
-            for name in function.scope.uses:
-                for node in self.captured(function, name):
-                    mask |= self.walk.graph.value[node]
+    def _told(self, function: Function) -> int:
+        """What a function returns, reads outside itself, keeps, or puts into what it is given."""
+        graph = self.walk.graph
+        mask = graph.value[function.result]
+        for name, owner in self.reads(function):
+            mask |= union(graph.value, self.captured(function, name, owner))
+        for name in kept_parameters(function.node.args):
+            mask |= graph.value[function.nodes[name]]
+        for node in function.nodes.values():
+            mask |= graph.shallow.get(node, 0) | graph.deep.get(node, 0)
         return mask
 
-    def captured(self, function: Function, name: str) -> list[int]:
-        owner = function.scope.owner(name)
+    def reads(self, function: Function) -> list[tuple[str, Scope]]:
+        """Outer names that a function, or what stands within it, reads, and whose they are.
+
+        What nothing here binds, and is no tool, was left by an earlier step.
+        """
+        found: dict[tuple[str, Scope], None] = {}
+        within = [function.scope]
+        for scope in within:  # it grows on the way
+            within += self._inner.get(scope, ())
+            for name in scope.uses:
+                owner = scope.owner(name)
+                if owner is None and name not in self.walk.tools:
+                    owner = self.walk.environment.scope
+                if owner is not None:
+                    found[name, owner] = None
+        return [(name, owner) for name, owner in found if owner not in within]
+
+    @cached_property
+    def _inner(self) -> dict[Scope, list[Scope]]:
+        found: dict[Scope, list[Scope]] = {}
+        for scope in self.walk.scopes.by_node.values():
+            if scope.parent is not None:
+                found.setdefault(scope.parent, []).append(scope)
+        return found
+
+    def captured(self, function: Function, name: str, owner: Scope) -> list[int]:
         environment: Environment | None = function.environment
         while environment is not None and environment.scope is not owner:
             environment = environment.parent
         return [] if environment is None else environment.versions.get(name, [])
+
+
+def kept_parameters(arguments: ast.arguments) -> list[str]:
+    """Parameters whose default is made once, and kept from one call to the next."""
+    named = [*arguments.posonlyargs, *arguments.args]
+    last = named[len(named) - len(arguments.defaults) :]
+    pairs = [
+        *zip(last, arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return [p.arg for p, default in pairs if not isinstance(default, ast.Constant | None)]
 
 
 def _closed(captures: dict[str, set[str]]) -> dict[str, set[str]]:
