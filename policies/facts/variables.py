@@ -140,14 +140,16 @@ class Variables(Origins):
     def captures(self) -> dict[str, set[str]]:
         """Names that functions read, by the variables that hold these functions."""
         found = {name: set(reads) for name, reads in self.walk.captures.items()}
+        module = self.walk.environment.scope
         for name, mask in self._masks.items():
-            reads = found.setdefault(name, set())
+            reads = found.get(name, set())
             for function in self._functions(mask):
-                module = self.walk.environment.scope
                 reads |= {read for read, owner in self.reads(function) if owner is module}
             for source in self.origin_of_mask(mask).sources if self.walk.captures else ():
                 reads |= self.walk.captures.get(source.removeprefix(STEP), set())
-        return _closed({name: reads for name, reads in found.items() if reads})
+            if reads:
+                found[name] = reads
+        return _closed(found)
 
     def holders(self, captures: Mapping[str, set[str]]) -> dict[str, list[int]]:
         """Nodes of each variable: its own, and those that its functions keep."""
@@ -168,6 +170,8 @@ class Variables(Origins):
     def reached(self, mask: int) -> list[Function]:
         """The functions that a value holds, and those that they read or return, and so on."""
         found = self._functions(mask)
+        if not found:
+            return found
         known = set(map(id, found))
         for function in found:  # it grows on the way
             new = [f for f in self._functions(self._told(function)) if id(f) not in known]
@@ -227,6 +231,9 @@ class Variables(Origins):
 
         What nothing here binds, and is no tool, was left by an earlier step.
         """
+        known = self._reads.get(function.scope)
+        if known is not None:
+            return known
         found: dict[tuple[str, Scope], None] = {}
         within = [function.scope]
         for scope in within:  # it grows on the way
@@ -237,7 +244,13 @@ class Variables(Origins):
                     owner = self.walk.environment.scope
                 if owner is not None:
                     found[name, owner] = None
-        return [(name, owner) for name, owner in found if owner not in within]
+        outer = [(name, owner) for name, owner in found if owner not in within]
+        self._reads[function.scope] = outer
+        return outer
+
+    @cached_property
+    def _reads(self) -> dict[Scope, list[tuple[str, Scope]]]:
+        return {}
 
     @cached_property
     def _inner(self) -> dict[Scope, list[Scope]]:
