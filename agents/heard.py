@@ -1,8 +1,9 @@
 """What a run was given so far, by its task and its tools, and whether something stands in it.
 
 A text stands in another as a whole: `corp.example` does not stand in `ann@corp.example`, nor an
-account in a longer one. Case and blanks make no difference. What a tool says after the run passed
-it to a tool is not the tool's word: who stores something and reads it again has heard itself.
+account in a longer one. Case and blanks make no difference; `ß` and `ss` do, which are two hosts.
+What a tool says after the run passed it to a tool is not the tool's word: who stores something and
+reads it again has heard itself.
 """
 
 import re
@@ -40,7 +41,7 @@ class Heard:
 
     @cached_property
     def text(self) -> str:
-        return _BETWEEN.join(leaf.casefold() for leaf in leaves(self.value))
+        return _BETWEEN.join(leaf.lower() for leaf in leaves(self.value))
 
     @cached_property
     def plain(self) -> str:
@@ -62,7 +63,7 @@ class Heard:
     @cached_property
     def solid(self) -> str:
         """Its letters and digits alone, with the names of fields and again without."""
-        values = (str(value).casefold() for value in _values(self.value))
+        values = (str(value).lower() for value in _values(self.value))
         return f"{solid(self.text)}{_BETWEEN}{solid(''.join(values))}"
 
     @cached_property
@@ -71,7 +72,7 @@ class Heard:
         only = isinstance(self.value, str)
         values = [self.value] if only else _values(self.value)
         return frozenset(
-            solid(line.casefold())
+            solid(line.lower())
             for text in values
             if isinstance(text, str)
             for line in text.splitlines()
@@ -109,7 +110,7 @@ def number(value: object) -> str:
 
 def plain(text: str) -> str:
     """A text without case and blanks."""
-    return "".join(text.split()).casefold()
+    return "".join(text.split()).lower()
 
 
 def leaves(value: JSON) -> Iterator[str]:

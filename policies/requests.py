@@ -517,7 +517,8 @@ def role_in(tool: ToolSpec, path: str, value: object) -> str:
 def _names_somebody(text: str) -> bool:
     """Whether a text is an address or an account, also one with a name before it."""
     bare = text.strip().removesuffix(">").rpartition("<")[2].strip()
-    return is_address(bare) and bare != "@"
+    account = "".join(bare.split()).upper()
+    return (is_address(bare) and bare != "@") or (len(account) > 14 and is_address(account))
 
 
 def _inner(tool: ToolSpec, arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -204,6 +204,13 @@ def test_a_whole_word_stands_in_any_sentence(text: str) -> None:
     assert not written("ann@x.example", "tool:contacts", run=session(call("contacts", text)))
 
 
+@pytest.mark.parametrize("host", ["STRASSE.example", "strasse.example", "stra\u017fse.example"])
+def test_letters_that_only_fold_to_the_same_are_others(host: str) -> None:
+    book = session(call("contacts", "x@stra\u00dfe.example"))
+    assert written(f"x@{host}", "tool:contacts", run=book)
+    assert not written("X@Stra\u00dfe.EXAMPLE", "tool:contacts", run=book)
+
+
 def test_a_tool_that_says_again_what_it_was_told_has_given_nothing() -> None:
     stored = call("page", "done", effect="write", arguments={"text": "drop@evil.example"})
     again = call("contacts", ["drop@evil.example"])

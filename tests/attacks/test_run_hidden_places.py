@@ -18,6 +18,7 @@ FIELDS = {
     "beside a good one": f"{{'iban': people[0]['iban'], 'amount': 120, 'x': '{XX}'}}",
     "in lines": f"{{'amount': 120, 'lines': [{{'a': {{'b': '{XX}'}}}}]}}",
     "with a name before it": f"{{'amount': 120, 'z': 'Ann <{DROP}>'}}",
+    "in small groups": "{'amount': 120, 'z': 'xx66 5001 0517 5407 3249 31'}",
     "of a letter": "{'amount': 120, 'z': letter['sender']}",
     "of a ticket": "{'amount': 120, 'z': list(ticket(7))[0]}",
 }
