@@ -20,8 +20,11 @@ class BuiltinCalls(Functions):
         if name == "print":
             node = self.without_stream(node)
         late = name in _STOPPING and any(map(self.calls_lazily, node.args))
-        arguments = self.until_hit(node) if late else self.arguments(node)
+        arguments = self.until_hit(node) if late else self.arguments(node, kept=name == "dict")
         values = arguments.all()
+        if name == "dict" and self.may_be_pairs(node):
+            for value in (*arguments.positional, *arguments.spread):
+                self.put_under(None, value)
         if name == "print":
             targets = [arguments.named.pop("file", 0), *arguments.spread]
             for target in filter(None, targets):

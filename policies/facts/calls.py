@@ -39,7 +39,7 @@ class Calls(ToolCalls, Earlier, Methods, BuiltinCalls):
             return self.method_call(function, node)
         if isinstance(function, ast.Call):
             self.applied.add(function)
-        callee, arguments = self.evaluate(function), self.arguments(node)
+        callee, arguments = self.evaluate(function), self.arguments(node, kept=True)
         self.may_build_class(callee, arguments, node)
         return self.apply(callee, arguments)
 
@@ -75,7 +75,7 @@ class Calls(ToolCalls, Earlier, Methods, BuiltinCalls):
             if name not in self.known:
                 self.not_modelled("unbound-call", name, node)
         definition = self.inlineable(name, environment)
-        arguments = self.arguments(node)
+        arguments = self.arguments(node, kept=True)
         if definition is not None:
             return self.run_inline(definition, arguments)
         if environment is None:

@@ -53,6 +53,8 @@ class Comprehensions(Targets):
             self.flow(value, late) if late else None
         if len(values) == 1:
             self.columns(result, values)
+        elif values:
+            self.put_under(elements[0], values[1])
         if deferred:
             self.graph.add(result, deferred)
             self.ran = ran.union(site.spec.name for site in self.sites[before:])

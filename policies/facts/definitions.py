@@ -179,7 +179,7 @@ class Definitions(Calls):
         if not inline:
             self.multiplicity, self.ran = None, frozenset(self.tools)
         if isinstance(node, ast.Lambda):
-            self.alias(self.evaluate(node.body), function.result)
+            self.alias(self.kept(node.body), function.result)
             self.decide(self.path, function.result)
         else:
             if inline:

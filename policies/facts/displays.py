@@ -3,7 +3,7 @@
 import ast
 
 from policies.facts.addresses import is_address
-from policies.facts.flow import CHANGES, STORE
+from policies.facts.flow import CHANGES, PART, STORE, TOLD, WORDS
 from policies.facts.names import Names
 
 
@@ -12,7 +12,7 @@ class Displays(Names):
 
     def display(self, node: ast.List | ast.Tuple | ast.Set) -> int:
         result = self.graph.node(self.literal_mask)
-        values = [self.evaluate(element) for element in node.elts]
+        values = [self.kept(element) for element in node.elts]
         for value in values:
             self.put(value, result)
             if isinstance(node, ast.Set):
@@ -34,13 +34,14 @@ class Displays(Names):
         result = self.graph.node(self.literal_mask)
         fields: dict[str, int] | None = {}
         for key, given in zip(node.keys, node.values, strict=True):
-            item = self.evaluate(given)
+            item = self.kept(given)
             if key is None:
                 fields = None
                 for value in (item, *self.callbacks([item])):
                     self.put(value, result)
                 continue
             self.put(item, result)
+            self.put_under(key, item)
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 if is_address(key.value):
                     self.put(self.evaluate(key), result)
@@ -54,6 +55,32 @@ class Displays(Names):
         if fields is not None:
             self.records[result] = fields
         return result
+
+    def put_under(self, key: ast.expr | None, item: int) -> None:
+        if item != self.literal:
+            name = key.value if isinstance(key, ast.Constant) else ""
+            self.worded.setdefault(name if isinstance(name, str) else "", []).append(item)
+
+    def under(self, whole: int, key: str) -> int:
+        """What stands in `whole` under this key: of words, only those that were put under it."""
+        if whole <= self.word:
+            return whole
+        result = self.graph.node()
+        self.graph.edge(whole, result, TOLD)
+        self.graph.hold(result, whole, PART)
+        self.worded_reads.append((key, result))
+        return result
+
+    def late_words(self) -> None:
+        """Words under the keys that were read; where they are put may stand anywhere."""
+        for key, result in self.worded_reads:
+            if self.class_mask:
+                self.graph.edge(self.loose_words, result, WORDS)
+            for item in {*self.worded.get(key, ()), *self.worded.get("", ())}:
+                if item == self.word:
+                    self.graph.add(result, self.text_mask)
+                else:
+                    self.graph.edge(item, result, WORDS)
 
     def field(self, fields: dict[str, int], key: str, item: int) -> None:
         node = fields.get(key)
@@ -74,6 +101,8 @@ class Displays(Names):
             self.may_add(whole, key)
         if fields is not None and isinstance(node.slice, ast.Constant):
             result = self.read_field(whole, fields, node.slice.value)
+        elif isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+            result = self.under(whole, node.slice.value)
         elif key == self.literal:
             result = self.part(whole)
         else:

@@ -160,7 +160,7 @@ class Expressions(Comprehensions):
         return result
 
     def named(self, node: ast.NamedExpr) -> int:
-        value = self.evaluate(node.value)
+        value = self.kept(node.value)
         environment = self.environment
         block, self.block = self.block, self.block + 1  # may not be reached: never replaces
         while environment.scope.kind in ("comprehension", "generator") and environment.parent:
@@ -228,11 +228,11 @@ class Expressions(Comprehensions):
         keyword = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
         for parameter, default in [*given, *keyword]:
             if default is not None:
-                self.alias(self.evaluate(default), nodes[parameter.arg])
+                self.alias(self.kept(default), nodes[parameter.arg])
 
     def yielded(self, node: ast.Yield) -> int:
         if node.value is not None:
-            self.put(self.evaluate(node.value), self.result)
+            self.put(self.kept(node.value), self.result)
         self.decide(self.path, self.result)
         self.decide(self.rounds, self.result)
         self.raises(self.thrown)

@@ -93,6 +93,7 @@ def _analyse(
     walk.run(tree.body)
     walk.walk_uncalled()
     walk.late_fields()
+    walk.late_words()
     walk.rebind()
     walk.graph.add(walk.everything, walk.all_sources())
     walk.graph.solve(walk.run_implicitly)

@@ -5,7 +5,7 @@ half of a mask is data, the high half control: the same sources, where they only
 which value it is. An edge copies a mask; a control edge moves the data half into the control
 half on the way, a steering edge passes the control half alone, a store edge mutates its
 target, a deep edge also what its target holds, a changes edge passes on only what was stored,
-a told edge leads through a tool.
+a told edge leaves out written words, as a tool does, and a words edge passes on nothing else.
 
 Mutation runs backwards. What is stored into an object is seen by everyone who holds the
 same object, so each node also has `shallow` (stored into the object itself) and `deep`
@@ -19,7 +19,7 @@ same object, so each node also has `shallow` (stored into the object itself) and
 from collections import defaultdict
 from collections.abc import Callable
 
-COPY, CONTROL, STORE, CHANGES, STEER, TOLD, DEEP = range(7)
+COPY, CONTROL, STORE, CHANGES, STEER, TOLD, DEEP, WORDS = range(8)
 ALIAS, PART, WHOLE = 0, 1, 2
 MAX_STEPS = 150_000
 
@@ -39,7 +39,7 @@ class Graph:
         self.deep: defaultdict[int, int] = defaultdict(int)
         self.forward: defaultdict[int, list[int]] = defaultdict(list)
         self.back: defaultdict[int, list[int]] = defaultdict(list)
-        self.constant = 0  # a node that nothing flows into: all literals are one value
+        self.constant = 0  # up to here nodes that nothing flows into: all literals are one value
         self.edges = 0
         self.untold = 0  # bits that do not pass through a tool
         self.special = 0  # bits whose every arrival is told
@@ -53,7 +53,7 @@ class Graph:
         return len(self.value) - 1
 
     def edge(self, source: int, target: int, kind: int = COPY) -> None:
-        if target == self.constant or not source or not target:
+        if target <= self.constant or not source:
             return
         if source != target or kind == STORE:
             self.forward[source].append(target << 3 | kind)
@@ -65,7 +65,7 @@ class Graph:
 
     def hold(self, value: int, target: int, kind: int) -> None:
         """Adds a back edge: what is stored into `value` reaches `target`."""
-        if value and target and value != target and target != self.constant:
+        if value and target > self.constant and value != target:
             self.back[value].append(target << 2 | kind)
             self.edges += 1
             if self._waiting and (value in self.shallow or value in self.deep):
@@ -133,6 +133,8 @@ class Graph:
                 new = value[target] | mask >> self.width << self.width
             elif kind == TOLD:
                 new = value[target] | mask & ~self.untold
+            elif kind == WORDS:
+                new = value[target] | mask & self.untold
             else:
                 if mask & ~self.shallow.get(target, 0):
                     self.shallow[target] |= mask

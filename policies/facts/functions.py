@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from policies.facts import library
 from policies.facts.files import Files
-from policies.facts.flow import DEEP, PART, STEER, STORE
+from policies.facts.flow import DEEP, PART, STEER, STORE, WORDS
 from policies.facts.state import ClassRecord, Environment, Function, Place
 
 _INLINE_DEPTH = 4
+_PAIRS = (ast.List, ast.Tuple, ast.ListComp, ast.GeneratorExp, ast.Call, ast.Starred)
 
 
 class Arguments:
@@ -31,23 +32,27 @@ class Functions(Files):
         if arguments.spread or len(arguments.positional) + len(arguments.named) > 1:
             self.class_builder(callee, node)
 
-    def arguments(self, node: ast.Call) -> Arguments:
+    def arguments(self, node: ast.Call, *, kept: bool = False) -> Arguments:
+        """Evaluates what a call passes; `kept` where it may be kept rather than looked at."""
+        evaluate = self.kept if kept else self.evaluate
         positional: list[int] = []
         spread: list[int] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred):
                 spread.append(self.part(self.evaluate(argument.value)))
             else:
-                value = self.evaluate(argument)
+                value = evaluate(argument)
                 (spread if spread else positional).append(value)
         named: dict[str, int] = {}
         for keyword in node.keywords:
-            value = self.evaluate(keyword.value)
+            value = evaluate(keyword.value)
             if keyword.arg is None:
                 spread.append(self.part(value))
                 spread += self.callbacks([value]) if self.scopes.hooks else []
             else:
                 named[keyword.arg] = value
+                if kept and value != self.literal:
+                    self.worded.setdefault(keyword.arg, []).append(value)
         return Arguments(positional, named, spread)
 
     def certain_class(self, name: str, environment: Environment | None) -> ClassRecord | None:
@@ -73,9 +78,28 @@ class Functions(Files):
         for value in arguments.all():
             self.put(value, result)
         self.put(record.state, result)
+        self.name_fields(record, arguments)
         self.instantiate(record, arguments, result, self.place())
         self.decide(self.path, result)
         return result
+
+    def name_fields(self, record: ClassRecord, arguments: Arguments) -> None:
+        """What a record without a constructor of its own is given stands under its fields."""
+        if "__init__" in record.methods:
+            return
+        body = [s.target for s in record.node.body if isinstance(s, ast.AnnAssign)]
+        names = [target.id for target in body if isinstance(target, ast.Name)]
+        shown = not arguments.spread and not record.node.bases
+        for index, value in enumerate((*arguments.positional, *arguments.spread)):
+            name = names[index] if shown and index < len(names) else ""
+            self.worded.setdefault(name, []).append(value)
+
+    def may_be_pairs(self, node: ast.Call) -> bool:
+        """Whether this makes a dictionary of keys and values that come apart: `dict(zip(…))`."""
+        given = node.args[0] if len(node.args) == 1 else None
+        if isinstance(given, ast.Name):
+            given = self.single_value(given.id)
+        return len(node.args) > 1 or isinstance(given, _PAIRS)
 
     def inlineable(self, name: str, environment: Environment | None) -> Function | None:
         """The one plain function that `name` certainly is, if it can be walked anew here."""
@@ -250,6 +274,10 @@ class Functions(Files):
     ) -> None:
         self.graph.add(result, record.bit)
         self.put(record.state, result)
+        if callee and "__init__" not in record.methods:  # which fields it fills is not looked up
+            for value in arguments.all():
+                self.graph.edge(value, self.loose_words, WORDS)
+                self.graph.add(self.loose_words, self.text_mask if value == self.word else 0)
         if record.external:
             for function in (each for named in record.methods.values() for each in named):
                 for name in function.positional[:1]:

@@ -18,12 +18,14 @@ _MUTATING_MEMBERS = frozenset(
     {("json", "dump"), ("copy", "deepcopy"), ("base64", "encode"), ("base64", "decode")}
 )
 
+_KEEPING = frozenset({"collections", "dataclasses", "types"})
+
 
 class LibraryCalls(Functions):
     """Visits calls of what is imported."""
 
     def library_call(self, module: Module, node: ast.Call) -> int:
-        arguments = self.arguments(node)
+        arguments = self.arguments(node, kept=module.path in _KEEPING)
         values = arguments.all()
         path, member = module.path, module.member
         if not member:
@@ -38,6 +40,8 @@ class LibraryCalls(Functions):
         if path in library.DECODERS and self.is_written(node):
             values.append(self.graph.node(self.address_mask))  # what it says is not seen
         values += self.factories(values) if member == "defaultdict" else self.callbacks(values)
+        for value in values if path in _KEEPING or path in ("csv", "re") else ():
+            self.put_under(None, value)  # a record of it, or a dictionary, has it somewhere
         unknown = path not in library.MODULES
         mutating = path in _MUTATING_MODULES or (path, member) in _MUTATING_MEMBERS
         if unknown or mutating or "." in member:  # `deque.append(d, x)` changes `d`

@@ -33,7 +33,10 @@ class Methods(LibraryCalls):
             self.check_format(function.value, node)
         elif name == "scanner" and name not in self.scopes.methods:
             self.not_modelled("iterator", name, node)  # of a pattern: its `search` moves on
-        arguments = self.arguments(node)
+        kept = name in _KEEPING or name in self.scopes.stored_attributes
+        arguments = self.arguments(node, kept=kept)
+        if name in _FILLING:
+            self.fill(name, receiver, arguments, node)
         if len(arguments.positional) > 1 and self.is_type(function.value):
             receiver = arguments.positional.pop(0)  # `dict.get(d, key)` is `d.get(key)`
         elif arguments.spread and self.is_type(function.value):
@@ -50,6 +53,16 @@ class Methods(LibraryCalls):
         if name in self.scopes.stored_attributes:
             return self.own_method(name, receiver, arguments, node, more)
         return self.builtin_method(function, receiver, arguments, node, more)
+
+    def fill(self, name: str, receiver: int, arguments: Arguments, node: ast.Call) -> None:
+        """A method that puts what it is given under keys, which need not stand there."""
+        if name in ("fromkeys", "_asdict"):
+            self.put_under(None, receiver)
+        if name == "update" and not self.may_be_pairs(node):
+            return
+        named = name == "setdefault" and bool(node.args)
+        for value in (*arguments.positional[named:], *arguments.spread):
+            self.put_under(node.args[0] if named else None, value)
 
     def met(self, name: str, given: list[int]) -> list[int]:
         """What a method gets at beside its receiver: what it is given, and a clock or a source."""
@@ -101,7 +114,7 @@ class Methods(LibraryCalls):
         elif name in library.KEYED_METHODS and arguments.positional:
             wordy = any(map(_is_wordy, node.args[1:]))
             self.default_text = self.text_mask if wordy else 0
-            result = self.keyed(receiver, arguments)
+            result = self.keyed(receiver, arguments, self.constant(node.args[0]))
         else:
             result = self.plain_method(name, receiver, values)
         self.decide(self.path, result) if result != self.literal else None
@@ -169,11 +182,12 @@ class Methods(LibraryCalls):
             self.mutate_together([receiver, *values], deep=bool(self.known))
         return result
 
-    def keyed(self, receiver: int, arguments: Arguments) -> int:
+    def keyed(self, receiver: int, arguments: Arguments, name: object) -> int:
         """`get(key, default)`: the key decides, the receiver's parts are the value."""
         key, *others = arguments.all()
         result = self.graph.node()
-        self.alias(self.part(receiver), result)
+        part = self.under(receiver, name) if isinstance(name, str) else self.part(receiver)
+        self.alias(part, result)
         self.decide(key, result)
         for value in others:
             self.alias(value, result)
@@ -182,6 +196,11 @@ class Methods(LibraryCalls):
         return result
 
 
+_FILLING = frozenset({
+    "setdefault", "update", "fromkeys", "__setitem__", "_asdict", "match", "search", "fullmatch",
+    "finditer",
+})  # fmt: skip
+_KEEPING = library.MUTATING_METHODS | {"_replace"}
 # Methods by which letters of the program take the place of others, and where those letters are.
 _REWRITING = {"replace": 1, "maketrans": 1, "sub": 0, "subn": 0}
 

@@ -4,10 +4,13 @@ import ast
 from abc import ABC, abstractmethod
 
 from policies.facts import library
+from policies.facts.addresses import is_wordy
 from policies.facts.flow import ALIAS, STORE
 from policies.facts.record import Origin
 from policies.facts.scopes import Scope
 from policies.facts.state import Function, Module, Place, Walk
+
+_OF_ANY = frozenset({"args", "name", "value"})  # of errors and of enumerations, whatever they hold
 
 
 class Names(Walk, ABC):
@@ -15,6 +18,13 @@ class Names(Walk, ABC):
 
     @abstractmethod
     def evaluate(self, node: ast.expr | None) -> int: ...
+
+    def kept(self, node: ast.expr | None) -> int:
+        """The value of `node` where it is kept for later: what it spells may become a recipient."""
+        if type(node) is ast.Constant and type(node.value) is str:
+            value = self.evaluate(node)
+            return self.word if value == self.literal and is_wordy(node.value) else value
+        return self.evaluate(node)
 
     def name(self, node: ast.Name) -> int:
         name = node.id
@@ -157,8 +167,10 @@ class Names(Walk, ABC):
         return named and plain and not node.keywords
 
     def read_attribute(self, receiver: int, name: str) -> int:
-        result = self.part(receiver)
-        if name in self.scopes.stored_attributes:
+        stored = name in self.scopes.stored_attributes
+        shown = stored and name not in _OF_ANY
+        result = self.under(receiver, name) if shown else self.part(receiver)
+        if stored:
             if result == self.literal:
                 result = self.graph.node(self.literal_mask)
             self.alias(self.attribute_node(name), result)
@@ -169,6 +181,9 @@ class Names(Walk, ABC):
             self.run_descriptor(name, [receiver], result)
         self.raises(result)
         return result
+
+    @abstractmethod
+    def under(self, whole: int, key: str) -> int: ...
 
     @abstractmethod
     def run_descriptor(self, name: str, values: list[int], result: int) -> None: ...

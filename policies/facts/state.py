@@ -172,13 +172,14 @@ class Walk:
         "environment", "error", "everything", "exits", "features", "files", "function",
         "function_mask", "functions", "graph", "guard", "handled", "held", "import_counts",
         "imported", "imports", "kept_methods", "kept_modules", "known", "literal", "literal_mask",
-        "live", "loop_names", "loops", "loose_annotations", "made", "marked", "marking", "marks",
-        "module_state", "modules", "moment", "multiplicity", "mutator_bit", "named_files",
-        "origins", "own_makers", "packages", "path", "path_bit", "paths", "paths_kept", "ran",
-        "reads", "rebound", "records", "relied", "relying", "resolved", "result", "rounds",
-        "scopes", "sent", "shared", "sites", "spans", "special_names", "spreads", "stopping",
-        "stops", "switches", "text_mask", "thrown", "tools", "touched", "type_bit", "unbound",
-        "unbounded", "unmodelled", "written",
+        "live", "loop_names", "loops", "loose_annotations", "loose_words", "made", "marked",
+        "marking", "marks", "module_state", "modules", "moment", "multiplicity", "mutator_bit",
+        "named_files", "origins", "own_makers", "packages", "path", "path_bit", "paths",
+        "paths_kept", "ran", "reads", "rebound", "records", "relied", "relying", "resolved",
+        "result", "rounds", "scopes", "sent", "shared", "sites", "spans", "special_names",
+        "spreads", "stopping", "stops", "switches", "text_mask", "thrown", "tools", "touched",
+        "type_bit", "unbound", "unbounded", "unmodelled", "word", "worded", "worded_reads",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -219,7 +220,9 @@ class Walk:
         words = Origin(frozenset({LITERAL, TEXT}))
         self.text_mask = self.literal_mask | self.source(TEXT, words)
         self.graph.untold = self.text_mask & ~self.literal_mask
-        self.literal = self.graph.constant = self.graph.node(self.literal_mask)
+        self.literal = self.graph.node(self.literal_mask)
+        # A literal that spells something, where it is kept: it may become a recipient.
+        self.word = self.graph.constant = self.graph.node(self.text_mask)
         self.imports: list[Import] = []
         self.features: dict[Finding, None] = {}
         self.unmodelled: dict[Finding, None] = {}
@@ -228,6 +231,11 @@ class Walk:
         self.modules: dict[tuple[Scope, str], Module] = {}
         self.imported: set[str] = set()  # the names among them
         self.records: dict[int, dict[str, int]] = {}  # fields of dictionaries, where known
+        # What is put under each key, "" for any, and what was read under a written key: words that
+        # a program writes under one key of a record are in nothing that stands under another.
+        self.worded: dict[str, list[int]] = {}
+        self.worded_reads: list[tuple[str, int]] = []
+        self.loose_words = self.graph.node()
         self.held: dict[int, list[int]] = {}  # dictionaries that a field may hold
         # What a call passes by `**`, and the dictionary, whose fields may still grow.
         self.spreads: list[tuple[list[tuple[str, int, ast.expr | None]], int, dict[str, int]]] = []
@@ -376,8 +384,8 @@ class Walk:
         """A fresh immutable value computed from all `parts`."""
         distinct = set(parts)
         distinct.discard(0)
-        if not distinct or distinct == {self.literal}:
-            return self.literal
+        if not distinct or max(distinct) <= self.word:
+            return max(distinct, default=self.literal)
         result = self.graph.node()
         for part in distinct:
             self.flow(part, result)
@@ -386,23 +394,25 @@ class Walk:
     def flow(self, source: int, target: int) -> None:
         if source == self.literal:
             self.graph.add(target, self.literal_mask)
+        elif source == self.word:
+            self.graph.add(target, self.text_mask)
         else:
             self.graph.edge(source, target, COPY)
 
     def decide(self, source: int, target: int) -> None:
         """`source` decides which value `target` is, but is not in it."""
-        if source and source != self.literal:
+        if source > self.word:
             self.graph.edge(source, target, CONTROL)
 
     def alias(self, source: int, target: int) -> None:
         """`target` may be the very object that `source` is."""
         self.flow(source, target)
-        if source != self.literal:
+        if source > self.word:
             self.graph.hold(target, source, ALIAS)
 
     def part(self, whole: int) -> int:
         """Something taken out of `whole`: an element, an attribute."""
-        if whole == self.literal:
+        if whole <= self.word:
             return whole
         result = self.graph.node()
         self.graph.edge(whole, result, COPY)
@@ -412,12 +422,12 @@ class Walk:
     def put(self, value: int, container: int) -> None:
         """`container` now holds `value`, from its making."""
         self.flow(value, container)
-        if value != self.literal:
+        if value > self.word:
             self.graph.hold(container, value, WHOLE)
 
     def store(self, value: int, container: int) -> None:
         """`value` is stored into the object that `container` is."""
-        if container == self.literal:
+        if container <= self.word:
             return
         carrier = self.graph.node()
         self.flow(value, carrier)
@@ -425,18 +435,18 @@ class Walk:
         self.decide(self.rounds, carrier)
         self.graph.edge(container, carrier, STEER)  # what chose the object
         self.graph.edge(carrier, container, STORE)
-        if value != self.literal:
+        if value > self.word:
             self.graph.hold(container, value, WHOLE)
 
     def raises(self, value: int) -> None:
         """Evaluating this may raise, with the value in the exception."""
-        if self.error and value != self.literal:
+        if self.error and value > self.word:
             self.graph.edge(value, self.error, COPY)
 
     def merge(self, *values: int) -> int:
         """One of `values`, as the same object."""
-        if set(values) == {self.literal}:
-            return self.literal
+        if max(values) <= self.word:
+            return max(values)
         result = self.graph.node()
         for value in values:
             self.alias(value, result)
@@ -446,7 +456,7 @@ class Walk:
 
     def narrow(self, condition: int) -> None:
         """What follows happens only if `condition` said so."""
-        if condition == self.literal or not condition:
+        if condition <= self.word:
             return
         self.path = self.join(self.path, condition) if self.path else condition
         self.guard = self.join(self.guard, condition) if self.guard else condition
@@ -458,7 +468,7 @@ class Walk:
         In a round this says nothing that the number of rounds does not say; what it leaves
         behind, in variables and objects, depends on it (`leave_loop`, `store`).
         """
-        if iterable and iterable != self.literal:
+        if iterable > self.word:
             self.rounds = self.join(self.rounds, iterable) if self.rounds else iterable
             self.mark()
 
@@ -503,7 +513,7 @@ class Walk:
             self.decide(self.rounds, current)
 
     def _steered(self, value: int, *, fresh: bool) -> int:
-        if not fresh or value == self.literal:
+        if not fresh or value <= self.word:
             # A node of its own: a later assignment to this name must not reach another's.
             node = self.graph.node()
             self.alias(value, node)

@@ -57,11 +57,11 @@ class Statements(Imports, Definitions):
             self.special_name(target, node.value)
         pairs = pairs_of(node.targets[0], node.value) if alone else None
         if pairs is not None:
-            values = [(element, self.evaluate(value)) for element, value in pairs]
+            values = [(element, self.kept(value)) for element, value in pairs]
             for element, value in values:
                 self.bind(element, value)
             return
-        value = self.evaluate(node.value)
+        value = self.kept(node.value)
         for target in node.targets:
             self.bind(target, value, fresh=alone and type(node.value) in _FRESH)
 
@@ -76,7 +76,7 @@ class Statements(Imports, Definitions):
         self.special_name(node.target, node.value)
         if node.value is not None:
             fresh = type(node.value) in _FRESH
-            self.bind(node.target, self.evaluate(node.value), fresh=fresh)
+            self.bind(node.target, self.kept(node.value), fresh=fresh)
         elif isinstance(node.target, ast.Name):
             self.check_name(node.target.id, node.target)  # a dataclass makes it a field
         else:
@@ -142,7 +142,7 @@ class Statements(Imports, Definitions):
 
     def returning(self, node: ast.Return) -> None:
         if node.value is not None:
-            self.alias(self.evaluate(node.value), self.result) if self.result else None
+            self.alias(self.kept(node.value), self.result) if self.result else None
         if self.result:
             self.decide(self.path, self.result)
             self.decide(self.rounds, self.result)

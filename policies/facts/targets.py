@@ -77,6 +77,7 @@ class Targets(Displays):
         constant = isinstance(target.slice, ast.Constant) and target.slice.value
         if isinstance(constant, str) and is_address(constant):
             self.store(self.evaluate(target.slice), whole)  # whoever goes over the keys has it
+        self.put_under(target.slice, value)
         if fields is not None and isinstance(constant, str):
             self.field(fields, constant, value)
             self.put(value, whole)

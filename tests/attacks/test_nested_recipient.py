@@ -125,5 +125,5 @@ def test_a_number_from_a_tool_does_not_make_a_written_recipient_the_tools(lines:
     tools = (staff, ToolSpec("pay", tier=1, parameters=lists))
     code = f'written = [{{"iban": "DE01"}}]\ncount = count_staff()\npay({lines})'
     origin = facts_of(code, tools).origins_of("pay", "order.iban", {"order": [{"iban": "DE01"}]})
-    assert origin.sources == {"literal"}
+    assert origin.sources <= {"literal", "literal:text"}
     assert "confidential" in origin.control
