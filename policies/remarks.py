@@ -22,14 +22,15 @@ _WORDS: Final[Mapping[str, str]] = {
     "unparsable": "not valid Python: {name}",
     # What is not part of the language that programs may use
     "annotation-code": "an annotation that is run as code: {name}",
-    "builtin-rebound": "the builtin {name} is given another meaning",
+    "builtin-rebound": "the builtin {name} is given another meaning: choose another name",
     "computed-base": "a class whose base is computed: {name}",
     "computed-type": "a class that is made by a call",
     "dunder": "the special name {name}",
-    "dynamic-code": "{name}, which hides what is run",
+    "dynamic-code": "{name}, which programs may not use",
     "file-path": "a file outside the working folder, or whose place is not known: {name}",
     "format-attribute": "a format string that reads attributes: {name}",
     "import": "the import of {name}, which is not on the allowed list",
+    "import-all": "the import of all that {name} holds: import names one by one",
     "introspection": "{name}, which reaches into the interpreter",
     "lookalike": "the name {name}, which looks like another",
     "module-as-value": "the module {name} used as a value",
@@ -43,10 +44,10 @@ _WORDS: Final[Mapping[str, str]] = {
     "unbound-module": "{name}, which was not imported",
     # What the analysis does not follow
     "async": "asynchronous code",
-    "format-string": "a format string that is not written out",
+    "format-string": "a format string that is not written out: an f-string is",
     "interpreter-limit": "{name}, which changes a limit of the interpreter",
     "metaclass": "a metaclass or a keyword of a class: {name}",
-    "module-rebound": "the module {name} is given another meaning",
+    "module-rebound": "the import {name} is given another meaning: choose another name",
     "outside": "{name}, which the analysis does not know",
     "syntax": "syntax that the analysis does not know: {name}",
     "target": "an assignment that the analysis does not know: {name}",
@@ -56,22 +57,23 @@ _WORDS: Final[Mapping[str, str]] = {
     "asynchronous": "asynchronous code",
     "class": "the keyword {name} of a class",
     "class-body": "a class body with more than fields and methods",
-    "decorator": "the decorator {name}",
+    "decorator": "the decorator {name}; a plain function or method is followed",
     "factory": "{name} with a function that computes",
-    "generator": "a generator that may run later or elsewhere",
-    "iterator": "{name} kept as a value that is used up later",
+    "generator": "a generator that may run later or elsewhere; a list is followed",
+    "iterator": "{name} kept as a value that is used up later; a list and an index are followed",
     "library": "a part of the library that is not plain: {name}",
     "library-base": "a class based on {name}",
+    "open-file": "a file that stays open; `with` closes it",
     "mangled-name": "the name {name}, which means another inside a class",
     "match": "a pattern that is computed",
     "method-as-value": "{name} used as a value, not called",
-    "method-like-a-builtin": "a method named {name}, as builtin objects have it",
+    "method-like-a-builtin": "a method named {name}, as builtin objects have it: name it otherwise",
     "outer-variable": "a variable outside the function is changed: {name}",
-    "shadowed-builtin": "the builtin {name} is given another meaning",
-    "special-method": "the special method {name}, which operators run",
+    "shadowed-builtin": "the builtin {name} is given another meaning: choose another name",
+    "special-method": "the special method {name}, which runs without being called by its name",
     "spread": "arguments of {name} that are not written out",
     "stored-through-call": "the attribute {name} of what a call returns is changed",
-    "two-names": "one value under two names",
+    "two-names": "one value under two names: assign them one after the other",
     "unbound-method": "the method {name} called through its type",
 }
 KINDS: Final = frozenset(_WORDS)
@@ -102,15 +104,17 @@ def remarks(facts: Mapping[str, Any]) -> tuple[Remark, ...]:
     Args:
         facts: as stored with a decision, of this or an earlier release; {} has none.
     """
-    refused = [
-        {"kind": "import", "name": each["module"], "line": each["line"]}
-        for each in facts.get("imports", ())
-        if not each["allowed"]
-    ]
-    found = [_remark(each) for each in refused]
+    found = [_refused(each) for each in facts.get("imports", ()) if not each["allowed"]]
     for key in _LISTS:
         found += [_remark(each, rough=key == "rough") for each in facts.get(key, ())]
     return tuple(sorted(dict.fromkeys(found), key=lambda remark: (remark.line, remark.text)))
+
+
+def _refused(imported: Mapping[str, Any]) -> Remark:
+    module, name = imported["module"], imported["name"]
+    kind = "import-all" if name == "*" else "import"
+    told = f"{name} from {module}" if name and name != "*" else module
+    return _remark({"kind": kind, "name": told, "line": imported["line"]})
 
 
 def _remark(finding: Mapping[str, Any], *, rough: bool = False) -> Remark:

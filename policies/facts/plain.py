@@ -293,7 +293,7 @@ class _Looker:
         if name == "defaultdict" and node.args and not self._is_plain_factory(node.args[0]):
             yield "factory", name, node
         if name == "open" and not self._is_closed(node):
-            yield "outer-variable", "a file that stays open", node
+            yield "open-file", name, node
         elif name == "open" and self._inside():
             yield from self._beyond("a file that is opened by a function", node, later=True)
         if name == "getcontext" and id(node) not in self.closed:

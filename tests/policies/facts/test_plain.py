@@ -107,7 +107,7 @@ ROUGH = {
         "class C:\n    def __init__(self):\n        send(to='a')",
         "special-method",
     ),
-    "a file that stays open": ("f = open('a.txt', 'w')", "outer-variable"),
+    "a file that stays open": ("f = open('a.txt', 'w')", "open-file"),
     "a file opened by a function": (
         "def log(x):\n    with open('a.txt', 'a') as f:\n        f.write(x)\nmap(log, y)",
         "outer-variable",
