@@ -1,6 +1,7 @@
 """Literal values in the code, and whether the task says the same."""
 
 import ast
+from decimal import Decimal
 
 from policies.facts.reflection import Reflection
 
@@ -47,6 +48,8 @@ def _number_forms(value: float, *, minor: bool) -> set[str]:
     if not -1e15 < value < 1e15:
         return set()
     forms = {str(value), f"{value:g}", f"{value:.2f}", f"{value:,}", f"{value:,.2f}"}
+    exact = Decimal(str(value))
+    forms = {form for form in forms if Decimal(form.replace(",", "")) == exact}
     if minor and isinstance(value, int):
         forms |= {f"{value / 100:.2f}", f"{value / 100:,.2f}"}
     if minor and isinstance(value, int) and value % 100 == 0:

@@ -292,7 +292,7 @@ class _Looker:
             yield "iterator", name, node
         if name == "defaultdict" and node.args and not self._is_plain_factory(node.args[0]):
             yield "factory", name, node
-        if name == "open" and not self._is_closed(node):
+        if name == "open" and not self._is_closed(node) and not _only_reads(node):
             yield "open-file", name, node
         elif name == "open" and self._inside():
             yield from self._beyond("a file that is opened by a function", node, later=True)
@@ -382,8 +382,13 @@ class _Looker:
         if id(node) not in self.consumed:
             made = self.uses.parent[node]
             target = made.targets[0] if isinstance(made, ast.Assign) else None
-            if not isinstance(target, ast.Name) or not self._is_straight(target):
+            if isinstance(made, ast.Return):  # `__iter__` gives what a loop then takes
+                around = self._made(self.scope, methods=True)
+                return around is not None and around.name == "__iter__"
+            if not isinstance(target, ast.Name):
                 return False
+            if not self._is_straight(target):
+                return self._is_drawn(target, node)
             loads = self.uses.loads.get(target.id)
             return name != "groupby" or not loads or self._groups_once(loads[0])
         return name != "groupby" or self._groups_once(node)
@@ -401,7 +406,28 @@ class _Looker:
         target = self.uses.parent[value] if value is not None else None
         if not isinstance(value, _FRESH) or not isinstance(target, ast.Assign):
             return False
-        return isinstance(target.targets[0], ast.Name) and self._is_straight(target.targets[0])
+        bound = target.targets[0]
+        plain = isinstance(bound, ast.Name) and self._is_straight(bound)
+        return plain or self._is_drawn(node, value)
+
+    def _is_drawn(self, target: ast.Name, made: ast.AST) -> bool:
+        """Whether an iterator that runs nothing has one name, and is only read by `next(name)`.
+
+        Each draw stands in the program then, and the walk notes what decided it.
+        """
+        owner = self.scope.owner(target.id) if self.scope is not None else None
+        if not isinstance(made, ast.Call) or _last(made.func) not in _DRAWN or owner is None:
+            return False
+        runs = (ast.GeneratorExp, ast.Lambda, ast.Starred, ast.Call)
+        alone = owner.bindings.get(target.id) == 1 and target.id not in owner.captured
+        given = [*made.args, *(keyword.value for keyword in made.keywords)]
+        quiet = len(given) < 2 or _last(made.func) != "iter"
+        return (
+            alone
+            and quiet
+            and self.uses.only_drawn(target.id)
+            and not any(isinstance(each, runs) for each in given)
+        )
 
     def _groups_once(self, node: ast.expr) -> bool:
         """The groups of `groupby` are iterators over what the next group begins with."""
@@ -531,7 +557,8 @@ class _Looker:
         for statement in node.body:
             if isinstance(statement, ast.FunctionDef):
                 yield from () if statement.name in _PARSED and parses else self.method(statement)
-                if statement.name in _CONSTRUCTORS and self._acts(statement):
+                acts = statement.name in _CONSTRUCTORS and self._acts(statement)
+                if acts and not (statement.name == "__init__" and self._is_only_made(node)):
                     yield "special-method", f"{statement.name} that calls", statement
                 if enumerated and statement.name in _CONSTRUCTORS | _CHANGES_ENUM:
                     yield "library-base", "a method of an enumeration", statement
@@ -545,6 +572,13 @@ class _Looker:
         known = self.scopes.bound.keys() - self.scopes.classes.keys() - own - {"__init__"}
         replaced = own & (_OF_PARSERS - _PARSED)
         return not replaced and called.isdisjoint({*self.tools, *known})
+
+    def _is_only_made(self, node: ast.ClassDef) -> bool:
+        """Whether a class is only called, by its name: then its constructor runs where that is."""
+        alone = self.scope is not None and self.scope.bindings.get(node.name) == 1
+        plain = alone and not node.bases and not node.decorator_list
+        made = plain and bool(self.uses.calls_of(node.name))
+        return made and self.uses.only_called(node.name)
 
     def _acts(self, node: ast.FunctionDef) -> bool:
         """Whether a constructor calls tools or functions of the program."""
@@ -594,6 +628,17 @@ def _is_read(node: ast.AST) -> bool:
     return isinstance(getattr(node, "ctx", None), ast.Load)
 
 
+def _only_reads(node: ast.Call) -> bool:
+    """Whether a file is opened to be read: how far it was read is followed as of any iterator."""
+    if not isinstance(node.func, ast.Name):
+        return False
+    modes = [*node.args[1:2], *(k.value for k in node.keywords if k.arg == "mode")]
+    given = [mode.value if isinstance(mode, ast.Constant) else None for mode in modes]
+    return all(isinstance(mode, str) and set(mode) <= set("rbt") for mode in given) and not any(
+        isinstance(each, ast.Starred) for each in node.args
+    )
+
+
 def _is_setting(keyword: ast.keyword) -> bool:
     """Of `logging.basicConfig`; a stream that can be read back shows the time in its records."""
     if keyword.arg == "stream":
@@ -617,6 +662,7 @@ _OF_PARSERS: Final = _PARSED | _words(
     " check_for_whole_start_tag parse_endtag handle_decl handle_pi parse_declaration"
     " parse_marked_section parse_comment"
 )
+_DRAWN: Final = _words("cycle count repeat iter")
 _NOT_PLAIN: Final = frozenset({"\0"})
 _FRESH: Final = (ast.GeneratorExp, ast.Call)
 

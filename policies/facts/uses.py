@@ -35,6 +35,11 @@ class Uses:
         """Whether whatever has this name is never a value: not kept, passed or decorated with."""
         return all(self._is_callee(load) for load in self.loads.get(name, ()))
 
+    def only_drawn(self, name: str) -> bool:
+        """Whether all that reads an iterator of this name takes one element by `next`."""
+        loads = self.loads.get(name)
+        return bool(loads) and all(self._is_next(load) for load in loads or ())
+
     def calls_of(self, name: str) -> list[ast.Call]:
         calls = (self.parent[load] for load in self.loads.get(name, ()))
         return [call for call in calls if isinstance(call, ast.Call)]

@@ -35,7 +35,7 @@ def told(code: str) -> list[tuple[str, str]]:
                 "the import of methodcaller from operator, which is not on the allowed list",
             ),
         ),
-        ("f = open('a')", ("line 1", "a file that stays open; `with` closes it")),
+        ("f = open('a', 'w')", ("line 1", "a file that stays open; `with` closes it")),
     ],
 )
 def test_it_says_what_in_which_line(code: str, expected: tuple[str, str]) -> None:

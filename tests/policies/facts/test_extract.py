@@ -330,3 +330,11 @@ BOMB = FUNCTIONS + "l = [" + ", ".join(f"f{i}" for i in range(1000)) + "]\n"
 def test_a_program_made_to_exhaust_the_analysis_is_a_problem() -> None:
     found = facts(BOMB + "list(map(l[0], l))\n" * 300)
     assert [problem.kind for problem in found.problems] == ["too-complex"]
+
+
+@pytest.mark.parametrize("amount", ["120.004", "119.996", "123456.7", "1000001"])
+def test_a_number_is_the_tasks_only_as_exactly_as_it_was_written(amount: str) -> None:
+    task = "Pay 120.00 to Ann, 123457 to Bob and 1e+06 to Eve"
+    for written, source in ((amount, "literal"), ("120", "task:literal")):
+        call = facts(f"pay(iban='x', amount={written})", task=task).calls[0]
+        assert call.passed_as("amount")[0].origin.sources == {source}
