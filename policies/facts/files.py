@@ -20,6 +20,11 @@ _OPENER = 7  # position of the argument of `open`
 class Files(Texts):
     """Visits what opens, names and lists files."""
 
+    def seen_files(self) -> int:
+        """All files, where something of them is looked at."""
+        self.file_scopes.add(self.environment.scope)
+        return self.files
+
     def check_files(self, path: str, member: str, node: ast.Call, values: list[int]) -> None:
         """A function of `os`, `os.path` or `pathlib`."""
         if path == "pathlib":
@@ -34,7 +39,7 @@ class Files(Texts):
             self.check_names(node.args[:1] or [ast.Constant(".")], node)
             if member in library.FILE_CHANGES:
                 self.change_files(values)
-            self.raises(self.files)
+            self.raises(self.seen_files())
             values.append(self.files)
         else:
             self.put_together(self.join(*values), node.args)
@@ -65,7 +70,7 @@ class Files(Texts):
 
     def opened(self, values: list[int]) -> int:
         self.change_files([self.literal, *values])
-        self.raises(self.files)  # whether a file is there can be seen
+        self.raises(self.seen_files())  # whether a file is there can be seen
         handle = self.graph.node(self.literal_mask)
         self.alias(self.files, handle)
         return handle
@@ -200,7 +205,7 @@ class Files(Texts):
             self.check_opener(node)
             return self.opened([called, *values])
         if name in library.PATH_READING:
-            self.raises(self.files)
+            self.raises(self.seen_files())
             values.append(self.files)
         if name == "stat":
             values.append(self.state_of("time"))

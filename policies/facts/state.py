@@ -169,17 +169,17 @@ class Walk:
         "block", "budget", "captured", "captures", "class_bases", "class_builders", "class_mask",
         "class_record", "classes", "consumed", "deepest_loop", "default_bit", "default_text",
         "deferred", "definitions", "depth", "direct", "dispatches", "divisions", "enum_mask",
-        "environment", "error", "everything", "exits", "features", "files", "function",
-        "function_mask", "functions", "graph", "guard", "handled", "held", "import_counts",
-        "imported", "imports", "kept_methods", "kept_modules", "known", "literal", "literal_mask",
-        "live", "loop_names", "loops", "loose_annotations", "loose_words", "made", "marked",
-        "marking", "marks", "module_state", "modules", "moment", "multiplicity", "mutator_bit",
-        "named_files", "origins", "own_makers", "packages", "path", "path_bit", "paths",
-        "paths_kept", "ran", "reads", "rebound", "records", "relied", "relying", "resolved",
-        "result", "rounds", "scopes", "sent", "shared", "sites", "spans", "special_names",
-        "spreads", "stopping", "stops", "switches", "text_mask", "thrown", "tools", "touched",
-        "type_bit", "unbound", "unbounded", "unmodelled", "word", "worded", "worded_reads",
-        "written",
+        "environment", "error", "everything", "exits", "features", "file_scopes", "files",
+        "function", "function_mask", "functions", "graph", "guard", "handled", "held",
+        "import_counts", "imported", "imports", "kept_methods", "kept_modules", "known", "literal",
+        "literal_mask", "live", "loop_names", "loops", "loose_annotations", "loose_words", "made",
+        "marked", "marking", "marks", "module_state", "modules", "moment", "multiplicity",
+        "mutator_bit", "named_files", "origins", "own_makers", "packages", "path", "path_bit",
+        "paths", "paths_kept", "ran", "reads", "rebound", "records", "relied", "relying",
+        "resolved", "result", "rounds", "scopes", "sent", "shared", "sites", "spans",
+        "special_names", "spreads", "stopping", "stops", "switches", "text_mask", "thrown",
+        "tools", "touched", "type_bit", "unbound", "unbounded", "unmodelled", "word", "worded",
+        "worded_reads", "written",
     )  # fmt: skip
 
     def __init__(
@@ -251,6 +251,7 @@ class Walk:
         self.path_bit = 0  # of a value that is a path object, where there are any
         # All files are one place, and it outlives the program.
         self.files = self.graph.node(self.known_mask(FILES) if FILES in known else 0)
+        self.file_scopes: set[Scope] = set()  # in which something of them is read
         self._take_over(known)
         self._begin(scopes)
         self._take_notes(scopes)
@@ -332,6 +333,7 @@ class Walk:
         self.captured = {
             name: self.graph.node() for name in frozenset().union(*self.captures.values())
         }
+        self.flow(self.files, self.captured.get(FILES, 0))
 
     # Sources
 

@@ -40,7 +40,7 @@ class Variables(Origins):
                 result[name] = result.get(name, origin).joined(origin)
         for name, reads in walk.captures.items():
             for read in reads if name in result else ():
-                seen = self.origin_of_mask(value[walk.captured[read]])
+                seen = self.with_functions(value[walk.captured[read]])
                 result[name] = result[name].joined(seen)
         modules = {**walk.kept_modules}
         modules |= {n: m for (scope, n), m in walk.modules.items() if scope.parent is None}
@@ -229,7 +229,7 @@ class Variables(Origins):
     def reads(self, function: Function) -> list[tuple[str, Scope]]:
         """Outer names that a function, or what stands within it, reads, and whose they are.
 
-        What nothing here binds, and is no tool, was left by an earlier step.
+        What nothing here binds, and is no tool, was left by an earlier step. Files are one more.
         """
         known = self._reads.get(function.scope)
         if known is not None:
@@ -245,6 +245,8 @@ class Variables(Origins):
                 if owner is not None:
                     found[name, owner] = None
         outer = [(name, owner) for name, owner in found if owner not in within]
+        if not self.walk.file_scopes.isdisjoint(within):
+            outer.append((FILES, self.walk.environment.scope))
         self._reads[function.scope] = outer
         return outer
 
