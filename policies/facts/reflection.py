@@ -285,6 +285,11 @@ class Reflection(Expressions):
             if isinstance(left, str) and isinstance(right, str) and len(left) + len(right) < 10_000:
                 return left + right
             return None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+            text, count = (self.constant(each, depth + 1) for each in (node.left, node.right))
+            if isinstance(text, str) and type(count) is int and 0 <= len(text) * count < 10_000:
+                return text * count
+            return None
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             value = self.constant(node.operand, depth + 1)
             return -value if isinstance(value, int | float) else None
