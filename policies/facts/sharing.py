@@ -94,11 +94,14 @@ def groups(graph: Graph, holders: Mapping[str, Iterable[int]]) -> list[list[str]
         for edge in edges:
             if edge & 3 == PART:
                 taken.setdefault(edge >> 2, []).append(part)
+    first: dict[int, str] = {}
     names_of: dict[int, set[str]] = {}
     for name, nodes in holders.items():
         for node in _reached(graph, taken, nodes):
-            names_of.setdefault(node, set()).add(name)
-    found = {frozenset(names) for names in names_of.values() if len(names) > 1}
+            other = first.setdefault(node, name)
+            if other != name:
+                names_of.setdefault(node, {other}).add(name)
+    found = set(map(frozenset, names_of.values()))
     if len(found) > _MANY:
         return [sorted(frozenset().union(*found))]
     return [sorted(names) for names in found if not any(names < other for other in found)]
