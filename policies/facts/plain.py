@@ -621,13 +621,6 @@ class _Looker:
         return iter(())
 
 
-_STORED: Final = (ast.Attribute, ast.Subscript, ast.Global, ast.Nonlocal)
-
-
-def _is_read(node: ast.AST) -> bool:
-    return isinstance(getattr(node, "ctx", None), ast.Load)
-
-
 def _only_reads(node: ast.Call) -> bool:
     """Whether a file is opened to be read: how far it was read is followed as of any iterator."""
     if not isinstance(node.func, ast.Name):

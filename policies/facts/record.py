@@ -22,7 +22,7 @@ from policies.facts.paths import of_schema as paths_of_schema
 from policies.facts.roles import CONTENT_ROLES, role_of
 from policies.facts.shape import Syntax
 
-FACTS_VERSION = 5
+FACTS_VERSION = 6
 
 TASK = "task"
 TASK_LITERAL = "task:literal"

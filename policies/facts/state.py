@@ -197,52 +197,8 @@ class Walk:
         self.graph = Graph(24 + len(tools) + 2 * len(known) + scopes.definitions + scopes.lazy)
         self.origins: list[Origin | Function | ClassRecord | None] = []
         self._bits: dict[str, int] = {}
-        self.functions: dict[int, Function] = {}
-        self.classes: dict[int, ClassRecord] = {}
-        self.definitions: dict[ast.AST, list[Function]] = {}
-        self.function_mask = 0
-        self.class_mask = 0
-        self.enum_mask = 0
-        self.mutator_bit = self.new_bit(None)
-        self.type_bit = self.new_bit(None)  # a class made by `type(x)`, or a metaclass
-        self.class_builders: list[tuple[int, ast.AST]] = []
-        # Calls of `cls`, and the class methods they stand in.
-        self.own_makers: list[tuple[int, ast.AST, ast.AST]] = []
-        self.class_bases: list[tuple[int, ast.AST]] = []
-        self.special_names: dict[tuple[Scope, str], set[ast.AST]] = {}
-        self.loose_annotations: list[ast.expr] = []
-        self.dispatches = False  # functools may evaluate annotations
-        self.applied: set[ast.AST] = set()  # decorators and callees that are calls themselves
-        self.moment = 0  # all that the current statement reads, where iterators matter
-        self.literal_mask = self.source(LITERAL, Origin(frozenset({LITERAL})))
-        address = Origin(frozenset({LITERAL, ADDRESS}))
-        self.address_mask = self.literal_mask | self.source(ADDRESS, address)
-        words = Origin(frozenset({LITERAL, TEXT}))
-        self.text_mask = self.literal_mask | self.source(TEXT, words)
-        self.graph.untold = self.text_mask & ~self.literal_mask
-        self.literal = self.graph.node(self.literal_mask)
-        # A literal that spells something, where it is kept: it may become a recipient.
-        self.word = self.graph.constant = self.graph.node(self.text_mask)
-        self.imports: list[Import] = []
-        self.features: dict[Finding, None] = {}
-        self.unmodelled: dict[Finding, None] = {}
-        self.unbound: dict[str, None] = {}
-        self.sites: list[Site] = []
-        self.modules: dict[tuple[Scope, str], Module] = {}
-        self.imported: set[str] = set()  # the names among them
-        self.records: dict[int, dict[str, int]] = {}  # fields of dictionaries, where known
-        # What is put under each key, "" for any, and what was read under a written key: words that
-        # a program writes under one key of a record are in nothing that stands under another.
-        self.worded: dict[str, list[int]] = {}
-        self.worded_reads: list[tuple[str, int]] = []
-        self.loose_words = self.graph.node()
-        self.held: dict[int, list[int]] = {}  # dictionaries that a field may hold
-        # What a call passes by `**`, and the dictionary, whose fields may still grow.
-        self.spreads: list[tuple[list[tuple[str, int, ast.expr | None]], int, dict[str, int]]] = []
-        self.paths = 0  # looked at inside arguments
-        self.resolved = 0  # names that were looked up for what is written to them
-        self.attributes: dict[str, int] = {}
-        self.module_state: dict[str, int] = {}
+        self._make_masks()
+        self._make_room()
         # All that the program can have met, for where it is not known what a value is.
         self.everything = self.graph.node()
         self.sent = self.graph.node()
@@ -263,6 +219,58 @@ class Walk:
             self.path_bit = self.new_bit(None)
         self.budget = 4_000
         self.kept_methods = False
+
+    def _make_masks(self) -> None:
+        """Give the bits that every program has, and the two values that all literals are."""
+        self.mutator_bit = self.new_bit(None)
+        self.type_bit = self.new_bit(None)  # a class made by `type(x)`, or a metaclass
+        self.literal_mask = self.source(LITERAL, Origin(frozenset({LITERAL})))
+        address = Origin(frozenset({LITERAL, ADDRESS}))
+        self.address_mask = self.literal_mask | self.source(ADDRESS, address)
+        words = Origin(frozenset({LITERAL, TEXT}))
+        self.text_mask = self.literal_mask | self.source(TEXT, words)
+        self.graph.untold = self.text_mask & ~self.literal_mask
+        self.literal = self.graph.node(self.literal_mask)
+        # A literal that spells something, where it is kept: it may become a recipient.
+        self.word = self.graph.constant = self.graph.node(self.text_mask)
+
+    def _make_room(self) -> None:
+        """Begin what the walk gathers: definitions, findings, call sites, and what stands where."""
+        self.functions: dict[int, Function] = {}
+        self.classes: dict[int, ClassRecord] = {}
+        self.definitions: dict[ast.AST, list[Function]] = {}
+        self.function_mask = 0
+        self.class_mask = 0
+        self.enum_mask = 0
+        self.class_builders: list[tuple[int, ast.AST]] = []
+        # Calls of `cls`, and the class methods they stand in.
+        self.own_makers: list[tuple[int, ast.AST, ast.AST]] = []
+        self.class_bases: list[tuple[int, ast.AST]] = []
+        self.special_names: dict[tuple[Scope, str], set[ast.AST]] = {}
+        self.loose_annotations: list[ast.expr] = []
+        self.dispatches = False  # functools may evaluate annotations
+        self.applied: set[ast.AST] = set()  # decorators and callees that are calls themselves
+        self.moment = 0  # all that the current statement reads, where iterators matter
+        self.imports: list[Import] = []
+        self.features: dict[Finding, None] = {}
+        self.unmodelled: dict[Finding, None] = {}
+        self.unbound: dict[str, None] = {}
+        self.sites: list[Site] = []
+        self.modules: dict[tuple[Scope, str], Module] = {}
+        self.imported: set[str] = set()  # the names among them
+        self.records: dict[int, dict[str, int]] = {}  # fields of dictionaries, where known
+        # What is put under each key, "" for any, and what was read under a written key: words that
+        # a program writes under one key of a record are in nothing that stands under another.
+        self.worded: dict[str, list[int]] = {}
+        self.worded_reads: list[tuple[str, int]] = []
+        self.loose_words = self.graph.node()
+        self.held: dict[int, list[int]] = {}  # dictionaries that a field may hold
+        # What a call passes by `**`, and the dictionary, whose fields may still grow.
+        self.spreads: list[tuple[list[tuple[str, int, ast.expr | None]], int, dict[str, int]]] = []
+        self.paths = 0  # looked at inside arguments
+        self.resolved = 0  # names that were looked up for what is written to them
+        self.attributes: dict[str, int] = {}
+        self.module_state: dict[str, int] = {}
 
     def _take_notes(self, scopes: Scopes) -> None:
         """Make room for what is noted of things that run by being used, and judged at the end."""
