@@ -47,6 +47,27 @@ class LibraryCalls(Functions):
         if unknown or mutating or "." in member:  # `deque.append(d, x)` changes `d`
             self.mutate_together(values, spread=bool(arguments.spread))
             self.change_silently(values)
+        result = self.computed(path, member, values)
+        rounds = self.rounds
+        if self.marking and path == "itertools":  # how far one is read depends on the others
+            self.repeat(self.join(*values))
+            result = self.merge(result)
+        result = self.with_shared(path, member, values, result)
+        if member == "defaultdict":
+            self.graph.add(result, self.default_bit)
+        if result != self.literal:
+            for value in values:
+                self.put(value, result)
+                self.graph.hold(result, value, ALIAS)
+                if path in _CHOOSING:
+                    self.graph.hold(result, value, PART)
+            self.decide(self.path, result)
+        self.raises(result)
+        self.rounds = rounds
+        return result
+
+    def computed(self, path: str, member: str, values: list[int]) -> int:
+        """What is returned: of the arguments, of a state that the call changes, or of a clock."""
         draws = library.draws(path, member)
         if draws or path in library.STATEFUL_MODULES or (path, member) in library.STATEFUL_MEMBERS:
             state = self.state_of("random" if draws else path)
@@ -67,27 +88,16 @@ class LibraryCalls(Functions):
             result = self.graph.node(self.literal_mask)
             self.flow(self.module_state.get(path, 0), result)
             self.flow(self.clock(path, member), result)
-        rounds = self.rounds
-        if self.marking and path == "itertools":  # how far one is read depends on the others
-            self.repeat(self.join(*values))
-            result = self.merge(result)
+        return result
+
+    def with_shared(self, path: str, member: str, values: list[int], result: int) -> int:
+        """What is returned may be an object that all who import it share."""
         shared = library.shared_object(path, member)
         if "." in member and member.rpartition(".")[2] in library.MUTATING_METHODS:
             for value in values:
                 self.store(value, self.state_of(shared))  # `keyword.kwlist.append(x)`
         if f"<{shared}>" in self.known or shared in self.module_state:
             result = self.merge(result, self.state_of(shared))
-        if member == "defaultdict":
-            self.graph.add(result, self.default_bit)
-        if result != self.literal:
-            for value in values:
-                self.put(value, result)
-                self.graph.hold(result, value, ALIAS)
-                if path in _CHOOSING:
-                    self.graph.hold(result, value, PART)
-            self.decide(self.path, result)
-        self.raises(result)
-        self.rounds = rounds
         return result
 
     def is_written(self, node: ast.Call) -> bool:
